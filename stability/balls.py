@@ -1,0 +1,134 @@
+"""Real arithmetic with rigorous error bounds (Arb, through python-flint).
+
+A ball is an interval that provably contains the real number meant. A float becomes a ball
+without error; a ball becomes a float only when every point of it rounds to the same float.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TypeVar
+
+import flint
+from flint import arb
+
+from stability.floats import FloatFormat
+
+MAX_PRECISION = 1 << 15
+
+T = TypeVar("T")
+
+
+class Undecided(ArithmeticError):
+    """The ball still straddles a rounding boundary at `MAX_PRECISION` bits."""
+
+
+def ball(x: float) -> arb:
+    """The ball of radius 0 around a finite float (float64 holds every format exactly)."""
+    return arb(float(x))
+
+
+def _round_dyadic(mantissa: int, exponent: int, fmt: FloatFormat) -> tuple[int, int]:
+    """`mantissa * 2**exponent` rounded to nearest even, as `(n, e)`: the float is `n * 2**e`."""
+    top = abs(mantissa).bit_length() + exponent
+    e = max(top - fmt.precision, fmt.least_exponent) if mantissa else fmt.least_exponent
+    shift = e - exponent
+    if shift <= 0:
+        return mantissa << -shift, e
+    if shift > abs(mantissa).bit_length() + 1:
+        return 0, e
+    n, rest = divmod(mantissa, 1 << shift)
+    half = 1 << (shift - 1)
+    return n + (rest > half or (rest == half and n & 1 == 1)), e
+
+
+def _to_float(n: int, e: int, fmt: FloatFormat) -> float:
+    if abs(n) >= 1 << fmt.precision:
+        n, e = n // 2, e + 1
+    if abs(n).bit_length() + e > fmt.emax + 1:
+        return math.copysign(math.inf, n)
+    return math.ldexp(float(n), e)
+
+
+def _endpoints(x: arb) -> tuple[tuple[int, int], tuple[int, int]]:
+    mid_m, mid_e = (int(v) for v in x.mid().man_exp())
+    rad_m, rad_e = (int(v) for v in x.rad().man_exp())
+    if rad_m == 0:
+        return (mid_m, mid_e), (mid_m, mid_e)
+    e = min(mid_e, rad_e) if mid_m else rad_e
+    mid = mid_m << (mid_e - e) if mid_m else 0
+    rad = rad_m << (rad_e - e)
+    return (mid - rad, e), (mid + rad, e)
+
+
+def round_ball(x: arb, fmt: FloatFormat) -> float | None:
+    """The float of `fmt` nearest to every point of the ball (ties to even), or `None`."""
+    if not x.is_finite():
+        return None
+    lower, upper = (_to_float(*_round_dyadic(*end, fmt), fmt) for end in _endpoints(x))
+    if lower != upper:
+        return None
+    return -0.0 if lower == 0 and _endpoints(x)[0][0] < 0 else lower
+
+
+def _raise_precision(enclose: Callable[[], arb], fmt: FloatFormat, decided: Callable[[arb], T | None]) -> T:
+    saved = flint.ctx.prec
+    try:
+        prec = 128
+        while prec <= MAX_PRECISION:
+            flint.ctx.prec = prec
+            result = decided(enclose())
+            if result is not None:
+                return result
+            prec *= 2
+    finally:
+        flint.ctx.prec = saved
+    raise Undecided(f"no rounding to {fmt.name} decided at {MAX_PRECISION} bits")
+
+
+def decide(enclose: Callable[[], arb], fmt: FloatFormat) -> float:
+    """The correctly rounded value of a real number.
+
+    **Arguments:** `enclose` computes a ball around the number at the precision in force
+    (`flint.ctx.prec`); `fmt` is the format to round to.
+
+    **Returns:** the nearest float (ties to even). The precision starts at 128 bits and doubles
+    until every point of the ball rounds to it.
+
+    **Raises:** `Undecided` past `MAX_PRECISION` bits.
+    """
+    return _raise_precision(enclose, fmt, lambda x: round_ball(x, fmt))
+
+
+def _whole_and_rest(x: arb, exponent: int) -> tuple[float, float]:
+    mantissa, e = (int(v) for v in x.mid().man_exp())
+    shift = exponent - e
+    if shift <= 0:
+        return math.ldexp(float(mantissa), -shift), 0.0
+    n, rest = divmod(mantissa, 1 << shift)
+    if rest > 1 << (shift - 1):
+        n, rest = n + 1, rest - (1 << shift)
+    return float(n), rest / (1 << shift)
+
+
+def _exponent(end: tuple[int, int], fmt: FloatFormat) -> int:
+    mantissa, e = end
+    return max(abs(mantissa).bit_length() + e - fmt.precision, fmt.least_exponent) if mantissa else fmt.least_exponent
+
+
+def decide_quanta(enclose: Callable[[], arb], fmt: FloatFormat) -> tuple[float, float, int]:
+    """A real number as `(n + f) * 2**e` with `2**e` its ulp in `fmt`, `n` whole and `|f| <= 1/2`.
+
+    Arguments and errors as for `decide`; the binade is decided as well as the rounding, so a number
+    just below a power of two has the ulp of the binade below. `f` is rounded to float64.
+    """
+
+    def decided(x: arb) -> tuple[float, float, int] | None:
+        ends = _endpoints(x) if x.is_finite() else None
+        if ends is None or round_ball(x, fmt) is None or _exponent(ends[0], fmt) != _exponent(ends[1], fmt):
+            return None
+        e = _exponent(ends[0], fmt)
+        return *_whole_and_rest(x, e), e
+
+    return _raise_precision(enclose, fmt, decided)

@@ -1,0 +1,221 @@
+"""The true value in bulk: double-double arithmetic with a proven bound, balls where it does not decide.
+
+A double-double `(h, l)` is the unevaluated sum `h + l` of two float64, `|l| <= ulp(h)/2`. NumPy's
+`+ - * /` on float64 are each correctly rounded and never fused, which is all that the error-free
+transformations below need. With `u = 2**-53`, the relative errors of the operations are
+(Joldes, Muller and Popescu, "Tight and rigorous error bounds for basic building blocks of
+double-word arithmetic", ACM TOMS 44(2), 2017):
+
+| operation | bound |
+|---|---|
+| `add` (AccurateDWPlusDW) | 3u² + 13u³ of the exact sum, whatever the signs |
+| `multiply` (DWTimesDW1) | 7u² |
+| `divide` (DWDivDW2, with the product of `multiply`) | 15u² + 56u³ |
+
+**Bound of `exp_scaled`.** For `w = -|z|`, `|z| <= 4096`, the argument is reduced to `w = k ln 2 + r`.
+`ln 2 = L1 + L2 + L3` with 40-bit `L1`, `L2`, so that `k L1` and `k L2` are exact (`|k| < 2**13`); what
+is left out and what `k L3` rounds is below `2**-118`, the two additions cost at most `6.1u²` of
+`|r| <= 0.36`, and so `r` is off by less than `2**-103`. Now `e^w = 2**k (e^(r/64))**64`. With `x = r/64`,
+`|x| < 2**-7.4`, the Taylor sum to degree 10 leaves `|x|**11/11! < 2**-106`; its Horner steps multiply
+the errors before them by `|x|`, so the sum is off by at most `(3 + 2·0.06 + 1)u² + 2**-106 + 2**-109 < 6u²`,
+relatively. Six squarings double the relative error each and add `7u²` each: `64·6u² + 63·7u² < 2**-96`.
+
+**Bound of `sigmoid_minus_label`.** With `E = e^-|z|`, `s = E/(1 + E) = σ(-|z|)` is off by at most
+`2·2**-96 + 19u² < 2**-94.9`, relatively. The value is `s - y` for `z < 0` and `(1 - y) - s` otherwise;
+`1 - y` is exact as a double-double and `add` costs `3u² + 13u³` of the result `t`. So the absolute error is
+below `2**-94 s + 2**-104 |t| + 2**-1073` (the last for a scaling that underflows), and only below
+`2**-94 s` where the constant is 0, in which case the power of two is kept apart and nothing underflows.
+Inputs beyond ±4096 are taken as ±4096: every float64 and every midpoint of two is a multiple of
+`2**-1075`, σ(-4096) < 2**-5909, and so nothing that is rounded to a format changes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from fractions import Fraction
+from typing import NamedTuple
+
+import flint
+import numpy as np
+from flint import arb
+
+from stability.balls import ball, decide_quanta
+from stability.floats import FloatFormat
+
+DoubleDouble = tuple[np.ndarray, np.ndarray]
+
+CLAMP = 4096.0
+
+
+def two_sum(a, b) -> DoubleDouble:
+    """`a + b` exactly, as the rounded sum and its error (Knuth)."""
+    s = a + b
+    t = s - a
+    return s, (a - (s - t)) + (b - t)
+
+
+def _fast_two_sum(a, b) -> DoubleDouble:
+    s = a + b
+    return s, b - (s - a)
+
+
+def _split(a):
+    t = 134217729.0 * a
+    high = t - (t - a)
+    return high, a - high
+
+
+def two_product(a, b) -> DoubleDouble:
+    """`a * b` exactly, as the rounded product and its error (Dekker), short of under- and overflow."""
+    p = a * b
+    (ah, al), (bh, bl) = _split(a), _split(b)
+    return p, ((ah * bh - p) + ah * bl + al * bh) + al * bl
+
+
+def add(x: DoubleDouble, y: DoubleDouble) -> DoubleDouble:
+    s, e = two_sum(x[0], y[0])
+    t, f = two_sum(x[1], y[1])
+    s, e = _fast_two_sum(s, e + t)
+    return _fast_two_sum(s, e + f)
+
+
+def multiply(x: DoubleDouble, y: DoubleDouble) -> DoubleDouble:
+    p, e = two_product(x[0], y[0])
+    return _fast_two_sum(p, e + (x[0] * y[1] + x[1] * y[0]))
+
+
+def divide(x: DoubleDouble, y: DoubleDouble) -> DoubleDouble:
+    q = x[0] / y[0]
+    p, e = multiply(y, (q, np.zeros_like(q)))
+    rest = (x[0] - p) + (x[1] - e)
+    return _fast_two_sum(q, rest / y[0])
+
+
+def _double_double(x: Fraction) -> tuple[float, float]:
+    high = float(x)
+    return high, float(x - Fraction(high))
+
+
+def _ln2_parts() -> tuple[float, float, float]:
+    with flint.ctx.workprec(200):
+        rest = arb.const_log2().mid()
+        mantissa, exponent = (int(v) for v in rest.man_exp())
+    value = Fraction(mantissa) * Fraction(2) ** exponent
+    first = Fraction(math.floor(value * 2**40), 2**40)
+    second = Fraction(math.floor((value - first) * 2**80), 2**80)
+    return float(first), float(second), float(value - first - second)
+
+
+_LN2 = _ln2_parts()
+_TAYLOR = [_double_double(Fraction(1, math.factorial(n))) for n in range(11)]
+
+
+def exp_scaled(w: np.ndarray) -> tuple[DoubleDouble, np.ndarray]:
+    """`e^w` as a double-double times `2**k`, for float64 `-4096 <= w <= 0`.
+
+    **Returns:** `((h, l), k)`, relative error below `2**-96`; the proof is in the module docstring.
+    """
+    k = np.rint(w / _LN2[0])
+    r = add(two_sum(w, -k * _LN2[0]), (-k * _LN2[1], np.zeros_like(w)))
+    r = add(r, (-k * _LN2[2], np.zeros_like(w)))
+    x = r[0] / 64, r[1] / 64
+    total = np.full_like(w, _TAYLOR[10][0]), np.full_like(w, _TAYLOR[10][1])
+    for coefficient in reversed(_TAYLOR[:10]):
+        total = add(multiply(total, x), coefficient)
+    for _ in range(6):
+        total = multiply(total, total)
+    return total, k.astype(np.int64)
+
+
+class Truth(NamedTuple):
+    """True values against the floats of a format, as arrays of one shape.
+
+    The true value is `(quanta + fraction) * 2**exponent`, where `2**exponent` is its ulp in the format
+    (the spacing of its binade, or of the subnormals). `quanta` is a whole number in float64, and
+    `quanta * 2**exponent` the correctly rounded value; `fraction` lies in [-1/2, 1/2].
+    `by_balls` counts the points that the bound could not decide. A NaN input has NaN quanta.
+    """
+
+    quanta: np.ndarray
+    fraction: np.ndarray
+    exponent: np.ndarray
+    by_balls: int = 0
+
+    @property
+    def rounded(self) -> np.ndarray:
+        """The correctly rounded values, in float64, which holds every format exactly."""
+        return np.ldexp(self.quanta, self.exponent)
+
+    def take(self, index) -> Truth:
+        return Truth(self.quanta[index], self.fraction[index], self.exponent[index], self.by_balls)
+
+
+def quantize(
+    value: DoubleDouble,
+    scale: np.ndarray,
+    bound: np.ndarray,
+    fmt: FloatFormat,
+    enclose: Callable[[int], Callable[[], arb]],
+) -> Truth:
+    """Double-doubles times `2**scale` against the floats of `fmt`.
+
+    **Arguments:** `value` double-doubles and `bound` their absolute errors, both before the scaling;
+    `enclose(i)` gives a function that encloses the i-th value in a ball, for the points that the
+    bound leaves undecided. All arrays have shape `(n,)`.
+
+    **Returns:** a `Truth`. Its rounding is proven at every point.
+    """
+    h, l = value
+    mantissa, exponent = np.frexp(h)
+    below = (np.abs(mantissa) == 0.5) & (np.sign(l) == -np.sign(h))
+    e = np.maximum(exponent - below + scale - fmt.precision, fmt.least_exponent).astype(np.int64)
+    shift = (scale - e).astype(np.int64)
+    x, rest = np.ldexp(h, shift), np.ldexp(l, shift)
+    n = np.rint(x)
+    f = (x - n) + rest
+    step = np.where(np.abs(f) > 0.5, np.sign(f), 0.0)
+    n, f = n + step, f - step
+    undecided = np.flatnonzero(np.abs(np.abs(f) - 0.5) <= np.ldexp(bound, shift) + 2.0**-50)
+    for i in undecided:
+        n[i], f[i], e[i] = decide_quanta(enclose(int(i)), fmt)
+    return Truth(n, f, e, len(undecided))
+
+
+def sigmoid_minus_label_ball(z: float, y: float) -> arb:
+    """A ball around `σ(z) - y`, in the form `(1 - y) σ(z) - y σ(-z)` that does not cancel at `y` 0 and 1.
+
+    Infinities are taken as their limits. Past ±4096 the value at ±4096 stands for the true one,
+    which rounds the same in every format (module docstring).
+    """
+    x, label = ball(min(max(z, -CLAMP), CLAMP)), ball(y)
+    return (1 - label) / (1 + (-x).exp()) - label / (1 + x.exp())
+
+
+def sigmoid_minus_label(logits: np.ndarray, label: float, fmt: FloatFormat) -> Truth:
+    """The true `σ(z) - y` for floats `z` of any format, to be rounded to `fmt`.
+
+    **Arguments:** `logits` of shape `(n,)`, NaN and infinities included; `label` in [0, 1], a float
+    that is exact in float64.
+
+    **Returns:** a `Truth`; the infinities have their limits.
+    """
+    z = np.asarray(logits).astype(np.float64)
+    nan = np.isnan(z)
+    z = np.clip(np.where(nan, 0.0, z), -CLAMP, CLAMP)
+    zero = np.zeros_like(z)
+    E, k = exp_scaled(-np.abs(z))
+    E_scaled = np.ldexp(E[0], k), np.ldexp(E[1], k)
+    s = divide(E, add((np.ones_like(z), zero), E_scaled))
+    sign = np.where(z < 0, 1.0, -1.0)
+    c = two_sum(np.where(z < 0, -label, 1.0), np.where(z < 0, 0.0, -label))
+    tail = c[0] == 0
+    scale = np.where(tail, k, 0)
+    h, l = np.ldexp(s[0], k - scale) * sign, np.ldexp(s[1], k - scale) * sign
+    t = add(c, (h, l))
+    t = np.where(tail, h, t[0]), np.where(tail, l, t[1])
+    towards_zero = ~tail & (t[1] == 0) & (z != 0)
+    t = t[0], np.where(towards_zero, -np.copysign(5e-324, t[0]), t[1])
+    bound = np.ldexp(np.abs(h), -94) + np.where(tail, 0.0, np.ldexp(np.abs(t[0]), -104) + 2.0**-1073)
+    truth = quantize(t, scale, bound, fmt, lambda i: lambda: sigmoid_minus_label_ball(z[i], label))
+    return truth._replace(quanta=np.where(nan, np.nan, truth.quanta))
