@@ -147,9 +147,6 @@ class Truth(NamedTuple):
         """The correctly rounded values, in float64, which holds every format exactly."""
         return np.ldexp(self.quanta, self.exponent)
 
-    def take(self, index) -> Truth:
-        return Truth(self.quanta[index], self.fraction[index], self.exponent[index], self.by_balls)
-
 
 def quantize(
     value: DoubleDouble,
@@ -217,5 +214,7 @@ def sigmoid_minus_label(logits: np.ndarray, label: float, fmt: FloatFormat) -> T
     towards_zero = ~tail & (t[1] == 0) & (z != 0)
     t = t[0], np.where(towards_zero, -np.copysign(5e-324, t[0]), t[1])
     bound = np.ldexp(np.abs(h), -94) + np.where(tail, 0.0, np.ldexp(np.abs(t[0]), -104) + 2.0**-1073)
+    near_power_of_two = (np.abs(np.frexp(t[0])[0]) == 0.5) & (np.abs(t[1]) <= bound) & (t[0] != c[0])
+    bound = np.where(near_power_of_two, np.inf, bound)
     truth = quantize(t, scale, bound, fmt, lambda i: lambda: sigmoid_minus_label_ball(z[i], label))
     return truth._replace(quanta=np.where(nan, np.nan, truth.quanta))

@@ -1,0 +1,410 @@
+"""A study over its points: every float of a 16-bit format, a grid with exact region ends of a wider one.
+
+Data flows one way: points, results of a form in a mode, kinds and errors against the truth, then bisection
+between neighbouring points of different kinds until every region ends at an exact float.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from stability import measure
+from stability.floats import FORMATS, FloatFormat, bits_of, every_float, from_ordinal, hex_of, to_ordinal
+from stability.forms import Form
+from stability.measure import INACCURATE, KINDS, NAN_INPUT, OK
+from stability.reference import Truth
+from stability.study import Study
+
+BATCH = 8192
+DENSE_BINADES = (-4, 11)
+PROFILE_BINS = 800
+
+
+def eager(form: Form) -> Form:
+    """The form as it is, so that each of its operations is an XLA computation of its own."""
+    return form
+
+
+def train_step(form: Form) -> Form:
+    """The form as the backward rule of a loss, inside a jitted training step of a linear model.
+
+    The logits are `x · w` with weight 1 and the step descends by the mean gradient; what is returned is
+    the gradient of each example, as the step saw it.
+    """
+
+    @jax.custom_vjp
+    def loss(z, y):
+        return jnp.zeros_like(z)
+
+    loss.defvjp(lambda z, y: (loss(z, y), (z, y)), lambda saved, g: (g * form(*saved), jnp.zeros_like(saved[1])))
+
+    @jax.jit
+    def step(x, y):
+        weight = jnp.ones((), x.dtype)
+        per_example = jax.vmap(jax.grad(lambda z, label: loss(z, label)), (0, None))(x * weight, y)
+        gradient = jnp.mean(per_example)
+        return weight - gradient, per_example
+
+    return lambda x, y: step(x, y)[1]
+
+
+MODES: dict[str, Callable[[Form], Form]] = {"eager": eager, "jit": jax.jit, "step": train_step}
+
+
+@dataclass
+class Timing:
+    """Seconds by phase."""
+
+    seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+
+    def run(self, phase: str, function: Callable, *args):
+        start = time.perf_counter()
+        result = function(*args)
+        self.seconds[phase] += time.perf_counter() - start
+        return result
+
+
+@dataclass(frozen=True)
+class Region:
+    """A maximal run of floats of one kind, by the ordinals of both ends."""
+
+    kind: str
+    start: int
+    stop: int
+
+    @property
+    def count(self) -> int:
+        return self.stop - self.start + 1
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What plots show of a row, on bins of consecutive points: the worst error and the values of z around it.
+
+    **Attributes:** `z` the input of the worst error of each bin (float64), `ulps` that error, NaN where the bin
+    has no `ok` or `inaccurate` point with a normal true value.
+    """
+
+    z: np.ndarray
+    ulps: np.ndarray
+
+
+@dataclass(frozen=True)
+class Row:
+    """One form, format, label and mode, measured. Fields as in `summary.json`, with regions by ordinal."""
+
+    study: str
+    form: str
+    dtype: str
+    label: float
+    mode: str
+    points: int
+    exhaustive: bool
+    max_ulp: float | None
+    max_ulp_at: float | None
+    worst_ok: float | None
+    regions: tuple[Region, ...]
+    counts: dict[str, int]
+    profile: Profile
+
+    def as_json(self) -> dict:
+        fmt = FORMATS[self.dtype]
+        return {
+            "study": self.study,
+            "form": self.form,
+            "dtype": self.dtype,
+            "label": self.label,
+            "mode": self.mode,
+            "points": self.points,
+            "exhaustive": self.exhaustive,
+            "max_ulp": self.max_ulp,
+            "max_ulp_at": None if self.max_ulp_at is None else hex_of(self.max_ulp_at),
+            "regions": [
+                {"kind": r.kind, "from": _hex(r.start, fmt), "to": _hex(r.stop, fmt), "count": r.count}
+                for r in self.regions
+            ],
+            "counts": self.counts,
+        }
+
+
+@dataclass(frozen=True)
+class Disagreement:
+    """Where jit and eager return different bits for one form, format and label.
+
+    `count` is over the points evaluated in both modes (all floats of a 16-bit format, the grid of a wider one).
+    `silently_wrong`: at one of them, or in one of the regions, a mode is finite and not `ok`. `regions` are the
+    `(start, stop, kind under jit, kind eager)` where the kinds differ, by ordinal.
+    """
+
+    form: str
+    dtype: str
+    label: float
+    count: int
+    silently_wrong: bool
+    regions: tuple[tuple[int, int, str, str], ...]
+
+    def as_json(self) -> dict:
+        fmt = FORMATS[self.dtype]
+        return {
+            "form": self.form,
+            "dtype": self.dtype,
+            "label": self.label,
+            "count": self.count,
+            "silently_wrong": self.silently_wrong,
+            "regions": [
+                {"from": _hex(a, fmt), "to": _hex(b, fmt), "count": b - a + 1, "jit": jit, "eager": eager_kind}
+                for a, b, jit, eager_kind in self.regions
+            ],
+        }
+
+
+def _hex(ordinal: int, fmt: FloatFormat) -> str:
+    return hex_of(from_ordinal(np.array([ordinal]), fmt)[0])
+
+
+def grid(fmt: FloatFormat, points: int, seed: int) -> np.ndarray:
+    """About `points` ordinals of a wide format, sorted, the same for the same seed.
+
+    Half are spread over every binade of both signs, every subnormal binade included, each stratified
+    with a random offset; half over the binades of `2**-4 <= |z| < 2**11`, where the functions change.
+    Every power of two and both its neighbours, both zeros, both infinities and the greatest floats are in.
+    """
+    rng = np.random.default_rng(seed)
+    subnormal = np.left_shift(np.int64(1), np.arange(fmt.precision - 1))
+    normal = np.arange(1, fmt.emax - fmt.emin + 3, dtype=np.int64) << (fmt.precision - 1)
+    edges = np.concatenate([subnormal, normal])
+    widths = np.diff(edges)
+    first = len(subnormal) + DENSE_BINADES[0] - fmt.emin
+    dense = np.arange(first, first + DENSE_BINADES[1] - DENSE_BINADES[0])
+
+    def stratified(binades: np.ndarray, total: int) -> np.ndarray:
+        each = max(total // (2 * len(binades)), 1)
+        position = (np.arange(each) + rng.random((len(binades), each))) / each
+        return (edges[binades][:, None] + np.floor(position * widths[binades][:, None]).astype(np.int64)).ravel()
+
+    magnitudes = np.concatenate(
+        [
+            [0, fmt.infinity],
+            *(np.clip(edges + d, 0, fmt.infinity) for d in (-1, 0, 1)),
+            stratified(np.arange(len(widths)), points // 2),
+            stratified(dense, points // 2),
+        ]
+    ).astype(np.int64)
+    return np.unique(np.concatenate([magnitudes, -magnitudes - 1]))
+
+
+def evaluate(run: Form, z: np.ndarray, label: np.ndarray) -> np.ndarray:
+    """`run` over points of shape `(n,)` in batches of one shape, so that it is compiled once."""
+    padded = np.concatenate([z, np.zeros(-len(z) % BATCH, z.dtype)])
+    batches = [np.asarray(run(jnp.asarray(b), label)) for b in padded.reshape(-1, BATCH)]
+    return np.concatenate(batches)[: len(z)]
+
+
+@dataclass
+class _Sample:
+    """The evaluated points of one row: ordinals, sorted, with kind and error."""
+
+    ordinals: np.ndarray
+    kinds: np.ndarray
+    ulps: np.ndarray
+    normal: np.ndarray
+
+    def merged(self, other: _Sample) -> _Sample:
+        ordinals, index = np.unique(np.concatenate([self.ordinals, other.ordinals]), return_index=True)
+        joined = (np.concatenate(pair)[index] for pair in zip(self.columns(), other.columns(), strict=True))
+        return _Sample(ordinals, *joined)
+
+    def columns(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        return self.kinds, self.ulps, self.normal
+
+
+def _open_gaps(sample: _Sample) -> np.ndarray:
+    changes = np.flatnonzero(np.diff(sample.kinds))
+    low, high = sample.ordinals[changes], sample.ordinals[changes + 1]
+    return (low + (high - low) // 2)[high - low > 1]
+
+
+def _around_ends(sample: _Sample, fmt: FloatFormat) -> np.ndarray:
+    """Ordinals at every power-of-two distance up to 4096 from the ends that no tolerance blurs."""
+    before, after = sample.kinds[:-1], sample.kinds[1:]
+    blurred = np.isin(before, (OK, INACCURATE)) & np.isin(after, (OK, INACCURATE))
+    ends = sample.ordinals[:-1][(before != after) & ~blurred]
+    steps = np.left_shift(np.int64(1), np.arange(13))
+    near = (ends[:, None] + np.concatenate([-steps, 1 + steps])).ravel()
+    return np.setdiff1d(near[(near >= -fmt.infinity - 1) & (near <= fmt.infinity)], sample.ordinals)
+
+
+def refine(sample: _Sample, measured: Callable[[np.ndarray], _Sample], fmt: FloatFormat) -> _Sample:
+    """Adds points until the ends of all runs of one kind are neighbouring floats.
+
+    Plain bisection adds one point a gap and a round, so that a zone where two kinds alternate does not make
+    ever more gaps. Then the floats around each exact end are looked at, and what they open is bisected.
+    """
+
+    def bisect(s: _Sample) -> _Sample:
+        while len(middle := _open_gaps(s)):
+            s = s.merged(measured(middle))
+        return s
+
+    sample = bisect(sample)
+    near = _around_ends(sample, fmt)
+    return bisect(sample.merged(measured(near))) if len(near) else sample
+
+
+def _profile(z: np.ndarray, sample: _Sample) -> Profile:
+    counted = sample.normal & np.isin(sample.kinds, (OK, INACCURATE))
+    ulps = np.where(counted, sample.ulps, -1.0)
+    bins = np.array_split(np.arange(len(z)), min(PROFILE_BINS, len(z)))
+    worst = np.array([b[np.argmax(ulps[b])] for b in bins])
+    return Profile(z[worst].astype(np.float64), np.where(ulps[worst] < 0, np.nan, ulps[worst]))
+
+
+def _summarise(study: str, form: str, fmt: FloatFormat, label: float, mode: str, sample: _Sample, nans: np.ndarray) -> Row:
+    z = from_ordinal(sample.ordinals, fmt)
+    counted = sample.normal & np.isin(sample.kinds, (OK, INACCURATE))
+    ulps = np.where(counted, sample.ulps, -1.0)
+    worst = int(np.argmax(ulps))
+    ok = ulps[sample.kinds == OK]
+    regions = tuple(
+        Region(KINDS[r.code], int(sample.ordinals[r.start]), int(sample.ordinals[r.stop]))
+        for r in measure.runs(sample.kinds)
+        if r.code != OK
+    )
+    codes, numbers = np.unique(np.concatenate([sample.kinds, nans]), return_counts=True)
+    counts = {KINDS[c]: int(n) for c, n in zip(codes, numbers, strict=True)}
+    return Row(
+        study=study,
+        form=form,
+        dtype=fmt.name,
+        label=label,
+        mode=mode,
+        points=sum(counts.values()),
+        exhaustive=fmt.bits == 16,
+        max_ulp=float(ulps[worst]) if counted.any() else None,
+        max_ulp_at=float(z[worst]) if counted.any() else None,
+        worst_ok=float(ok.max()) if ok.size and ok.max() >= 0 else None,
+        regions=regions,
+        counts=counts,
+        profile=_profile(z, sample),
+    )
+
+
+def _overlaps(jit: tuple[Region, ...], eager_: tuple[Region, ...]) -> Iterator[tuple[int, int, str, str]]:
+    edges = sorted({r.start for r in jit + eager_} | {r.stop + 1 for r in jit + eager_})
+
+    def kinds(regions: tuple[Region, ...]) -> list[str]:
+        found, i = [], 0
+        for edge in edges:
+            while i < len(regions) and regions[i].stop < edge:
+                i += 1
+            inside = i < len(regions) and regions[i].start <= edge
+            found.append(regions[i].kind if inside else "ok")
+        return found
+
+    for a, b, j, e in zip(edges, edges[1:], kinds(jit), kinds(eager_), strict=False):
+        if j != e:
+            yield a, b - 1, j, e
+
+
+SILENT = frozenset({"vanished", "flushed", "wrong_sign", "inaccurate"})
+
+
+def _disagreement(jit: Row, eager_: Row, results: dict[str, np.ndarray], silent: np.ndarray) -> Disagreement:
+    both_nan = np.isnan(results["jit"].astype(np.float64)) & np.isnan(results["eager"].astype(np.float64))
+    differ = (bits_of(results["jit"]) != bits_of(results["eager"])) & ~both_nan
+    regions = tuple(_overlaps(jit.regions, eager_.regions))
+    silently = bool(np.any(differ & silent)) or any(j in SILENT or e in SILENT for *_, j, e in regions)
+    return Disagreement(jit.form, jit.dtype, jit.label, int(differ.sum()), silently, regions)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a sweep found."""
+
+    rows: tuple[Row, ...]
+    disagreements: tuple[Disagreement, ...]
+    seconds: dict[str, float]
+    by_balls: int
+
+
+def sweep(
+    study: Study,
+    *,
+    forms: list[str],
+    dtypes: list[str],
+    labels: list[float],
+    modes: list[str],
+    points: int,
+    tolerance: float,
+    seed: int,
+    progress: Callable[[str], None] = lambda row: None,
+) -> Outcome:
+    """Measures forms in formats, at labels, in modes, and compares jit with eager where both are asked for.
+
+    **Arguments:** names from `study.forms`, `FORMATS` and `MODES`; `labels` in `study.label_range`, each rounded
+    to the format it is used in; `points` the size of the grid of float32 and float64; `tolerance` in ulps of the true
+    value; `progress` is called once a row with its name.
+
+    **Returns:** an `Outcome`, its rows in the order dtype, label, form, mode. float64 needs `jax_enable_x64`.
+    """
+    timing = Timing()
+    rows: list[Row] = []
+    disagreements: list[Disagreement] = []
+    by_balls = 0
+    for dtype in dtypes:
+        fmt = FORMATS[dtype]
+        z = every_float(fmt) if fmt.bits == 16 else from_ordinal(grid(fmt, points, seed), fmt)
+        z = z if fmt.bits == 16 else np.concatenate([z, np.array([np.nan], fmt.dtype)])
+        numbers = int(np.sum(~np.isnan(z.astype(np.float64))))
+        compiled: dict[tuple[str, str], Form] = {}
+        for label in labels:
+            exact = np.asarray(label).astype(fmt.dtype)
+
+            def truth_of(x: np.ndarray, exact=exact, fmt=fmt) -> Truth:
+                nonlocal by_balls
+                truth = timing.run("reference", study.truth, x, float(exact), fmt)
+                by_balls += truth.by_balls
+                return truth
+
+            truth = truth_of(z)
+            for form in forms:
+                found: dict[str, Row] = {}
+                results: dict[str, np.ndarray] = {}
+                silent = np.zeros(len(z), bool)
+                for mode in modes:
+                    if (form, mode) not in compiled:
+                        compiled[form, mode] = MODES[mode](study.forms[form])
+                        timing.run("compile", evaluate, compiled[form, mode], z[:1], exact)
+                    run = compiled[form, mode]
+
+                    def measured(x: np.ndarray, known: Truth, run=run, exact=exact, fmt=fmt):
+                        result = timing.run("run", evaluate, run, x, exact)
+                        kinds, ulps = timing.run("measure", measure.classify, result, known, fmt, tolerance)
+                        return result, kinds, ulps, measure.true_is_normal(known, fmt)
+
+                    def at(ordinals: np.ndarray, fmt=fmt, measured=measured, truth_of=truth_of) -> _Sample:
+                        x = from_ordinal(ordinals, fmt)
+                        return _Sample(ordinals, *measured(x, truth_of(x))[1:])
+
+                    result, kinds, ulps, normal = measured(z, truth)
+                    n = slice(numbers)
+                    sample = _Sample(to_ordinal(z[n]), kinds[n], ulps[n], normal[n])
+                    if fmt.bits != 16:
+                        sample = refine(sample, at, fmt)
+                    found[mode] = _summarise(study.name, form, fmt, label, mode, sample, kinds[numbers:])
+                    results[mode] = result
+                    silent |= np.isfinite(result.astype(np.float64)) & ~np.isin(kinds, (OK, NAN_INPUT))
+                    rows.append(found[mode])
+                    progress(f"{form} {dtype} label {label:g} {mode}")
+                if {"jit", "eager"} <= found.keys():
+                    disagreement = _disagreement(found["jit"], found["eager"], results, silent)
+                    if disagreement.count or disagreement.regions:
+                        disagreements.append(disagreement)
+    return Outcome(tuple(rows), tuple(disagreements), dict(timing.seconds), by_balls)

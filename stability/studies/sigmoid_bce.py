@@ -1,0 +1,30 @@
+"""The study of the course note: `dL/dz` of the binary cross-entropy through a sigmoid."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from stability.floats import FORMATS
+from stability.forms import FORMS
+from stability.reference import sigmoid_minus_label
+from stability.study import Study
+
+
+def condition(z: np.ndarray, label: float) -> tuple[np.ndarray, np.ndarray]:
+    """`|z σ'(z) / (σ(z) - y)|` and `|y / (σ(z) - y)|`, to a few digits, for finite float64 `z` of shape `(n,)`."""
+    z = np.asarray(z, dtype=np.float64)
+    truth = sigmoid_minus_label(z, label, FORMATS["float64"])
+    with np.errstate(all="ignore"):
+        slope = np.exp(-np.abs(z)) / (1 + np.exp(-np.abs(z))) ** 2
+        in_z = np.where((label == (z > 0)) & (np.abs(z) > 700), np.abs(z), np.abs(z * slope / truth.rounded))
+        return in_z, np.abs(label / truth.rounded)
+
+
+STUDY = Study(
+    name="sigmoid_bce",
+    forms=FORMS,
+    truth=sigmoid_minus_label,
+    condition=condition,
+    labels=(0.0, 1.0, 0.5, 0.1),
+    label_range=(0.0, 1.0),
+)

@@ -1,0 +1,31 @@
+"""A study, declared: the forms to compare, the true value of them all, and the domain of its second argument."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from stability.floats import FloatFormat
+from stability.forms import Form
+from stability.reference import Truth
+
+
+@dataclass(frozen=True)
+class Study:
+    """Several forms of one real function of a swept float and a label.
+
+    **Attributes:** `name` as in the reports; `forms` by name, in the order of the reports;
+    `truth(z, label, fmt)` the true values for floats `z` of shape `(n,)`; `condition(z, label)` the
+    condition numbers in `z` and in the label, each of shape `(n,)`: the relative change of the true
+    value for a relative change of that argument; `labels` the default ones; `label_range` the allowed
+    ones.
+    """
+
+    name: str
+    forms: Mapping[str, Form]
+    truth: Callable[[np.ndarray, float, FloatFormat], Truth]
+    condition: Callable[[np.ndarray, float], tuple[np.ndarray, np.ndarray]]
+    labels: tuple[float, ...]
+    label_range: tuple[float, float]
