@@ -1,0 +1,29 @@
+"""Checks the summary of a small sweep: its shape, its counts, and facts that brute force confirms."""
+
+import json
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from stability.forms import FORMS
+
+summary = json.load(open(sys.argv[1]))
+assert summary["schema"] == 1
+rows = {(r["form"], r["dtype"], r["label"], r["mode"]): r for r in summary["results"]}
+assert len(rows) == len(FORMS) * 2 * 4 * 2, len(rows)
+for row in rows.values():
+    assert sum(row["counts"].values()) == row["points"]
+    assert row["points"] == 65536 or not row["exhaustive"]
+    ends = [(float.fromhex(r["from"]), float.fromhex(r["to"])) for r in row["regions"]]
+    assert all(a <= b for a, b in ends) and all(p[1] <= q[0] for p, q in zip(ends, ends[1:], strict=False))
+
+z = np.arange(65536, dtype=np.uint16).view(jnp.bfloat16)
+real = ~np.isnan(z.astype(np.float32))
+for mode, run in (("eager", FORMS["chain_split"]), ("jit", jax.jit(FORMS["chain_split"]))):
+    nan = np.isnan(np.asarray(run(jnp.asarray(z), jnp.asarray(1, jnp.bfloat16))).astype(np.float32)) & real
+    first = min(float(v) for v in z[nan] if v > 0)
+    found = [r for r in rows["chain_split", "bfloat16", 1.0, mode]["regions"] if r["kind"] == "nan"]
+    assert min(float.fromhex(r["from"]) for r in found if float.fromhex(r["from"]) > 0) == first
+print(f"{len(rows)} rows checked")

@@ -1,0 +1,226 @@
+"""`python -m stability.sweep`: the study swept, measured against the truth, and written as a report."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+import platform
+import sys
+import tempfile
+import time
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import NoReturn
+
+import jax
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from stability import engine, report
+from stability.engine import MODES, Outcome, Row
+from stability.floats import FORMATS, from_ordinal
+from stability.studies.sigmoid_bce import STUDY
+from stability.study import Study
+
+DEFAULT_MODES = ["eager", "jit"]
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        print(f"{self.prog}: {message}", file=sys.stderr)
+        raise SystemExit(2)
+
+
+def _number_in(low: float, high: float, what: str):
+    def parse(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"{text!r} is not {what}")
+        return value
+
+    return parse
+
+
+def _whole_number(least: int):
+    def parse(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = least - 1
+        if not least <= value < 2**31:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {least} to {2**31 - 1}")
+        return value
+
+    return parse
+
+
+def parser(study: Study) -> argparse.ArgumentParser:
+    low, high = study.label_range
+    p = _Parser(prog="python -m stability.sweep", description=__doc__, allow_abbrev=False)
+    p.add_argument("--form", action="append", choices=list(study.forms), help="a form to sweep (repeatable; default all)")
+    p.add_argument("--dtype", action="append", choices=list(FORMATS), help="a format (repeatable; default all)")
+    p.add_argument(
+        "--label",
+        action="append",
+        type=_number_in(low, high, f"a label in [{low:g}, {high:g}]"),
+        help=f"a label (repeatable; default {', '.join(f'{y:g}' for y in study.labels)})",
+    )
+    p.add_argument("--mode", action="append", choices=list(MODES), help="a way to run (repeatable; default eager, jit)")
+    p.add_argument(
+        "--points",
+        type=_whole_number(1),
+        default=32768,
+        help="size of the grid of float32 and float64, before region ends are refined (default %(default)s)",
+    )
+    p.add_argument(
+        "--tolerance",
+        type=_number_in(0.5, 2.0**53, "a number of ulps from 0.5 to 2**53"),
+        default=16.0,
+        help="error over which a result is `inaccurate`, in ulps of the true value (default %(default)g)",
+    )
+    p.add_argument("--out", type=Path, default=Path("reports"), metavar="DIR", help="where the report goes (default reports)")
+    p.add_argument("--seed", type=_whole_number(0), default=0, help="seed of the grid's offsets (default 0)")
+    p.add_argument("--no-plots", dest="plots", action="store_false", help="leave the pictures out")
+    p.add_argument("--list", action="store_true", help="list forms, dtypes, labels and modes, and stop")
+    return p
+
+
+def _check_writable(out: Path) -> str | None:
+    """Why a report can't be written to `out`, or `None`. Creates nothing that stays."""
+    if out.exists() and not out.is_dir():
+        return f"--out {out}: is a file; give a directory, or a name that does not exist yet"
+    parent = out if out.is_dir() else next(p for p in out.absolute().parents if p.exists())
+    if not parent.is_dir():
+        return f"--out {out}: {parent} is a file; give a directory"
+    try:
+        with tempfile.TemporaryFile(dir=parent):
+            pass
+    except OSError:
+        return f"--out {out}: {parent} is not writable; give a directory that is"
+    return None
+
+
+def _cpu() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def _manifest(argv: list[str], seed: int) -> dict:
+    return {
+        "command": " ".join(["python -m stability.sweep", *argv]),
+        "seed": seed,
+        **{package: version(package) for package in ("jax", "jaxlib", "numpy", "python-flint")},
+        "python": platform.python_version(),
+        "backend": jax.default_backend(),
+        "device": jax.devices()[0].device_kind,
+        "cpu": _cpu(),
+        "xla_flags": os.environ.get("XLA_FLAGS", ""),
+        "x64": bool(jax.config.read("jax_enable_x64")),
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _first_failures(row: Row) -> tuple[str, str]:
+    """The failing float nearest to zero on each side, with its kind, as text."""
+    fmt = FORMATS[row.dtype]
+    below = max((r for r in row.regions if r.start < 0), key=lambda r: r.stop, default=None)
+    above = min((r for r in row.regions if r.stop >= 0), key=lambda r: r.start, default=None)
+
+    def text(ordinal: int, kind: str) -> str:
+        return f"{float(from_ordinal(np.array([ordinal]), fmt)[0]):.6g} {kind}"
+
+    return (
+        text(min(below.stop, -1), below.kind) if below else "-",
+        text(max(above.start, 0), above.kind) if above else "-",
+    )
+
+
+def _table(outcome: Outcome) -> Table:
+    table = Table(title="first failing z on each side, and the worst error where the result is ok")
+    for name in ("form", "dtype", "label", "mode", "z < 0", "z >= 0"):
+        table.add_column(name, no_wrap=True)
+    table.add_column("worst ok [ulps]", justify="right")
+    for row in outcome.rows:
+        worst = "-" if row.worst_ok is None else f"{row.worst_ok:.2f}"
+        table.add_row(row.form, row.dtype, f"{row.label:g}", row.mode, *_first_failures(row), worst)
+    return table
+
+
+def _sweep(args: argparse.Namespace, console: Console) -> Outcome:
+    forms = args.form or list(STUDY.forms)
+    dtypes = args.dtype or list(FORMATS)
+    labels = args.label or list(STUDY.labels)
+    modes = args.mode or DEFAULT_MODES
+    chosen = {
+        "forms": list(dict.fromkeys(forms)),
+        "dtypes": list(dict.fromkeys(dtypes)),
+        "labels": list(dict.fromkeys(labels)),
+        "modes": list(dict.fromkeys(modes)),
+    }
+    total = math.prod(len(names) for names in chosen.values())
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
+        task = bar.add_task("sweep", total=total)
+        done = 0
+
+        def progress(row: str) -> None:
+            nonlocal done
+            done += 1
+            bar.update(task, advance=1, description=row)
+            if not console.is_terminal and (done % 40 == 0 or done == total):
+                console.print(f"{done} of {total} rows, last {row}", soft_wrap=True)
+
+        return engine.sweep(
+            STUDY, **chosen, points=args.points, tolerance=args.tolerance, seed=args.seed, progress=progress
+        )
+
+
+def _list() -> None:
+    print("forms: " + " ".join(STUDY.forms))
+    print("dtypes: " + " ".join(FORMATS))
+    print("labels: " + " ".join(f"{y:g}" for y in STUDY.labels) + " by default, any in [0, 1]")
+    print("modes: " + " ".join(MODES) + f" ({' '.join(DEFAULT_MODES)} by default)")
+
+
+def main(argv: list[str]) -> int:
+    begun = time.perf_counter()
+    p = parser(STUDY)
+    args = p.parse_args(argv)
+    if args.list:
+        _list()
+        return 0
+    if problem := _check_writable(args.out):
+        p.error(problem)
+    jax.config.update("jax_enable_x64", True)
+    console = Console()
+    if "optax" not in STUDY.forms:
+        print("the form optax is left out: optax is not installed")
+    outcome = _sweep(args, console)
+    manifest = _manifest(argv, args.seed) | {"seconds": outcome.seconds}
+    report.write(outcome, STUDY, manifest, args.out, args.plots, tolerance=args.tolerance, begun=begun)
+    wide = console if console.is_terminal else Console(width=120)
+    wide.print(_table(outcome))
+    print(f"report in {args.out}: README.md, index.html, summary.json, summary.csv")
+    return 0
+
+
+def run() -> NoReturn:
+    try:
+        raise SystemExit(main(sys.argv[1:]))
+    except KeyboardInterrupt:
+        print("interrupted: the report in place is as it was", file=sys.stderr)
+        raise SystemExit(130) from None
+
+
+if __name__ == "__main__":
+    run()
