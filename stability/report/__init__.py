@@ -1,0 +1,3 @@
+"""The report of a sweep: summary, tables, page and pictures."""
+
+from stability.report.writer import write as write

@@ -1,0 +1,266 @@
+"""The pictures of a report, as PNG and SVG."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import jax
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from stability import measure
+from stability.engine import Outcome, Row, evaluate
+from stability.floats import FORMATS, FloatFormat
+from stability.measure import KINDS
+from stability.report.tables import spotlight, value
+from stability.study import Study
+
+_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000", "#8A6D00", "#7F7F7F", "#6A3D9A")
+_STYLES = ("-", "--", "-.", ":")
+_KIND_COLOURS = {
+    "nan": "#000000",
+    "inf": "#CC79A7",
+    "vanished": "#D55E00",
+    "flushed": "#56B4E9",
+    "wrong_sign": "#009E73",
+    "inaccurate": "#E69F00",
+    "ok": "#E8E8E8",
+}
+_LADDER = (
+    ("autodiff", r"grad of $L(\sigma(z), y)$"),
+    ("autodiff_textbook", r"the same, $\sigma = 1/(1+e^{-z})$"),
+    ("chain_split", r"$(-y/a + (1-y)/(1-a)) \times a(1-a)$"),
+    ("chain_common", r"$(-y(1-a)/(a(1-a)) + a(1-y)/(a(1-a))) \times a(1-a)$"),
+    ("chain_expanded", r"$(-y + ay + a - ay)/(a(1-a)) \times a(1-a)$"),
+    ("chain_combined", r"$(a-y)/(a(1-a)) \times a(1-a)$"),
+    ("cancelled", r"$a - y$"),
+    ("componentwise", r"$(1-y)\,\sigma(z) - y\,\sigma(-z)$"),
+    ("logits", r"grad of $\max(z,0) - zy + \log(1+e^{-|z|})$"),
+    ("optax", "optax.sigmoid_binary_cross_entropy"),
+)
+_LADDER_Z = (-100.0, -88.0, -20.0, -3.0, 3.0, 8.0, 16.0, 20.0, 80.0)
+_LINEAR_WIDTH = 0.5
+
+
+def draw(outcome: Outcome, study: Study, tolerance: float, directory: Path) -> list[str]:
+    """Draws every picture that the rows allow into `directory`, and returns their names without endings."""
+    directory.mkdir(parents=True)
+    style = {"svg.hashsalt": "stability", "font.size": 8.5, "axes.spines.top": False, "axes.spines.right": False}
+    dtypes = list(dict.fromkeys(row.dtype for row in outcome.rows))
+    main = "float32" if "float32" in dtypes else dtypes[0]
+    ordered = [main] + [d for d in dtypes if d != main]
+    with mpl.rc_context(style):
+        figures = {"ladder": _ladder(outcome, study, main)}
+        for dtype in ordered:
+            rows = [row for row in outcome.rows if row.dtype == dtype]
+            figures[f"errors_{dtype}"] = _errors(rows, FORMATS[dtype], tolerance)
+            figures[f"regions_{dtype}"] = _regions(rows, FORMATS[dtype])
+        for dtype in ordered:
+            rows = [row for row in outcome.rows if row.dtype == dtype]
+            figures[f"condition_{dtype}"] = _condition(rows, FORMATS[dtype], study)
+        figures["jit_against_eager"] = _jit_against_eager(outcome)
+        drawn = {name: figure for name, figure in figures.items() if figure is not None}
+        for name, figure in drawn.items():
+            FigureCanvasAgg(figure)
+            figure.savefig(directory / f"{name}.png", dpi=110)
+            figure.savefig(directory / f"{name}.svg", metadata={"Date": None})
+    return list(drawn)
+
+
+def _reach(fmt: FloatFormat) -> float:
+    """The |z| past which even the least subnormal gradient is gone, with a margin."""
+    return -1.15 * fmt.least_exponent * float(np.log(2))
+
+
+def _signed_log_axis(ax: Axes, fmt: FloatFormat) -> None:
+    reach = _reach(fmt)
+    ax.set_xscale("asinh", linear_width=_LINEAR_WIDTH)
+    ax.set_xlim(-reach, reach)
+    ticks = [t for t in (1, 3, 10, 30, 100, 300, 700) if t < reach]
+    ax.set_xticks([-t for t in reversed(ticks)] + [0, *ticks], [f"{t:g}" for t in [-t for t in reversed(ticks)] + [0, *ticks]])
+    ax.minorticks_off()
+
+
+def _preferred_mode(rows: list[Row]) -> str:
+    modes = [row.mode for row in rows]
+    return "jit" if "jit" in modes else modes[0]
+
+
+def _labels(rows: list[Row]) -> list[float]:
+    return list(dict.fromkeys(row.label for row in rows))
+
+
+def _line_style(form: str, forms: list[str]) -> dict:
+    i = forms.index(form)
+    return {"color": _COLOURS[i % len(_COLOURS)], "linestyle": _STYLES[i % len(_STYLES)], "linewidth": 1.4}
+
+
+def _plot_errors(ax: Axes, rows: list[Row], forms: list[str], fmt: FloatFormat) -> None:
+    for row in rows:
+        inside = np.abs(row.profile.z) <= _reach(fmt)
+        z, ulps = row.profile.z[inside], np.maximum(row.profile.ulps[inside], 2.0**-6)
+        ax.plot(z, ulps, label=row.form, **_line_style(row.form, forms))
+    ax.set_yscale("log", base=2)
+    _signed_log_axis(ax, fmt)
+
+
+def _errors(rows: list[Row], fmt: FloatFormat, tolerance: float) -> Figure:
+    mode, labels = _preferred_mode(rows), _labels(rows)
+    forms = list(dict.fromkeys(row.form for row in rows))
+    figure = Figure(figsize=(9, 2.1 * len(labels) + 1.3), layout="constrained")
+    axes = figure.subplots(len(labels), 1, squeeze=False, sharex=True)[:, 0]
+    for ax, label in zip(axes, labels, strict=True):
+        _plot_errors(ax, [r for r in rows if (r.label, r.mode) == (label, mode)], forms, fmt)
+        ax.axhline(tolerance, color="0.5", linewidth=0.7)
+        ax.set_title(f"label y = {label:g}", loc="left")
+        ax.set_ylabel("error\n[ulps of true value]")
+    axes[-1].set_xlabel("logit z (signed log axis)")
+    handles, names = axes[0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=5, frameon=False, handlelength=3)
+    figure.suptitle(f"{fmt.name}, {mode}: worst error by z; a line ends where the form is NaN or 0 (grey: {tolerance:g} ulps)")
+    return figure
+
+
+def _spans(starts: np.ndarray, stops: np.ndarray, reach: float) -> list[tuple[float, float]]:
+    """Intervals of z clipped to the axis and merged where a gap would be under a pixel, as `(left, width)`."""
+    left, right = (np.arcsinh(np.clip(x, -reach, reach) / _LINEAR_WIDTH) for x in (starts, stops))
+    pixel = 2 * np.arcsinh(reach / _LINEAR_WIDTH) / 900
+    merged: list[list[float]] = []
+    for a, b in zip(left, np.maximum(right, left + pixel), strict=True):
+        if merged and a - merged[-1][1] < pixel:
+            merged[-1][1] = max(b, merged[-1][1])
+        else:
+            merged.append([a, b])
+    ends = [(np.sinh(a) * _LINEAR_WIDTH, np.sinh(b) * _LINEAR_WIDTH) for a, b in merged]
+    return [(a, b - a) for a, b in ends]
+
+
+def _bars(ax: Axes, y: float, height: float, regions: list[tuple[int, int, str]], fmt: FloatFormat) -> None:
+    reach = _reach(fmt)
+    for kind in [k for k in KINDS[::-1] if k in _KIND_COLOURS]:
+        chosen = [(value(a, fmt), value(b, fmt)) for a, b, k in regions if k == kind]
+        inside = np.array([(a, b) for a, b in chosen if a <= reach and b >= -reach]).reshape(-1, 2)
+        if len(inside):
+            ax.broken_barh(_spans(inside[:, 0], inside[:, 1], reach), (y, height), color=_KIND_COLOURS[kind], linewidth=0)
+
+
+def _kind_legend(figure: Figure) -> None:
+    patches = [Patch(color=colour, label=kind) for kind, colour in _KIND_COLOURS.items()]
+    figure.legend(handles=patches, loc="outside lower center", ncols=len(patches), frameon=False)
+
+
+def _regions(rows: list[Row], fmt: FloatFormat) -> Figure:
+    labels, forms = _labels(rows), list(dict.fromkeys(row.form for row in rows))
+    modes = list(dict.fromkeys(row.mode for row in rows))
+    height = 0.8 / len(modes)
+    columns = min(2, len(labels))
+    lines = -(-len(labels) // columns)
+    figure = Figure(figsize=(9, (0.26 * len(forms) + 0.7) * lines + 0.9), layout="constrained")
+    axes = figure.subplots(lines, columns, squeeze=False, sharex=True, sharey=True).ravel()
+    for ax, label in zip(axes, labels, strict=False):
+        for row in (r for r in rows if r.label == label):
+            y = forms.index(row.form) - 0.4 + modes.index(row.mode) * height
+            ax.barh(y + height / 2, 2 * _reach(fmt), height * 0.9, -_reach(fmt), color=_KIND_COLOURS["ok"])
+            _bars(ax, y, height * 0.9, [(r.start, r.stop, r.kind) for r in row.regions], fmt)
+        ax.set_title(f"label y = {label:g}", loc="left")
+        ax.set_yticks(range(len(forms)), forms)
+        ax.set_ylim(len(forms) - 0.5, -0.5)
+        ax.tick_params(axis="y", length=0)
+        _signed_log_axis(ax, fmt)
+    for ax in axes[max(len(labels) - columns, 0) : len(labels)]:
+        ax.set_xlabel("logit z (signed log axis)")
+    for ax in axes[len(labels) :]:
+        ax.set_visible(False)
+    _kind_legend(figure)
+    figure.suptitle(f"{fmt.name}: where each form fails (in each row, from the top: {', '.join(modes)})")
+    return figure
+
+
+def _ladder(outcome: Outcome, study: Study, dtype: str) -> Figure | None:
+    label, fmt = spotlight(outcome), FORMATS[dtype]
+    present = {row.form for row in outcome.rows}
+    steps = [(form, text) for form, text in _LADDER if form in present]
+    if not steps:
+        return None
+    z = np.array([v for v in _LADDER_Z if abs(v) < _reach(fmt)]).astype(fmt.dtype)
+    exact = np.asarray(label).astype(fmt.dtype)
+    truth = study.truth(z, float(exact), fmt)
+    figure = Figure(figsize=(9.4, 0.34 * len(steps) + 1.1), layout="constrained")
+    ax = figure.subplots()
+    for i, (form, text) in enumerate(steps):
+        result = evaluate(jax.jit(study.forms[form]), z, exact)
+        kinds, ulps = measure.classify(result, truth, fmt, 16.0)
+        ax.text(-0.2, i, f"{form}   ", ha="right", va="center", fontsize=8.5, family="monospace")
+        ax.text(-8.1, i, text, ha="left", va="center", fontsize=8)
+        for j, (code, ulp) in enumerate(zip(kinds, ulps, strict=True)):
+            kind = KINDS[code]
+            ax.barh(i, 0.94, 0.86, j, color=_KIND_COLOURS[kind])
+            words = {"ok": f"{ulp:.2g}", "inaccurate": f"{ulp:.2g}", "vanished": "0", "flushed": "0", "nan": "NaN"}
+            colour = "white" if kind in ("nan", "vanished") else "black"
+            ax.text(j + 0.47, i, words.get(kind, kind), ha="center", va="center", color=colour, fontsize=8)
+    for j, v in enumerate(z):
+        ax.text(j + 0.47, -0.75, f"z = {float(v):g}", ha="center", va="center", fontsize=8)
+    ax.set_xlim(-8.2, len(z))
+    ax.set_ylim(len(steps) - 0.4, -1.2)
+    ax.axis("off")
+    _kind_legend(figure)
+    figure.suptitle(f"The derivation, line by line: {dtype}, label {label:g}, jit; cells: error [ulps of true value]")
+    return figure
+
+
+def _condition(rows: list[Row], fmt: FloatFormat, study: Study) -> Figure:
+    mode, labels = _preferred_mode(rows), _labels(rows)
+    forms = list(dict.fromkeys(row.form for row in rows))
+    shown = [f for f in ("cancelled", "componentwise", "optax") if f in forms] or forms[:3]
+    figure = Figure(figsize=(9, 4.6), layout="constrained")
+    axes = figure.subplots(2, len(labels), squeeze=False, sharex=True, sharey="row")
+    half = np.geomspace(1e-3, _reach(fmt), 250)
+    z = np.concatenate([-half[::-1], half])
+    for (top, bottom), label in zip(axes.T, labels, strict=True):
+        chosen = [r for r in rows if r.form in shown and (r.label, r.mode) == (label, mode)]
+        _plot_errors(top, chosen, forms, fmt)
+        top.set_title(f"label y = {label:g}", loc="left")
+        in_z, in_label = study.condition(z, float(np.asarray(label).astype(fmt.dtype)))
+        bottom.plot(z, in_z, color=_COLOURS[0], label="condition in z")
+        bottom.plot(z, in_label, color=_COLOURS[3], linestyle="--", label="condition in y")
+        bottom.set_yscale("log")
+        bottom.set_ylim(1e-3, 1e6)
+        _signed_log_axis(bottom, fmt)
+        bottom.set_xticks([t for t in bottom.get_xticks() if abs(t) in (0, 1, 10, 100)])
+        bottom.set_xlabel("logit z")
+    axes[0, 0].set_ylabel("error [ulps of true value]")
+    axes[1, 0].set_ylabel("condition number [1]")
+    entries = [axis.get_legend_handles_labels() for axis in (axes[0, 0], axes[1, 0])]
+    handles, names = entries[0][0] + entries[1][0], entries[0][1] + entries[1][1]
+    figure.legend(handles, names, loc="outside lower center", ncols=5, frameon=False, handlelength=3)
+    figure.suptitle(f"{fmt.name}, {mode}: unstable formula (above, not below) or ill-conditioned point (both)")
+    return figure
+
+
+def _jit_against_eager(outcome: Outcome) -> Figure | None:
+    label = spotlight(outcome)
+    chosen = [d for d in outcome.disagreements if d.label == label and d.regions]
+    if not chosen:
+        return None
+    dtypes = list(dict.fromkeys(d.dtype for d in chosen))
+    sizes = [sum(d.dtype == dtype for d in chosen) for dtype in dtypes]
+    figure = Figure(figsize=(9, 0.36 * sum(sizes) + 0.75 * len(sizes) + 0.9), layout="constrained")
+    axes = figure.subplots(len(dtypes), 1, squeeze=False, height_ratios=[n + 0.5 for n in sizes])[:, 0]
+    for ax, dtype in zip(axes, dtypes, strict=True):
+        fmt = FORMATS[dtype]
+        here = [d for d in chosen if d.dtype == dtype]
+        for i, d in enumerate(here):
+            _bars(ax, i - 0.4, 0.38, [(a, b, jit) for a, b, jit, _ in d.regions], fmt)
+            _bars(ax, i + 0.02, 0.38, [(a, b, eager) for a, b, _, eager in d.regions], fmt)
+        ax.set_yticks(range(len(here)), [d.form for d in here])
+        ax.set_ylim(len(here) - 0.5, -0.5)
+        ax.set_title(dtype, loc="left")
+        _signed_log_axis(ax, fmt)
+    axes[-1].set_xlabel("logit z (signed log axis)")
+    _kind_legend(figure)
+    figure.suptitle(f"label {label:g}: where the kinds of jit (upper bar) and eager (lower bar) differ")
+    return figure

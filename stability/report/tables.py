@@ -1,0 +1,183 @@
+"""The findings of a sweep as rows of text, computed from the outcome alone."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from stability.engine import Disagreement, Outcome, Region, Row
+from stability.floats import FORMATS, FloatFormat, from_ordinal
+from stability.measure import KINDS
+
+REGIONS_SHOWN = 30
+
+
+def spotlight(outcome: Outcome) -> float:
+    """The label that the findings are told at: 1 where it was swept, else the first."""
+    labels = [row.label for row in outcome.rows]
+    return 1.0 if 1.0 in labels else labels[0]
+
+
+def value(ordinal: int, fmt: FloatFormat) -> float:
+    return float(from_ordinal(np.array([ordinal]), fmt)[0])
+
+
+def short_hex(x: float) -> str:
+    """A hex float without the zeros that `float.hex` pads with."""
+    text = x.hex()
+    head, p, exponent = text.partition("p")
+    return f"{head.rstrip('0').rstrip('.')}{p}{exponent}" if p else text
+
+
+def decimal(x: float, fmt: FloatFormat) -> str:
+    return f"{x:.{min(fmt.precision * 3 // 10 + 2, 17)}g}"
+
+
+def both(x: float, fmt: FloatFormat) -> str:
+    return f"{decimal(x, fmt)} = {short_hex(x)}"
+
+
+def nearest(regions: tuple[Region, ...], positive: bool, kind: str | None = None) -> tuple[int, str] | None:
+    """The failing ordinal nearest to zero on one side, and its kind."""
+    chosen = [r for r in regions if kind in (None, r.kind)]
+    if positive:
+        return min(((max(r.start, 0), r.kind) for r in chosen if r.stop >= 0), default=None)
+    return max(((min(r.stop, -1), r.kind) for r in chosen if r.start < 0), default=None)
+
+
+def csv_row(row: Row) -> dict:
+    fmt = FORMATS[row.dtype]
+    cells = {
+        name: getattr(row, name) for name in ("study", "form", "dtype", "label", "mode", "points", "exhaustive", "max_ulp")
+    }
+    cells["max_ulp_at"] = "" if row.max_ulp_at is None else row.max_ulp_at.hex()
+    cells["worst_ok"] = row.worst_ok
+    cells["regions"] = len(row.regions)
+    for side, positive in (("below", False), ("above", True)):
+        found = nearest(row.regions, positive)
+        z = value(found[0], fmt) if found else None
+        cells[f"first_{side}"] = "" if z is None else repr(z)
+        cells[f"first_{side}_hex"] = "" if z is None else z.hex()
+        cells[f"first_{side}_kind"] = found[1] if found else ""
+    return cells | {kind: row.counts.get(kind, 0) for kind in KINDS}
+
+
+def _end(row: Row, positive: bool, kind: str) -> str:
+    found = nearest(row.regions, positive, kind)
+    return both(value(found[0], FORMATS[row.dtype]), FORMATS[row.dtype]) if found else "–"
+
+
+def _ulps(x: float | None) -> str:
+    return "–" if x is None else f"{x:.4g}"
+
+
+def _line(row: Row) -> dict:
+    return {
+        "form": row.form,
+        "mode": row.mode,
+        "nan_below": _end(row, False, "nan"),
+        "nan_above": _end(row, True, "nan"),
+        "vanished_below": _end(row, False, "vanished"),
+        "vanished_above": _end(row, True, "vanished"),
+        "max_ulp": _ulps(row.max_ulp),
+        "worst_ok": _ulps(row.worst_ok),
+    }
+
+
+def _row(row: Row) -> dict:
+    fmt = FORMATS[row.dtype]
+    below, above = nearest(row.regions, False), nearest(row.regions, True)
+    return _line(row) | {
+        "dtype": row.dtype,
+        "label": f"{row.label:g}",
+        "points": f"{row.points:,}",
+        "how": "every float" if row.exhaustive else "sampled",
+        "below": f"{both(value(below[0], fmt), fmt)} {below[1]}" if below else "–",
+        "above": f"{both(value(above[0], fmt), fmt)} {above[1]}" if above else "–",
+        "counts": ", ".join(f"{kind} {n:,}" for kind, n in row.counts.items()),
+        "regions": [
+            f"{r.kind}: {both(value(r.start, fmt), fmt)} to {both(value(r.stop, fmt), fmt)}, {r.count:,} floats"
+            for r in row.regions[:REGIONS_SHOWN]
+        ],
+        "more": max(len(row.regions) - REGIONS_SHOWN, 0),
+    }
+
+
+def _disagreement(d: Disagreement) -> dict:
+    fmt = FORMATS[d.dtype]
+    clear = [r for r in d.regions if {r[2], r[3]} - {"ok", "inaccurate"}]
+    shown = [
+        f"{both(value(a, fmt), fmt)} to {both(value(b, fmt), fmt)}: jit {jit}, eager {eager} ({b - a + 1:,} floats)"
+        for a, b, jit, eager in clear
+    ]
+    return {
+        "form": d.form,
+        "dtype": d.dtype,
+        "label": f"{d.label:g}",
+        "count": f"{d.count:,}",
+        "silent": "yes" if d.silently_wrong else "no",
+        "regions": shown,
+        "blurred": len(d.regions) - len(clear),
+    }
+
+
+def _names(rows: list[Row]) -> str:
+    return ", ".join(f"`{name}`" for name in dict.fromkeys(row.form for row in rows))
+
+
+def findings(outcome: Outcome) -> list[str]:
+    """What the rows at the spotlight label say, a sentence each."""
+    label = spotlight(outcome)
+    found = []
+    for dtype in dict.fromkeys(row.dtype for row in outcome.rows):
+        fmt = FORMATS[dtype]
+        rows = [row for row in outcome.rows if (row.dtype, row.label) == (dtype, label)]
+        modes = list(dict.fromkeys(row.mode for row in rows))
+        for mode in modes:
+            here = [row for row in rows if row.mode == mode]
+            nan = [row for row in here if row.counts.get("nan")]
+            never = [row for row in here if not row.counts.get("nan") and not row.counts.get("vanished")]
+            if nan:
+                above = [e for row in nan if (e := nearest(row.regions, True, "nan"))]
+                below = [e for row in nan if (e := nearest(row.regions, False, "nan"))]
+                ends = [f"from z = {both(value(min(above)[0], fmt), fmt)} up"] if above else []
+                ends += [f"from z = {both(value(max(below)[0], fmt), fmt)} down"] if below else []
+                found.append(f"{dtype}, label {label:g}, {mode}: {_names(nan)} give NaN, the first {' and '.join(ends)}.")
+            if never:
+                worst = max((row.max_ulp for row in never if row.max_ulp is not None), default=None)
+                found.append(
+                    f"{dtype}, label {label:g}, {mode}: {_names(never)} never give NaN nor lose a normal gradient; "
+                    f"the worst error among them is {_ulps(worst)} ulps."
+                )
+        for d in (d for d in outcome.disagreements if (d.dtype, d.label) == (dtype, label)):
+            for a, b, jit, eager in d.regions:
+                if {jit, eager} == {"nan", "vanished"}:
+                    found.append(
+                        f"{dtype}, label {label:g}: `{d.form}` is silently 0 under {'jit' if jit == 'vanished' else 'eager'} "
+                        f"and NaN in the other mode at {b - a + 1:,} floats, from z = {both(value(a, fmt), fmt)} "
+                        f"to {both(value(b, fmt), fmt)}."
+                    )
+        cancelled = next((row for row in rows if row.form == "cancelled"), None)
+        if cancelled and (end := nearest(cancelled.regions, True, "vanished")):
+            found.append(
+                f"{dtype}, label {label:g}: `cancelled` is 0 from z = {both(value(end[0], fmt), fmt)} up, "
+                "where the gradient is still a normal float."
+            )
+    return found
+
+
+def context(outcome: Outcome, manifest: dict, tolerance: float) -> dict:
+    """What the templates of the page and of its README show."""
+    label = spotlight(outcome)
+    dtypes = list(dict.fromkeys(row.dtype for row in outcome.rows))
+    return {
+        "manifest": manifest,
+        "tolerance": f"{tolerance:g}",
+        "label": f"{label:g}",
+        "findings": findings(outcome),
+        "spotlight": {d: [_line(r) for r in outcome.rows if (r.dtype, r.label) == (d, label)] for d in dtypes},
+        "rows": [_row(row) for row in outcome.rows],
+        "disagreements": [_disagreement(d) for d in outcome.disagreements],
+        "exhaustive": [d for d in dtypes if FORMATS[d].bits == 16],
+        "sampled": [d for d in dtypes if FORMATS[d].bits != 16],
+        "by_balls": f"{outcome.by_balls:,}",
+    }
