@@ -1,0 +1,1 @@
+"""Where a gradient loses its digits, to the float."""

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from stability import measure
-from stability.floats import FORMATS, FloatFormat, bits_of, every_float, from_ordinal, hex_of, to_ordinal
+from stability.floats import FORMATS, FloatFormat, bits_of, every_float, from_ordinal, hex_of, to_ordinal, widen
 from stability.forms import Form
 from stability.measure import INACCURATE, KINDS, NAN_INPUT, OK
 from stability.reference import Truth
@@ -266,7 +266,9 @@ def _profile(z: np.ndarray, sample: _Sample) -> Profile:
     return Profile(z[worst].astype(np.float64), np.where(ulps[worst] < 0, np.nan, ulps[worst]))
 
 
-def _summarise(study: str, form: str, fmt: FloatFormat, label: float, mode: str, sample: _Sample, nans: np.ndarray) -> Row:
+def _summarise(
+    study: str, form: str, fmt: FloatFormat, label: float, mode: str, sample: _Sample, nans: np.ndarray
+) -> Row:
     z = from_ordinal(sample.ordinals, fmt)
     counted = sample.normal & np.isin(sample.kinds, (OK, INACCURATE))
     ulps = np.where(counted, sample.ulps, -1.0)
@@ -317,7 +319,7 @@ SILENT = frozenset({"vanished", "flushed", "wrong_sign", "inaccurate"})
 
 
 def _disagreement(jit: Row, eager_: Row, results: dict[str, np.ndarray], silent: np.ndarray) -> Disagreement:
-    both_nan = np.isnan(results["jit"].astype(np.float64)) & np.isnan(results["eager"].astype(np.float64))
+    both_nan = np.isnan(widen(results["jit"])) & np.isnan(widen(results["eager"]))
     differ = (bits_of(results["jit"]) != bits_of(results["eager"])) & ~both_nan
     regions = tuple(_overlaps(jit.regions, eager_.regions))
     silently = bool(np.any(differ & silent)) or any(j in SILENT or e in SILENT for *_, j, e in regions)
@@ -362,7 +364,7 @@ def sweep(
         fmt = FORMATS[dtype]
         z = every_float(fmt) if fmt.bits == 16 else from_ordinal(grid(fmt, points, seed), fmt)
         z = z if fmt.bits == 16 else np.concatenate([z, np.array([np.nan], fmt.dtype)])
-        numbers = int(np.sum(~np.isnan(z.astype(np.float64))))
+        numbers = int(np.sum(~np.isnan(widen(z))))
         compiled: dict[tuple[str, str], Form] = {}
         for label in labels:
             exact = np.asarray(label).astype(fmt.dtype)
@@ -400,7 +402,7 @@ def sweep(
                         sample = refine(sample, at, fmt)
                     found[mode] = _summarise(study.name, form, fmt, label, mode, sample, kinds[numbers:])
                     results[mode] = result
-                    silent |= np.isfinite(result.astype(np.float64)) & ~np.isin(kinds, (OK, NAN_INPUT))
+                    silent |= np.isfinite(widen(result)) & ~np.isin(kinds, (OK, NAN_INPUT))
                     rows.append(found[mode])
                     progress(f"{form} {dtype} label {label:g} {mode}")
                 if {"jit", "eager"} <= found.keys():

@@ -115,6 +115,12 @@ def ulp_exponent(x: np.ndarray, fmt: FloatFormat) -> np.ndarray:
     return np.where(np.asarray(x) == 0, fmt.least_exponent, e)
 
 
+def widen(x: np.ndarray) -> np.ndarray:
+    """An array of floats as float64, which holds every format exactly; a signalling NaN stays a NaN, quietly."""
+    with np.errstate(invalid="ignore"):
+        return np.asarray(x).astype(np.float64)
+
+
 def hex_of(x) -> str:
     """A float as a hex string that Python's `float.fromhex` reads back exactly."""
     return float(x).hex()

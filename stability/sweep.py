@@ -64,7 +64,9 @@ def _whole_number(least: int):
 def parser(study: Study) -> argparse.ArgumentParser:
     low, high = study.label_range
     p = _Parser(prog="python -m stability.sweep", description=__doc__, allow_abbrev=False)
-    p.add_argument("--form", action="append", choices=list(study.forms), help="a form to sweep (repeatable; default all)")
+    p.add_argument(
+        "--form", action="append", choices=list(study.forms), help="a form to sweep (repeatable; default all)"
+    )
     p.add_argument("--dtype", action="append", choices=list(FORMATS), help="a format (repeatable; default all)")
     p.add_argument(
         "--label",
@@ -85,7 +87,9 @@ def parser(study: Study) -> argparse.ArgumentParser:
         default=16.0,
         help="error over which a result is `inaccurate`, in ulps of the true value (default %(default)g)",
     )
-    p.add_argument("--out", type=Path, default=Path("reports"), metavar="DIR", help="where the report goes (default reports)")
+    p.add_argument(
+        "--out", type=Path, default=Path("reports"), metavar="DIR", help="where the report goes (default reports)"
+    )
     p.add_argument("--seed", type=_whole_number(0), default=0, help="seed of the grid's offsets (default 0)")
     p.add_argument("--no-plots", dest="plots", action="store_false", help="leave the pictures out")
     p.add_argument("--list", action="store_true", help="list forms, dtypes, labels and modes, and stop")

@@ -19,7 +19,18 @@ from stability.measure import KINDS
 from stability.report.tables import spotlight, value
 from stability.study import Study
 
-_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000", "#8A6D00", "#7F7F7F", "#6A3D9A")
+_COLOURS = (
+    "#0072B2",
+    "#E69F00",
+    "#009E73",
+    "#D55E00",
+    "#CC79A7",
+    "#56B4E9",
+    "#000000",
+    "#8A6D00",
+    "#7F7F7F",
+    "#6A3D9A",
+)
 _STYLES = ("-", "--", "-.", ":")
 _KIND_COLOURS = {
     "nan": "#000000",
@@ -81,7 +92,9 @@ def _signed_log_axis(ax: Axes, fmt: FloatFormat) -> None:
     ax.set_xscale("asinh", linear_width=_LINEAR_WIDTH)
     ax.set_xlim(-reach, reach)
     ticks = [t for t in (1, 3, 10, 30, 100, 300, 700) if t < reach]
-    ax.set_xticks([-t for t in reversed(ticks)] + [0, *ticks], [f"{t:g}" for t in [-t for t in reversed(ticks)] + [0, *ticks]])
+    ax.set_xticks(
+        [-t for t in reversed(ticks)] + [0, *ticks], [f"{t:g}" for t in [-t for t in reversed(ticks)] + [0, *ticks]]
+    )
     ax.minorticks_off()
 
 
@@ -121,7 +134,9 @@ def _errors(rows: list[Row], fmt: FloatFormat, tolerance: float) -> Figure:
     axes[-1].set_xlabel("logit z (signed log axis)")
     handles, names = axes[0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside lower center", ncols=5, frameon=False, handlelength=3)
-    figure.suptitle(f"{fmt.name}, {mode}: worst error by z; a line ends where the form is NaN or 0 (grey: {tolerance:g} ulps)")
+    figure.suptitle(
+        f"{fmt.name}, {mode}: worst error by z; a line ends where the form is NaN or 0 (grey: {tolerance:g} ulps)"
+    )
     return figure
 
 
@@ -145,7 +160,9 @@ def _bars(ax: Axes, y: float, height: float, regions: list[tuple[int, int, str]]
         chosen = [(value(a, fmt), value(b, fmt)) for a, b, k in regions if k == kind]
         inside = np.array([(a, b) for a, b in chosen if a <= reach and b >= -reach]).reshape(-1, 2)
         if len(inside):
-            ax.broken_barh(_spans(inside[:, 0], inside[:, 1], reach), (y, height), color=_KIND_COLOURS[kind], linewidth=0)
+            ax.broken_barh(
+                _spans(inside[:, 0], inside[:, 1], reach), (y, height), color=_KIND_COLOURS[kind], linewidth=0
+            )
 
 
 def _kind_legend(figure: Figure) -> None:
@@ -199,7 +216,8 @@ def _ladder(outcome: Outcome, study: Study, dtype: str) -> Figure | None:
         for j, (code, ulp) in enumerate(zip(kinds, ulps, strict=True)):
             kind = KINDS[code]
             ax.barh(i, 0.94, 0.86, j, color=_KIND_COLOURS[kind])
-            words = {"ok": f"{ulp:.2g}", "inaccurate": f"{ulp:.2g}", "vanished": "0", "flushed": "0", "nan": "NaN"}
+            number = f"{ulp:.2g}" if ulp < 10 else f"{ulp:.0f}" if ulp < 1e4 else f"{ulp:.0e}"
+            words = {"ok": number, "inaccurate": number, "vanished": "0", "flushed": "0", "nan": "NaN"}
             colour = "white" if kind in ("nan", "vanished") else "black"
             ax.text(j + 0.47, i, words.get(kind, kind), ha="center", va="center", color=colour, fontsize=8)
     for j, v in enumerate(z):
@@ -259,8 +277,11 @@ def _jit_against_eager(outcome: Outcome) -> Figure | None:
         ax.set_yticks(range(len(here)), [d.form for d in here])
         ax.set_ylim(len(here) - 0.5, -0.5)
         ax.set_title(dtype, loc="left")
-        _signed_log_axis(ax, fmt)
-    axes[-1].set_xlabel("logit z (signed log axis)")
+        ends = np.array([value(n, fmt) for d in here for r in d.regions for n in r[:2]])
+        ends = np.clip(ends, -_reach(fmt), _reach(fmt))
+        margin = max(0.25 * float(np.ptp(ends)), 0.01 * float(np.abs(ends).max()))
+        ax.set_xlim(ends.min() - margin, ends.max() + margin)
+    axes[-1].set_xlabel("logit z, around the floats where they differ")
     _kind_legend(figure)
     figure.suptitle(f"label {label:g}: where the kinds of jit (upper bar) and eager (lower bar) differ")
     return figure

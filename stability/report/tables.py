@@ -47,7 +47,8 @@ def nearest(regions: tuple[Region, ...], positive: bool, kind: str | None = None
 def csv_row(row: Row) -> dict:
     fmt = FORMATS[row.dtype]
     cells = {
-        name: getattr(row, name) for name in ("study", "form", "dtype", "label", "mode", "points", "exhaustive", "max_ulp")
+        name: getattr(row, name)
+        for name in ("study", "form", "dtype", "label", "mode", "points", "exhaustive", "max_ulp")
     }
     cells["max_ulp_at"] = "" if row.max_ulp_at is None else row.max_ulp_at.hex()
     cells["worst_ok"] = row.worst_ok
@@ -136,12 +137,14 @@ def findings(outcome: Outcome) -> list[str]:
             here = [row for row in rows if row.mode == mode]
             nan = [row for row in here if row.counts.get("nan")]
             never = [row for row in here if not row.counts.get("nan") and not row.counts.get("vanished")]
-            if nan:
-                above = [e for row in nan if (e := nearest(row.regions, True, "nan"))]
-                below = [e for row in nan if (e := nearest(row.regions, False, "nan"))]
-                ends = [f"from z = {both(value(min(above)[0], fmt), fmt)} up"] if above else []
-                ends += [f"from z = {both(value(max(below)[0], fmt), fmt)} down"] if below else []
-                found.append(f"{dtype}, label {label:g}, {mode}: {_names(nan)} give NaN, the first {' and '.join(ends)}.")
+            groups: dict[tuple, list[Row]] = {}
+            for row in nan:
+                ends = nearest(row.regions, True, "nan"), nearest(row.regions, False, "nan")
+                groups.setdefault(ends, []).append(row)
+            for (above, below), group in groups.items():
+                ends = [f"from z = {both(value(above[0], fmt), fmt)} up"] if above else []
+                ends += [f"from z = {both(value(below[0], fmt), fmt)} down"] if below else []
+                found.append(f"{dtype}, label {label:g}, {mode}: {_names(group)} give NaN {' and '.join(ends)}.")
             if never:
                 worst = max((row.max_ulp for row in never if row.max_ulp is not None), default=None)
                 found.append(
