@@ -1,5 +1,6 @@
 """Checks the summary of a small sweep: its shape, its counts, and facts that brute force confirms."""
 
+import itertools
 import json
 import sys
 
@@ -17,7 +18,7 @@ for row in rows.values():
     assert sum(row["counts"].values()) == row["points"]
     assert row["points"] == 65536 or not row["exhaustive"]
     ends = [(float.fromhex(r["from"]), float.fromhex(r["to"])) for r in row["regions"]]
-    assert all(a <= b for a, b in ends) and all(p[1] <= q[0] for p, q in zip(ends, ends[1:], strict=False))
+    assert all(a <= b for a, b in ends) and all(p[1] <= q[0] for p, q in itertools.pairwise(ends))
 
 z = np.arange(65536, dtype=np.uint16).view(jnp.bfloat16)
 real = ~np.isnan(z.astype(np.float32))

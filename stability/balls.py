@@ -107,7 +107,8 @@ def _whole_and_rest(x: arb, exponent: int) -> tuple[float, float]:
     if shift <= 0:
         return math.ldexp(float(mantissa), -shift), 0.0
     n, rest = divmod(mantissa, 1 << shift)
-    if rest > 1 << (shift - 1):
+    half = 1 << (shift - 1)
+    if rest > half or (rest == half and n & 1):
         n, rest = n + 1, rest - (1 << shift)
     return float(n), rest / (1 << shift)
 

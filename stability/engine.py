@@ -203,7 +203,7 @@ def grid(fmt: FloatFormat, points: int, seed: int) -> np.ndarray:
 def evaluate(run: Form, z: np.ndarray, label: np.ndarray) -> np.ndarray:
     """`run` over points of shape `(n,)` in batches of one shape, so that it is compiled once."""
     padded = np.concatenate([z, np.zeros(-len(z) % BATCH, z.dtype)])
-    batches = [np.asarray(run(jnp.asarray(b), label)) for b in padded.reshape(-1, BATCH)]
+    batches = [np.asarray(run(jnp.asarray(b), jnp.asarray(label))) for b in padded.reshape(-1, BATCH)]
     return np.concatenate(batches)[: len(z)]
 
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from stability.floats import FloatFormat
+from stability.floats import FloatFormat, widen
 from stability.reference import Truth
 
 KINDS = ("ok", "nan", "inf", "vanished", "flushed", "wrong_sign", "inaccurate", "nan_input")
@@ -41,7 +41,7 @@ def error_in_ulps(result: np.ndarray, truth: Truth) -> np.ndarray:
     **Arguments:** `result` of shape `(n,)` in the format of `truth`. An error too large for float64 is
     given as the greatest float64; that of an infinite result is infinite.
     """
-    x = np.asarray(result).astype(np.float64)
+    x = widen(result)
     with np.errstate(over="ignore", invalid="ignore"):
         ulps = np.abs((np.ldexp(x, -truth.exponent) - truth.quanta) - truth.fraction)
     return np.where(np.isinf(ulps) & np.isfinite(x), np.finfo(np.float64).max, ulps)
@@ -57,7 +57,7 @@ def classify(result: np.ndarray, truth: Truth, fmt: FloatFormat, tolerance: floa
 
     **Arguments:** `result` of shape `(n,)`; `tolerance` in ulps of the true value.
     """
-    x = np.asarray(result).astype(np.float64)
+    x = widen(result)
     ulps = error_in_ulps(result, truth)
     rounded = truth.rounded
     nan_input = np.isnan(truth.quanta)

@@ -34,16 +34,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from fractions import Fraction
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import flint
 import numpy as np
 from flint import arb
 
 from stability.balls import ball, decide_quanta
-from stability.floats import FloatFormat
+from stability.floats import FloatFormat, widen
 
-DoubleDouble = tuple[np.ndarray, np.ndarray]
+DoubleDouble = tuple[Any, Any]
 
 CLAMP = 4096.0
 
@@ -197,7 +197,7 @@ def sigmoid_minus_label(logits: np.ndarray, label: float, fmt: FloatFormat) -> T
 
     **Returns:** a `Truth`; the infinities have their limits.
     """
-    z = np.asarray(logits).astype(np.float64)
+    z = widen(logits)
     nan = np.isnan(z)
     z = np.clip(np.where(nan, 0.0, z), -CLAMP, CLAMP)
     zero = np.zeros_like(z)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import jax
 import matplotlib as mpl
@@ -60,7 +61,12 @@ _LINEAR_WIDTH = 0.5
 def draw(outcome: Outcome, study: Study, tolerance: float, directory: Path) -> list[str]:
     """Draws every picture that the rows allow into `directory`, and returns their names without endings."""
     directory.mkdir(parents=True)
-    style = {"svg.hashsalt": "stability", "font.size": 8.5, "axes.spines.top": False, "axes.spines.right": False}
+    style: dict[Any, Any] = {
+        "svg.hashsalt": "stability",
+        "font.size": 8.5,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+    }
     dtypes = list(dict.fromkeys(row.dtype for row in outcome.rows))
     main = "float32" if "float32" in dtypes else dtypes[0]
     ordered = [main] + [d for d in dtypes if d != main]

@@ -142,9 +142,9 @@ def findings(outcome: Outcome) -> list[str]:
                 ends = nearest(row.regions, True, "nan"), nearest(row.regions, False, "nan")
                 groups.setdefault(ends, []).append(row)
             for (above, below), group in groups.items():
-                ends = [f"from z = {both(value(above[0], fmt), fmt)} up"] if above else []
-                ends += [f"from z = {both(value(below[0], fmt), fmt)} down"] if below else []
-                found.append(f"{dtype}, label {label:g}, {mode}: {_names(group)} give NaN {' and '.join(ends)}.")
+                where = [f"from z = {both(value(above[0], fmt), fmt)} up"] if above else []
+                where += [f"from z = {both(value(below[0], fmt), fmt)} down"] if below else []
+                found.append(f"{dtype}, label {label:g}, {mode}: {_names(group)} give NaN {' and '.join(where)}.")
             if never:
                 worst = max((row.max_ulp for row in never if row.max_ulp is not None), default=None)
                 found.append(
@@ -154,9 +154,10 @@ def findings(outcome: Outcome) -> list[str]:
         for d in (d for d in outcome.disagreements if (d.dtype, d.label) == (dtype, label)):
             for a, b, jit, eager in d.regions:
                 if {jit, eager} == {"nan", "vanished"}:
+                    silent = "jit" if jit == "vanished" else "eager"
                     found.append(
-                        f"{dtype}, label {label:g}: `{d.form}` is silently 0 under {'jit' if jit == 'vanished' else 'eager'} "
-                        f"and NaN in the other mode at {b - a + 1:,} floats, from z = {both(value(a, fmt), fmt)} "
+                        f"{dtype}, label {label:g}: `{d.form}` is silently 0 in mode {silent} and "
+                        f"NaN in the other mode at {b - a + 1:,} floats, from z = {both(value(a, fmt), fmt)} "
                         f"to {both(value(b, fmt), fmt)}."
                     )
         cancelled = next((row for row in rows if row.form == "cancelled"), None)
