@@ -3,6 +3,7 @@
 import itertools
 import json
 import sys
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +11,7 @@ import numpy as np
 
 from stability.forms import FORMS
 
-summary = json.load(open(sys.argv[1]))
+summary = json.loads(Path(sys.argv[1]).read_text())
 assert summary["schema"] == 1
 rows = {(r["form"], r["dtype"], r["label"], r["mode"]): r for r in summary["results"]}
 assert len(rows) == len(FORMS) * 2 * 4 * 2, len(rows)

@@ -63,7 +63,8 @@ def _chain(dL_da: Callable[[Array, Array], Array], logits: Array, labels: Array)
 
 
 def _grad(loss: Form, logits: Array, labels: Array) -> Array:
-    return jax.grad(lambda z: jnp.sum(loss(z, labels)))(logits)
+    shape = jnp.broadcast_shapes(jnp.shape(logits), jnp.shape(labels))
+    return jax.grad(lambda z: jnp.sum(loss(z, labels)))(jnp.broadcast_to(logits, shape))
 
 
 def chain_split(logits: Array, labels: Array) -> Array:
