@@ -24,7 +24,7 @@ from stability.study import Study
 
 BATCH = 8192
 DENSE_BINADES = (-4, 11)
-PROFILE_BINS = 800
+PROFILE_BINS = 600
 
 
 def eager(form: Form) -> Form:
@@ -86,7 +86,7 @@ class Region:
 
 @dataclass(frozen=True)
 class Profile:
-    """What plots show of a row, on bins of consecutive points: the worst error and the values of z around it.
+    """What plots show of a row: the worst error in each of the bins of equal width in `arcsinh(2 z)`.
 
     **Attributes:** `z` the input of the worst error of each bin (float64), `ulps` that error, NaN where the bin
     has no `ok` or `inaccurate` point with a normal true value.
@@ -258,10 +258,12 @@ def refine(sample: _Sample, measured: Callable[[np.ndarray], _Sample], fmt: Floa
     return bisect(sample.merged(measured(near))) if len(near) else sample
 
 
-def _profile(z: np.ndarray, sample: _Sample) -> Profile:
+def _profile(z: np.ndarray, sample: _Sample, fmt: FloatFormat) -> Profile:
     counted = sample.normal & np.isin(sample.kinds, (OK, INACCURATE))
     ulps = np.where(counted, sample.ulps, -1.0)
-    bins = np.array_split(np.arange(len(z)), min(PROFILE_BINS, len(z)))
+    reach = -1.2 * fmt.least_exponent * np.log(2)
+    position = np.arcsinh(2 * np.clip(widen(z), -reach, reach)) / np.arcsinh(2 * reach)
+    bins = np.split(np.arange(len(z)), np.flatnonzero(np.diff(np.floor(position * PROFILE_BINS / 2))) + 1)
     worst = np.array([b[np.argmax(ulps[b])] for b in bins])
     return Profile(z[worst].astype(np.float64), np.where(ulps[worst] < 0, np.nan, ulps[worst]))
 
@@ -294,7 +296,7 @@ def _summarise(
         worst_ok=float(ok.max()) if ok.size and ok.max() >= 0 else None,
         regions=regions,
         counts=counts,
-        profile=_profile(z, sample),
+        profile=_profile(z, sample, fmt),
     )
 
 

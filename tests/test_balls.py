@@ -155,7 +155,7 @@ def test_quanta_and_fraction_are_the_number(fmt, data):
     assert abs(f) <= 0.5 and n == np.rint(n)
     if exponent >= fmt.least_exponent - 40:
         assert (Fraction(n) + Fraction(f)) * Fraction(2) ** e == x
-    assert e == max(math.frexp(mantissa)[1] + exponent - fmt.precision, fmt.least_exponent)
+    assert e == max(abs(mantissa).bit_length() + exponent - fmt.precision, fmt.least_exponent)
     rounded = nearest_even(x, fmt)
     if math.isfinite(rounded):
         assert Fraction(n) * Fraction(2) ** e == Fraction(rounded)

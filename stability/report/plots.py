@@ -278,8 +278,10 @@ def _jit_against_eager(outcome: Outcome) -> Figure | None:
         fmt = FORMATS[dtype]
         here = [d for d in chosen if d.dtype == dtype]
         for i, d in enumerate(here):
-            _bars(ax, i - 0.4, 0.38, [(a, b, jit) for a, b, jit, _ in d.regions], fmt)
-            _bars(ax, i + 0.02, 0.38, [(a, b, eager) for a, b, _, eager in d.regions], fmt)
+            for start, stop, *kinds in d.regions:
+                a, b = value(start, fmt), value(stop, fmt)
+                for y, kind in zip((i - 0.21, i + 0.21), kinds, strict=True):
+                    ax.barh(y, b - a, 0.38, a, color=_KIND_COLOURS[kind], edgecolor=_KIND_COLOURS[kind], linewidth=0.5)
         ax.set_yticks(range(len(here)), [d.form for d in here])
         ax.set_ylim(len(here) - 0.5, -0.5)
         ax.set_title(dtype, loc="left")
