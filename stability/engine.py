@@ -24,7 +24,7 @@ from stability.study import Study
 
 BATCH = 8192
 DENSE_BINADES = (-4, 11)
-PROFILE_BINS = 600
+PROFILE_BINS = 240
 
 
 def eager(form: Form) -> Form:
