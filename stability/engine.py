@@ -16,9 +16,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from stability import measure
-from stability.floats import FORMATS, FloatFormat, bits_of, every_float, from_ordinal, hex_of, to_ordinal, widen
+from stability.floats import FORMATS, FloatFormat, bits_of, every_float, from_ordinal, to_ordinal, widen
 from stability.forms import Form
 from stability.measure import INACCURATE, KINDS, NAN_INPUT, OK
+from stability.outcome import Disagreement, Outcome, Profile, Region, Row
 from stability.reference import Truth
 from stability.study import Study
 
@@ -69,104 +70,6 @@ class Timing:
         result = function(*args)
         self.seconds[phase] += time.perf_counter() - start
         return result
-
-
-@dataclass(frozen=True)
-class Region:
-    """A maximal run of floats of one kind, by the ordinals of both ends."""
-
-    kind: str
-    start: int
-    stop: int
-
-    @property
-    def count(self) -> int:
-        return self.stop - self.start + 1
-
-
-@dataclass(frozen=True)
-class Profile:
-    """What plots show of a row: the worst error in each of the bins of equal width in `arcsinh(2 z)`.
-
-    **Attributes:** `z` the input of the worst error of each bin (float64), `ulps` that error, NaN where the bin
-    has no `ok` or `inaccurate` point with a normal true value.
-    """
-
-    z: np.ndarray
-    ulps: np.ndarray
-
-
-@dataclass(frozen=True)
-class Row:
-    """One form, format, label and mode, measured. Fields as in `summary.json`, with regions by ordinal."""
-
-    study: str
-    form: str
-    dtype: str
-    label: float
-    mode: str
-    points: int
-    exhaustive: bool
-    max_ulp: float | None
-    max_ulp_at: float | None
-    worst_ok: float | None
-    regions: tuple[Region, ...]
-    counts: dict[str, int]
-    profile: Profile
-
-    def as_json(self) -> dict:
-        fmt = FORMATS[self.dtype]
-        return {
-            "study": self.study,
-            "form": self.form,
-            "dtype": self.dtype,
-            "label": self.label,
-            "mode": self.mode,
-            "points": self.points,
-            "exhaustive": self.exhaustive,
-            "max_ulp": self.max_ulp,
-            "max_ulp_at": None if self.max_ulp_at is None else hex_of(self.max_ulp_at),
-            "regions": [
-                {"kind": r.kind, "from": _hex(r.start, fmt), "to": _hex(r.stop, fmt), "count": r.count}
-                for r in self.regions
-            ],
-            "counts": self.counts,
-        }
-
-
-@dataclass(frozen=True)
-class Disagreement:
-    """Where jit and eager return different bits for one form, format and label.
-
-    `count` is over the points evaluated in both modes (all floats of a 16-bit format, the grid of a wider one).
-    `silently_wrong`: at one of them, or in one of the regions, a mode is finite and not `ok`. `regions` are the
-    `(start, stop, kind under jit, kind eager)` where the kinds differ, by ordinal.
-    """
-
-    form: str
-    dtype: str
-    label: float
-    count: int
-    silently_wrong: bool
-    regions: tuple[tuple[int, int, str, str], ...]
-
-    def as_json(self) -> dict:
-        fmt = FORMATS[self.dtype]
-        return {
-            "form": self.form,
-            "dtype": self.dtype,
-            "label": self.label,
-            "count": self.count,
-            "silently_wrong": self.silently_wrong,
-            "regions": [
-                {"from": _hex(a, fmt), "to": _hex(b, fmt), "count": b - a + 1, "jit": jit, "eager": eager_kind}
-                for a, b, jit, eager_kind in self.regions
-            ],
-        }
-
-
-def _hex(ordinal: int, fmt: FloatFormat) -> str:
-    return hex_of(from_ordinal(np.array([ordinal]), fmt)[0])
 
 
 def grid(fmt: FloatFormat, points: int, seed: int) -> np.ndarray:
@@ -326,16 +229,6 @@ def _disagreement(jit: Row, eager_: Row, results: dict[str, np.ndarray], silent:
     regions = tuple(_overlaps(jit.regions, eager_.regions))
     silently = bool(np.any(differ & silent)) or any(j in SILENT or e in SILENT for *_, j, e in regions)
     return Disagreement(jit.form, jit.dtype, jit.label, int(differ.sum()), silently, regions)
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a sweep found."""
-
-    rows: tuple[Row, ...]
-    disagreements: tuple[Disagreement, ...]
-    seconds: dict[str, float]
-    by_balls: int
 
 
 def sweep(

@@ -21,8 +21,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from stability import engine, report
-from stability.engine import MODES, Outcome, Row
+from stability.engine import MODES
 from stability.floats import FORMATS, from_ordinal
+from stability.outcome import Outcome, Row
 from stability.studies.sigmoid_bce import STUDY
 from stability.study import Study
 

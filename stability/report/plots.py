@@ -14,9 +14,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from stability import measure
-from stability.engine import Outcome, Row, evaluate
+from stability.engine import evaluate
 from stability.floats import FORMATS, FloatFormat
 from stability.measure import KINDS
+from stability.outcome import Outcome, Row
 from stability.report.tables import spotlight, value
 from stability.study import Study
 
@@ -97,7 +98,7 @@ def _signed_log_axis(ax: Axes, fmt: FloatFormat) -> None:
     reach = _reach(fmt)
     ax.set_xscale("asinh", linear_width=_LINEAR_WIDTH)
     ax.set_xlim(-reach, reach)
-    ticks = [t for t in (1, 3, 10, 30, 100, 300, 700) if t < reach]
+    ticks = [1, 10, 100] if reach > 300 else [t for t in (1, 3, 10, 30, 100) if t < reach]
     ax.set_xticks(
         [-t for t in reversed(ticks)] + [0, *ticks], [f"{t:g}" for t in [-t for t in reversed(ticks)] + [0, *ticks]]
     )

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from stability.engine import Disagreement, Outcome, Region, Row
 from stability.floats import FORMATS, FloatFormat, from_ordinal
 from stability.measure import KINDS
+from stability.outcome import Disagreement, Outcome, Region, Row
 
 REGIONS_SHOWN = 30
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import jinja2
 
-from stability.engine import Outcome
+from stability.outcome import Outcome
 from stability.report import plots as pictures
 from stability.report import tables
 from stability.study import Study
@@ -38,11 +38,12 @@ def write(
     **Arguments:** `manifest` as in `summary.json`, its `seconds` by phase, to which `plots` and `total` (since
     `begun`, of `time.perf_counter`) are added; `tolerance` in ulps of the true value; `plots` whether to draw.
 
-    Everything is written to a temporary directory beside `directory` first, and moved when it is complete:
-    an interrupt or an error before that leaves the previous report as it was. Other files stay.
+    Everything is written to a temporary directory first, inside `directory` where it exists, and moved when it is
+    complete: an interrupt or an error before that leaves the previous report as it was. Other files stay.
     """
     directory.parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=".report-", dir=directory.parent))
+    beside = directory if directory.is_dir() else directory.parent
+    staging = Path(tempfile.mkdtemp(prefix=".report-", dir=beside))
     try:
         start = time.perf_counter()
         names = pictures.draw(outcome, study, tolerance, staging / "plots") if plots else []
