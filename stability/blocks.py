@@ -26,7 +26,6 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import Array, lax
 
 from stability.forms import Form
@@ -41,14 +40,30 @@ _SIGN = -(1 << 31)
 _LN2_HIGH = math.floor(math.log(2) * 2**30) / 2**30
 _LN2_LOW = 8.893134238886677e-10
 _SMALL = 2.0**-12
+_SIXTY_FOUR = 0x42800000
 
 
 class Truth64(NamedTuple):
-    """True values in float64: `value` off by less than `bound` ulps of float32, `scale` one over that ulp."""
+    """True values in float64: `value` off by less than `bound` ulps of float32, `scale` one over that ulp.
+
+    `near + fraction * ulp` is the value as well, in float32 and to `2**-24` ulps where `sharp` says so of a whole block:
+    no bound is over `2**-24`, and no value is under `2**-100`, where differences of float32 would be flushed.
+    """
 
     value: Array
     scale: Array
     bound: Array
+    near: Array
+    fraction: Array
+    inverse: Array
+    sharp: Array
+
+
+def _truth(value: Array, scale: Array, bound: Array) -> Truth64:
+    quanta = value * scale
+    whole = jnp.round(quanta)
+    single = (whole / scale).astype(jnp.float32), (quanta - whole).astype(jnp.float32), scale.astype(jnp.float32)
+    return Truth64(value, scale, bound, *single, (bound <= 2.0**-24).all() & (jnp.abs(value) >= 2.0**-100).all())
 
 
 def _power_of_two(exponent: Array) -> Array:
@@ -96,7 +111,7 @@ def sigmoid_minus_label(magnitude: Array, label: float, negative: bool) -> Truth
         t = s_below if tail else c_below
         value = t if label == 0 else -t
         scale = _power_of_two(-jnp.maximum(_exponent(t) - 23, -149))
-        return Truth64(value, scale, jnp.full_like(t, 2.0**-24))
+        return _truth(value, scale, jnp.full_like(t, 2.0**-24))
     small = z < _SMALL
     h = jnp.where(small, z * (0.25 - z * z * (1 / 48 - z * z / 480)), 0.5 - s)
     h = -h if negative else h
@@ -111,11 +126,11 @@ def sigmoid_minus_label(magnitude: Array, label: float, negative: bool) -> Truth
     mantissa = bits & ((1 << 52) - 1)
     gap = jnp.minimum(mantissa, (1 << 52) - mantissa).astype(jnp.float64) * _power_of_two(_exponent(value) - 52)
     unclear = gap + jnp.abs(rest) <= known
-    return Truth64(value, scale, jnp.where(unclear, jnp.inf, error * scale))
+    return _truth(value, scale, jnp.where(unclear, jnp.inf, error * scale))
 
 
 class Points(NamedTuple):
-    """Each point of a stream: its kind, the bin of its error, that error as float32 bits (-1: none), undecided."""
+    """Each point of a stream: its kind, the bin of its error and the error as float32 bits (-1: none), undecided."""
 
     kind: Array
     bin: Array
@@ -146,73 +161,118 @@ def measure(result: Array, truth: Truth64, magnitude: Array, tolerance: float) -
     unclear = (near <= truth.bound) | (truth.bound > 0.25) | ((magnitude == _INFINITY) & (ulps > 0.25))
     return Points(
         kind,
-        jnp.where(measured, jnp.clip((error >> 23) - 125, 0, BINS - 1), 0),
+        jnp.where(measured, jnp.clip((error >> 23) - 125, 0, BINS - 1), -1),
         jnp.where(measured & ~to_subnormal, error, -1),
         unclear & ~nan_input & (size < _INFINITY),
     )
 
 
 class Summary(NamedTuple):
-    """What a stream shows in a block: counts by kind, histogram, largest error (float32 bits) and where, undecided points."""
+    """What a stream shows in a block.
+
+    Counts by kind, histogram, largest error (float32 bits, -1: none), undecided points; how often the kind changes from
+    a point to the next, and the first and the last `inaccurate` point (`BLOCK` and -1 where there is none).
+    """
 
     counts: Array
     histogram: Array
     error: Array
-    at: Array
     undecided: Array
+    changes: Array
+    first: Array
+    last: Array
 
 
-def _packed(values: Array, width: int, counted: Array) -> Array:
-    """How often each of `0 ... width - 1` occurs among `values`, eight counters of 8 bits to an int64 word."""
+def _packed(values: Array, words: int) -> Array:
+    """How often each of `0 ... 8 words - 1` occurs among `values` (others are ignored), eight 8-bit counters a word."""
     columns = values.reshape(128, -1)
-    counted = counted.reshape(128, -1)
     counts = []
-    for word in range(width // 8):
-        mine = counted & ((columns >> 3) == word)
-        ones = jnp.where(mine, jnp.int64(1) << ((columns & 7) * 8).astype(jnp.int64), 0)
+    for word in range(words):
+        ones = jnp.where((columns >> 3) == word, jnp.int64(1) << ((columns & 7) * 8).astype(jnp.int64), 0)
         sums = ones.sum(0)
         counts += [((sums >> (8 * i)) & 0xFF).sum() for i in range(8)]
-    return jnp.stack(counts).astype(jnp.int32)
+    return jnp.stack(counts + [jnp.zeros((), jnp.int64)] * (BINS - 8 * words)).astype(jnp.int32)
 
 
-def _whole(result: Array, truth: Truth64, magnitude: Array, tolerance: float) -> Summary:
-    points = lax.optimization_barrier(measure(result, truth, magnitude, tolerance))
-    binned = ((points.kind == OK) | (points.kind == INACCURATE)) & (magnitude <= _INFINITY)
-    most = points.error.max()
-    position = jnp.arange(len(magnitude), dtype=jnp.int32)
+def _counted(kind: Array, bins: Array, most: Array, undecided: Array) -> Summary:
+    """The summary from the kind and the bin (-1: none) of each point."""
+    kind, bins = lax.optimization_barrier((kind, bins))
+    position = jnp.arange(len(kind), dtype=jnp.int32)
+    wrong = kind == INACCURATE
     return Summary(
-        _packed(points.kind, len(KINDS), jnp.ones_like(binned)),
-        _packed(points.bin, BINS, binned),
+        jnp.stack([(kind == k).sum(dtype=jnp.int32) for k in range(len(KINDS))]),
+        _packed(bins, BINS // 8),
         most,
-        jnp.where(points.error == most, position, len(magnitude)).min(),
-        points.undecided.sum(dtype=jnp.int32),
+        undecided,
+        (kind[1:] != kind[:-1]).sum(dtype=jnp.int32),
+        jnp.where(wrong, position, len(kind)).min(),
+        jnp.where(wrong, position, -1).max(),
     )
+
+
+def _exactly(result: Array, truth: Truth64, magnitude: Array, tolerance: float) -> Summary:
+    points = measure(result, truth, magnitude, tolerance)
+    return _counted(points.kind, points.bin, points.error.max(), points.undecided.sum(dtype=jnp.int32))
+
+
+def _same(kind: Array, bins: Array, most: Array, n: int) -> Summary:
+    zero = jnp.zeros((), jnp.int32)
+    wrong = kind == INACCURATE
+    return Summary(
+        jnp.where(jnp.arange(len(KINDS)) == kind, n, 0).astype(jnp.int32),
+        jnp.where(jnp.arange(BINS) == bins, n, 0).astype(jnp.int32),
+        most,
+        zero,
+        zero,
+        jnp.where(wrong, 0, n).astype(jnp.int32),
+        jnp.where(wrong, n - 1, -1).astype(jnp.int32),
+    )
+
+
+def _quickly(result: Array, truth: Truth64, magnitude: Array, tolerance: float) -> Summary:
+    """As `_exactly`, in float32 where that decides every point of the block.
+
+    `result - near` is exact or off by `2**-24` of itself, and so is the sum with `fraction`: the error found is off by less
+    than `2**-22` of itself and `2**-23`.
+    """
+    bits = lax.bitcast_convert_type(result, jnp.int32)
+    size = bits & 0x7FFFFFFF
+    ulps = jnp.abs((result - truth.near) * truth.inverse - truth.fraction)
+    opposite = (bits ^ lax.bitcast_convert_type(truth.near, jnp.int32)) < 0
+    key = lax.bitcast_convert_type(jnp.minimum(ulps, 3e38), jnp.int32)
+    key = jnp.where(size == 0, -VANISHED, jnp.where(opposite, -WRONG_SIGN, key))
+    key = jnp.where(size >= _INFINITY, jnp.where(size == _INFINITY, -INF, -NAN), key)
+    key = lax.optimization_barrier(key)
+    low, high = (jnp.float32(tolerance * (1 + sign * 2.0**-21) + sign * 2.0**-22).view(jnp.int32) for sign in (-1, 1))
+    clear = truth.sharp & (magnitude[-1] < _INFINITY) & ~((key >= low) & (key <= high)).any()
+    most = key.max()
+    light = (key.min() >= 0) & (most < jnp.minimum(low, _SIXTY_FOUR))
+    bins = jnp.where(key < 0, -1, jnp.clip((key >> 23) - 125, 0, BINS - 1))
+
+    def few() -> Summary:
+        return _same(jnp.int32(OK), jnp.int32(-1), most, len(result))._replace(histogram=_packed(bins, 1))
+
+    def many() -> Summary:
+        kind = jnp.where(key < 0, -key, jnp.where(key > high, INACCURATE, OK))
+        return _counted(kind, bins, jnp.maximum(most, -1), jnp.zeros((), jnp.int32))
+
+    return lax.cond(clear, lambda: lax.cond(light, few, many), lambda: _exactly(result, truth, magnitude, tolerance))
 
 
 def summarise(result: Array, truth: Truth64, magnitude: Array, tolerance: float) -> Summary:
     """One stream of a block, by its ends where all results are one float and the truth keeps its binade between them."""
-    n = len(magnitude)
     bits = lax.bitcast_convert_type(result, jnp.int32)
     constant = ((bits == bits[0]) | (jnp.isnan(result) & jnp.isnan(result[0]))).all()
-    ends = jnp.array([0, n - 1])
-    at_ends = measure(result[ends], Truth64(*(v[ends] for v in truth)), magnitude[ends], tolerance)
-    quanta = truth.value[ends] * truth.scale[ends]
-    side = result[ends].astype(jnp.float64) * truth.scale[ends] < quanta
+    ends = jnp.array([0, len(magnitude) - 1])
+    at_ends = measure(result[ends], Truth64(*(v[ends] for v in truth[:-1]), truth.sharp), magnitude[ends], tolerance)
+    side = result[ends].astype(jnp.float64) * truth.scale[ends] < truth.value[ends] * truth.scale[ends]
     alike = [a[0] == a[1] for a in (at_ends.kind, at_ends.bin, truth.scale[ends], magnitude[ends] > _INFINITY, side)]
     plain = constant & ~at_ends.undecided.any() & jnp.stack(alike).all()
-
-    def by_ends() -> Summary:
-        binned = ((at_ends.kind[0] == OK) | (at_ends.kind[0] == INACCURATE)) & (magnitude[0] <= _INFINITY)
-        first = at_ends.error[0] >= at_ends.error[1]
-        return Summary(
-            jnp.where(jnp.arange(len(KINDS)) == at_ends.kind[0], n, 0).astype(jnp.int32),
-            jnp.where((jnp.arange(BINS) == at_ends.bin[0]) & binned, n, 0).astype(jnp.int32),
-            at_ends.error.max(),
-            jnp.where(first, 0, n - 1).astype(jnp.int32),
-            jnp.zeros((), jnp.int32),
-        )
-
-    return lax.cond(plain, by_ends, lambda: _whole(result, truth, magnitude, tolerance))
+    return lax.cond(
+        plain,
+        lambda: _same(at_ends.kind[0], at_ends.bin[0], at_ends.error.max(), len(magnitude)),
+        lambda: _quickly(result, truth, magnitude, tolerance),
+    )
 
 
 def _floats(magnitude: Array, negative: bool) -> Array:

@@ -1,9 +1,9 @@
 """The exhaustive sweep of float32: blocks over devices, regions joined, progress stored as it goes.
 
 The blocks of `stability.blocks` are taken in order of magnitude, `STEP` a device and a call, sharded over all local
-devices. Blocks whose points are of one kind extend a region as a whole; of the others the kinds are fetched, and the ends of
-every run found exactly. Where `ok` and `inaccurate` alternate (more than `MAX_RUNS` runs in a block), the inaccurate points
-of the block are one region, whose count is less than the floats between its ends.
+devices. Blocks whose points are of one kind extend a region as a whole; of the others the kinds are fetched, and the
+ends of every run found exactly. Where `ok` and `inaccurate` alternate (more than `MAX_RUNS` runs in a block), the
+inaccurate points of the block are one region, whose count is less than the floats between its ends.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from jax.sharding import Mesh, PartitionSpec
 from stability import blocks
 from stability.blocks import BINS, BLOCK
 from stability.floats import FORMATS, from_ordinal, hex_of
-from stability.measure import INACCURATE, KINDS, NAN_INPUT, OK, classify, error_in_ulps, runs, true_is_normal
+from stability.measure import INACCURATE, KINDS, NAN_INPUT, OK, classify, runs, true_is_normal
 from stability.study import Study
 
 FLOAT32 = FORMATS["float32"]
@@ -41,7 +41,11 @@ class Refused(ValueError):
 
 @dataclass
 class Stream:
-    """One form, label and sign so far. `zones` are `[kind, first magnitude, last, points]`, the failures in order."""
+    """One form, label and sign so far.
+
+    `error` is the largest, as float32 bits, and `at` the first magnitude of the first block that has it; `zones` are
+    `[kind, first magnitude, last, points]`, the failures in order.
+    """
 
     form: str
     label: float
@@ -125,19 +129,22 @@ def _load(path: Path, mine: dict) -> tuple[int, list[Stream]]:
     return state["next"], [Stream(**stream) for stream in state["streams"]]
 
 
-def _remeasure(study: Study, stream: Stream, result: np.ndarray, first: int, tolerance: float):
-    """A stream of a block on the host, against the proven reference: counts, histogram, error, position, kinds."""
+def _inputs(first: int, negative: bool) -> np.ndarray:
     magnitude = np.arange(first, first + BLOCK, dtype=np.uint32)
-    z = (magnitude | np.uint32(stream.negative << 31)).view(np.float32)
+    return (magnitude | np.uint32(negative << 31)).view(np.float32)
+
+
+def _remeasure(study: Study, stream: Stream, result: np.ndarray, first: int, tolerance: float):
+    """A stream of a block on the host, against the proven reference: counts, histogram, error, first, kinds."""
+    z = _inputs(first, stream.negative)
     truth = study.truth(z, stream.label, FLOAT32)
     kinds, ulps = classify(result, truth, FLOAT32, tolerance)
-    measured = np.isin(kinds, (OK, INACCURATE)) & (magnitude <= FLOAT32.infinity)
+    measured = np.isin(kinds, (OK, INACCURATE)) & ~np.isnan(z)
     single = np.minimum(ulps, 3e38).astype(np.float32)
     bins = np.clip((single.view(np.int32) >> 23) - 125, 0, BINS - 1)
     errors = np.where(measured & true_is_normal(truth, FLOAT32), single.view(np.int32), -1)
-    at = int(np.argmax(errors))
     counts = np.bincount(kinds, minlength=len(KINDS))
-    return counts, np.bincount(bins[measured], minlength=BINS), int(errors[at]), first + at, kinds
+    return counts, np.bincount(bins[measured], minlength=BINS), int(errors.max()), first, kinds
 
 
 def sweep(
@@ -154,10 +161,11 @@ def sweep(
     """Measures forms at labels under `jit` on every float32, or on the blocks of magnitudes in `span`.
 
     **Arguments:** names from `study.forms`; `labels` in `study.label_range`; `tolerance` in ulps of the true value;
-    `checkpoint` a file that is replaced at most every `CHECKPOINT_SECONDS` and removed at the end; `resume` whether to go on
-    from it; `progress` is called with the blocks done and the worst error so far in ulps.
+    `checkpoint` a file that is replaced at most every `CHECKPOINT_SECONDS` and removed at the end; `resume` whether to
+    go on from it; `progress` is called with the blocks done and the worst error so far in ulps.
 
-    **Returns:** a `Stream` for each form, label and sign, positive first. **Raises:** `Refused`. Needs `jax_enable_x64`.
+    **Returns:** a `Stream` for each form, label and sign, positive first. **Raises:** `Refused`.
+    Needs `jax_enable_x64`.
     """
     labels = [float(np.float32(y)) for y in labels]
     mine = identity(study, forms, labels, tolerance) | {"span": list(span)}
@@ -180,8 +188,10 @@ def sweep(
         found = jax.tree.map(np.asarray, summaries(jnp.asarray(these * BLOCK, jnp.int32)))
         for i in range(min(width, span[1] - start)):
             first = (start + i) * BLOCK
-            mixed = np.any((found.counts[i] > 0).sum(1) > 1) or found.undecided[i].any()
-            results, kinds = (np.asarray(a) for a in details(jnp.int32(first))) if mixed else (None, None)
+            only = (np.delete(found.counts[i], (OK, INACCURATE), axis=1) == 0).all(1)
+            alternating = only & (found.changes[i] >= MAX_RUNS)
+            fetched = ((found.changes[i] > 0) & ~alternating).any() or found.undecided[i].any()
+            results, kinds = (np.asarray(a) for a in details(jnp.int32(first))) if fetched else (None, None)
             for j, stream in enumerate(streams):
                 counts = found.counts[i, j]
                 if found.undecided[i, j]:
@@ -190,9 +200,16 @@ def sweep(
                     stream.add(*summary)
                     stream.extend_by_kinds(block_kinds, first)
                     continue
-                stream.add(counts, found.histogram[i, j], int(found.error[i, j]), first + int(found.at[i, j]))
-                if (counts > 0).sum() == 1:
+                stream.add(counts, found.histogram[i, j], int(found.error[i, j]), first)
+                if found.changes[i, j] == 0:
                     stream.extend(int(np.argmax(counts)), first, first + BLOCK - 1, BLOCK)
+                elif alternating[j]:
+                    stream.extend(
+                        INACCURATE,
+                        first + int(found.first[i, j]),
+                        first + int(found.last[i, j]),
+                        int(counts[INACCURATE]),
+                    )
                 else:
                     stream.extend_by_kinds(kinds[j], first)
         done = min(start + width, span[1])
@@ -210,19 +227,29 @@ def _float(magnitude: int, negative: bool) -> float:
 
 
 def rows(study: Study, streams: list[Stream]) -> list[dict]:
-    """The two signs of each form and label joined into a row of `summary.json`; the largest error is that of the proven truth.
+    """The two signs of each form and label joined into a row of `summary.json`.
 
-    The point of the largest error is found to within `2**-22` of it, relatively.
+    `max_ulp` is the largest error of its block by the proven truth; that it is the largest of all blocks is sure to
+    within `2**-22` of it.
     """
     return [_row(study, above, below) for above, below in zip(streams[::2], streams[1::2], strict=True)]
+
+
+def _worst(study: Study, stream: Stream) -> tuple[float, np.float32]:
+    """The largest error in ulps in the block of the largest error, and where."""
+    form, label = study.forms[stream.form], jnp.float32(stream.label)
+    z = _inputs(stream.at, stream.negative)
+    truth = study.truth(z, stream.label, FLOAT32)
+    result = np.asarray(jax.jit(form)(jnp.asarray(z), label))
+    kinds, ulps = classify(result, truth, FLOAT32, np.inf)
+    ulps = np.where((kinds == OK) & true_is_normal(truth, FLOAT32), ulps, -1)
+    return float(ulps.max()), z[ulps.argmax()]
 
 
 def _row(study: Study, above: Stream, below: Stream) -> dict:
     counts = dict(zip(KINDS, np.add(above.counts, below.counts).tolist(), strict=True))
     worst = max(above, below, key=lambda s: s.error)
-    z = np.array([_float(worst.at, worst.negative)], np.float32)
-    truth = study.truth(z, worst.label, FLOAT32)
-    result = np.asarray(jax.jit(study.forms[worst.form])(jnp.asarray(np.repeat(z, 8)), jnp.float32(worst.label)))[:1]
+    max_ulp, at = _worst(study, worst) if worst.error >= 0 else (None, None)
     regions = [(k, _float(b, True), _float(a, True), n) for k, a, b, n in reversed(below.zones)]
     regions += [(k, _float(a, False), _float(b, False), n) for k, a, b, n in above.zones]
     return {
@@ -233,8 +260,8 @@ def _row(study: Study, above: Stream, below: Stream) -> dict:
         "mode": "jit",
         "points": sum(counts.values()),
         "exhaustive": True,
-        "max_ulp": float(error_in_ulps(result, truth)[0]) if worst.error >= 0 else None,
-        "max_ulp_at": hex_of(z[0]) if worst.error >= 0 else None,
+        "max_ulp": max_ulp,
+        "max_ulp_at": None if at is None else hex_of(at),
         "histogram": np.add(above.histogram, below.histogram).tolist(),
         "undecided": above.undecided + below.undecided,
         "regions": [{"kind": KINDS[k], "from": hex_of(a), "to": hex_of(b), "count": n} for k, a, b, n in regions],
