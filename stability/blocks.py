@@ -6,11 +6,11 @@ XLA from simplifying across its ends. What leaves the device is a summary a bloc
 sign): counts by kind, a histogram of the error, the largest error and where.
 
 **Bound of the truth.** For `|z| <= 200`, `k = floor(|z|/ln 2 + 1/2)` and `r = k ln 2 - |z|` with a 30-bit high part
-of `ln 2`, so that `k L1` is exact and, `|z|` having 24 bits, so is its difference from `|z|` to within `2**-52 |r|`; the Taylor
-sum of `e^r` to degree 13 leaves `0.35**14/14! < 2**-57`, its Horner steps cost less than `2**-51`, and the quotient and the
-product after it three roundings. So `s = σ(-|z|)` and `c = σ(|z|)` are off by less than `2**-49`, relatively. At labels 0
-and 1 the truth is `±s` or `±c`, whose error is below `2**-24` ulps of float32. At another label it is `(1/2 - y) ± h` with
-`h = 1/2 - s`, from its series below `2**-12`, and the error in ulps is carried along.
+`L1` of `ln 2`: `k L1` is exact and, `|z|` having 24 bits, its difference from `|z|` is off by at most `2**-52 |r|`. The
+Taylor sum of `e^r` to degree 13 leaves `0.35**14/14! < 2**-57`, its Horner steps cost less than `2**-51`, and the quotient
+and the product after it three roundings. So `s = σ(-|z|)` and `c = σ(|z|)` are off by less than `2**-49`, relatively. At
+labels 0 and 1 the truth is `±s` or `±c`, whose error is below `2**-24` ulps of float32. At another label it is
+`(1/2 - y) ± h` with `h = 1/2 - s`, from its series below `2**-12`, and the error in ulps is carried along.
 
 **What the bound leaves open** (an error within it of the tolerance, a truth within it of a power of two or of the least
 float) is counted as undecided, and the whole block of that stream is measured again on the host, by `study.truth`.
@@ -46,8 +46,8 @@ _SIXTY_FOUR = 0x42800000
 class Truth64(NamedTuple):
     """True values in float64: `value` off by less than `bound` ulps of float32, `scale` one over that ulp.
 
-    `near + fraction * ulp` is the value as well, in float32 and to `2**-24` ulps where `sharp` says so of a whole block:
-    no bound is over `2**-24`, and no value is under `2**-100`, where differences of float32 would be flushed.
+    `near + fraction * ulp` is the value as well, in float32 and to `2**-24` ulps, where `sharp` says so of a whole
+    block: no bound is over `2**-24`, and no value is under `2**-100`, where differences of float32 would be flushed.
     """
 
     value: Array
@@ -170,13 +170,15 @@ def measure(result: Array, truth: Truth64, magnitude: Array, tolerance: float) -
 class Summary(NamedTuple):
     """What a stream shows in a block.
 
-    Counts by kind, histogram, largest error (float32 bits, -1: none), undecided points; how often the kind changes from
-    a point to the next, and the first and the last `inaccurate` point (`BLOCK` and -1 where there is none).
+    Counts by kind, histogram, largest error and largest error that is `ok` (float32 bits, -1: none), undecided points;
+    how often the kind changes from a point to the next, and the first and the last `inaccurate` point (`BLOCK` and -1
+    where there is none).
     """
 
     counts: Array
     histogram: Array
     error: Array
+    ok_error: Array
     undecided: Array
     changes: Array
     first: Array
@@ -194,15 +196,16 @@ def _packed(values: Array, words: int) -> Array:
     return jnp.stack(counts + [jnp.zeros((), jnp.int64)] * (BINS - 8 * words)).astype(jnp.int32)
 
 
-def _counted(kind: Array, bins: Array, most: Array, undecided: Array) -> Summary:
-    """The summary from the kind and the bin (-1: none) of each point."""
-    kind, bins = lax.optimization_barrier((kind, bins))
+def _counted(kind: Array, bins: Array, error: Array, undecided: Array) -> Summary:
+    """The summary from the kind, the bin and the error (-1 or less: none) of each point."""
+    kind, bins, error = lax.optimization_barrier((kind, bins, error))
     position = jnp.arange(len(kind), dtype=jnp.int32)
     wrong = kind == INACCURATE
     return Summary(
         jnp.stack([(kind == k).sum(dtype=jnp.int32) for k in range(len(KINDS))]),
         _packed(bins, BINS // 8),
-        most,
+        jnp.maximum(error.max(), -1),
+        jnp.maximum(jnp.where(kind == OK, error, -1).max(), -1),
         undecided,
         (kind[1:] != kind[:-1]).sum(dtype=jnp.int32),
         jnp.where(wrong, position, len(kind)).min(),
@@ -212,7 +215,7 @@ def _counted(kind: Array, bins: Array, most: Array, undecided: Array) -> Summary
 
 def _exactly(result: Array, truth: Truth64, magnitude: Array, tolerance: float) -> Summary:
     points = measure(result, truth, magnitude, tolerance)
-    return _counted(points.kind, points.bin, points.error.max(), points.undecided.sum(dtype=jnp.int32))
+    return _counted(points.kind, points.bin, points.error, points.undecided.sum(dtype=jnp.int32))
 
 
 def _same(kind: Array, bins: Array, most: Array, n: int) -> Summary:
@@ -222,6 +225,7 @@ def _same(kind: Array, bins: Array, most: Array, n: int) -> Summary:
         jnp.where(jnp.arange(len(KINDS)) == kind, n, 0).astype(jnp.int32),
         jnp.where(jnp.arange(BINS) == bins, n, 0).astype(jnp.int32),
         most,
+        jnp.where(kind == OK, most, -1),
         zero,
         zero,
         jnp.where(wrong, 0, n).astype(jnp.int32),
@@ -232,8 +236,8 @@ def _same(kind: Array, bins: Array, most: Array, n: int) -> Summary:
 def _quickly(result: Array, truth: Truth64, magnitude: Array, tolerance: float) -> Summary:
     """As `_exactly`, in float32 where that decides every point of the block.
 
-    `result - near` is exact or off by `2**-24` of itself, and so is the sum with `fraction`: the error found is off by less
-    than `2**-22` of itself and `2**-23`.
+    `result - near` is exact or off by `2**-24` of itself, and so is the sum with `fraction`: the error found is off by
+    less than `2**-22` of itself and `2**-23`.
     """
     bits = lax.bitcast_convert_type(result, jnp.int32)
     size = bits & 0x7FFFFFFF
@@ -254,13 +258,13 @@ def _quickly(result: Array, truth: Truth64, magnitude: Array, tolerance: float) 
 
     def many() -> Summary:
         kind = jnp.where(key < 0, -key, jnp.where(key > high, INACCURATE, OK))
-        return _counted(kind, bins, jnp.maximum(most, -1), jnp.zeros((), jnp.int32))
+        return _counted(kind, bins, key, jnp.zeros((), jnp.int32))
 
     return lax.cond(clear, lambda: lax.cond(light, few, many), lambda: _exactly(result, truth, magnitude, tolerance))
 
 
 def summarise(result: Array, truth: Truth64, magnitude: Array, tolerance: float) -> Summary:
-    """One stream of a block, by its ends where all results are one float and the truth keeps its binade between them."""
+    """One stream of a block, by its ends where all results are one float and the truth keeps its binade."""
     bits = lax.bitcast_convert_type(result, jnp.int32)
     constant = ((bits == bits[0]) | (jnp.isnan(result) & jnp.isnan(result[0]))).all()
     ends = jnp.array([0, len(magnitude) - 1])
@@ -295,7 +299,7 @@ def _streams(first: Array, forms: list[Form], labels: list[float], each):
 
 
 def summaries(forms: list[Form], labels: list[float], tolerance: float):
-    """A function from first magnitudes, int32 of shape `(blocks,)`, to their `Summary`, each field `(blocks, streams, ...)`."""
+    """A function from first magnitudes, int32 of shape `(blocks,)`, to a `Summary` of fields `(blocks, streams, ...)`."""
 
     def block(first):
         return _streams(first, forms, labels, lambda r, t, m: summarise(r, t, m, tolerance))

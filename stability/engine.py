@@ -161,11 +161,16 @@ def refine(sample: _Sample, measured: Callable[[np.ndarray], _Sample], fmt: Floa
     return bisect(sample.merged(measured(near))) if len(near) else sample
 
 
+def profile_position(z: np.ndarray, fmt: FloatFormat) -> np.ndarray:
+    """Floats on the axis of a profile: `arcsinh(2 z)` scaled to [-1, 1] and clipped where every gradient has vanished."""
+    reach = -1.2 * fmt.least_exponent * np.log(2)
+    return np.arcsinh(2 * np.clip(widen(z), -reach, reach)) / np.arcsinh(2 * reach)
+
+
 def _profile(z: np.ndarray, sample: _Sample, fmt: FloatFormat) -> Profile:
     counted = sample.normal & np.isin(sample.kinds, (OK, INACCURATE))
     ulps = np.where(counted, sample.ulps, -1.0)
-    reach = -1.2 * fmt.least_exponent * np.log(2)
-    position = np.arcsinh(2 * np.clip(widen(z), -reach, reach)) / np.arcsinh(2 * reach)
+    position = profile_position(z, fmt)
     bins = np.split(np.arange(len(z)), np.flatnonzero(np.diff(np.floor(position * PROFILE_BINS / 2))) + 1)
     worst = np.array([b[np.argmax(ulps[b])] for b in bins])
     return Profile(z[worst].astype(np.float64), np.where(ulps[worst] < 0, np.nan, ulps[worst]))

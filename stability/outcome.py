@@ -11,15 +11,20 @@ from stability.floats import FORMATS, FloatFormat, from_ordinal, hex_of
 
 @dataclass(frozen=True)
 class Region:
-    """A maximal run of floats of one kind, by the ordinals of both ends."""
+    """A maximal run of floats of one kind, by the ordinals of both ends.
+
+    `points` where fewer than all floats between them are of that kind: an exhaustive sweep of a wide format joins what
+    alternates with `ok` from float to float.
+    """
 
     kind: str
     start: int
     stop: int
+    points: int | None = None
 
     @property
     def count(self) -> int:
-        return self.stop - self.start + 1
+        return self.stop - self.start + 1 if self.points is None else self.points
 
 
 @dataclass(frozen=True)
@@ -36,7 +41,12 @@ class Profile:
 
 @dataclass(frozen=True)
 class Row:
-    """One form, format, label and mode, measured. Fields as in `summary.json`, with regions by ordinal."""
+    """One form, format, label and mode, measured. Fields as in `summary.json`, with regions by ordinal.
+
+    Where `exhaustive`, `max_ulp` is the largest error; else a lower bound of it. Only the exhaustive sweep of float32
+    gives a `histogram` (points with an error up to 1/2 ulp, up to 1, up to 2, ..., over 2**22) and `undecided`, the
+    points that the bound of its reference left to the proven one.
+    """
 
     study: str
     form: str
@@ -51,6 +61,8 @@ class Row:
     regions: tuple[Region, ...]
     counts: dict[str, int]
     profile: Profile
+    histogram: tuple[int, ...] | None = None
+    undecided: int | None = None
 
     def as_json(self) -> dict:
         fmt = FORMATS[self.dtype]
@@ -69,6 +81,7 @@ class Row:
                 for r in self.regions
             ],
             "counts": self.counts,
+            **({} if self.histogram is None else {"histogram": self.histogram, "undecided": self.undecided}),
         }
 
 
