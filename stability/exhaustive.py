@@ -25,6 +25,7 @@ from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from stability import blocks
+from stability.arguments import write_atomically
 from stability.blocks import BINS, BLOCK, Summary
 from stability.floats import FORMATS, from_ordinal
 from stability.measure import INACCURATE, KINDS, OK, classify, true_is_normal
@@ -59,16 +60,6 @@ def identity(study: Study, forms: list[str], labels: list[float], tolerance: flo
         "backend": jax.default_backend(),
         "XLA_FLAGS": os.environ.get("XLA_FLAGS", ""),
     }
-
-
-def _store(path: Path, state: dict) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("w") as file:
-        json.dump(state, file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(partial, path)
 
 
 def load(path: Path, mine: dict) -> tuple[int, list[Stream]]:
@@ -196,7 +187,9 @@ def sweep(
             _join(study, streams, Summary(*(v[i] for v in found)), (start + i) * BLOCK, details, tolerance)
         progress(done, max(float(np.int32(max(s.error, 0)).view(np.float32)) for s in streams))
         if checkpoint and (time.monotonic() - stored > CHECKPOINT_SECONDS or done == span[1]):
-            _store(checkpoint, {"identity": mine, "next": done, "streams": [asdict(s) for s in streams]})
+            write_atomically(
+                checkpoint, json.dumps({"identity": mine, "next": done, "streams": [asdict(s) for s in streams]})
+            )
             stored = time.monotonic()
     return streams
 

@@ -4,13 +4,8 @@ from __future__ import annotations
 
 import argparse
 import math
-import os
-import platform
 import sys
-import tempfile
 import time
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import NoReturn
 
@@ -21,7 +16,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from stability import engine, report
+from stability.arguments import Parser, number_in, unwritable, whole_number
 from stability.engine import MODES
+from stability.environment import environment
 from stability.floats import FORMATS, from_ordinal
 from stability.outcome import Outcome, Row
 from stability.studies.sigmoid_bce import STUDY
@@ -30,41 +27,9 @@ from stability.study import Study
 DEFAULT_MODES = ["eager", "jit"]
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        print(f"{self.prog}: {message}", file=sys.stderr)
-        raise SystemExit(2)
-
-
-def _number_in(low: float, high: float, what: str):
-    def parse(text: str) -> float:
-        try:
-            value = float(text)
-        except ValueError:
-            value = math.nan
-        if not low <= value <= high:
-            raise argparse.ArgumentTypeError(f"{text!r} is not {what}")
-        return value
-
-    return parse
-
-
-def _whole_number(least: int):
-    def parse(text: str) -> int:
-        try:
-            value = int(text)
-        except ValueError:
-            value = least - 1
-        if not least <= value < 2**31:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {least} to {2**31 - 1}")
-        return value
-
-    return parse
-
-
 def parser(study: Study) -> argparse.ArgumentParser:
     low, high = study.label_range
-    p = _Parser(prog="python -m stability.sweep", description=__doc__, allow_abbrev=False)
+    p = Parser(prog="python -m stability.sweep", description=__doc__, allow_abbrev=False)
     p.add_argument(
         "--form", action="append", choices=list(study.forms), help="a form to sweep (repeatable; default all)"
     )
@@ -72,67 +37,33 @@ def parser(study: Study) -> argparse.ArgumentParser:
     p.add_argument(
         "--label",
         action="append",
-        type=_number_in(low, high, f"a label in [{low:g}, {high:g}]"),
+        type=number_in(low, high, f"a label in [{low:g}, {high:g}]"),
         help=f"a label (repeatable; default {', '.join(f'{y:g}' for y in study.labels)})",
     )
     p.add_argument("--mode", action="append", choices=list(MODES), help="a way to run (repeatable; default eager, jit)")
     p.add_argument(
         "--points",
-        type=_whole_number(1),
+        type=whole_number(1),
         default=32768,
         help="size of the grid of float32 and float64, before region ends are refined (default %(default)s)",
     )
     p.add_argument(
         "--tolerance",
-        type=_number_in(0.5, 2.0**53, "a number of ulps from 0.5 to 2**53"),
+        type=number_in(0.5, 2.0**53, "a number of ulps from 0.5 to 2**53"),
         default=16.0,
         help="error over which a result is `inaccurate`, in ulps of the true value (default %(default)g)",
     )
     p.add_argument(
         "--out", type=Path, default=Path("reports"), metavar="DIR", help="where the report goes (default reports)"
     )
-    p.add_argument("--seed", type=_whole_number(0), default=0, help="seed of the grid's offsets (default 0)")
+    p.add_argument("--seed", type=whole_number(0), default=0, help="seed of the grid's offsets (default 0)")
     p.add_argument("--no-plots", dest="plots", action="store_false", help="leave the pictures out")
     p.add_argument("--list", action="store_true", help="list forms, dtypes, labels and modes, and stop")
     return p
 
 
-def _check_writable(out: Path) -> str | None:
-    """Why a report can't be written to `out`, or `None`. Creates nothing that stays."""
-    if out.exists() and not out.is_dir():
-        return f"--out {out}: is a file; give a directory, or a name that does not exist yet"
-    parent = out if out.is_dir() else next(p for p in out.absolute().parents if p.exists())
-    if not parent.is_dir():
-        return f"--out {out}: {parent} is a file; give a directory"
-    try:
-        with tempfile.TemporaryFile(dir=parent):
-            pass
-    except OSError:
-        return f"--out {out}: {parent} is not writable; give a directory that is"
-    return None
-
-
-def _cpu() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
-
-
 def _manifest(argv: list[str], seed: int) -> dict:
-    return {
-        "command": " ".join(["python -m stability.sweep", *argv]),
-        "seed": seed,
-        **{package: version(package) for package in ("jax", "jaxlib", "numpy", "python-flint")},
-        "python": platform.python_version(),
-        "backend": jax.default_backend(),
-        "device": jax.devices()[0].device_kind,
-        "cpu": _cpu(),
-        "xla_flags": os.environ.get("XLA_FLAGS", ""),
-        "x64": bool(jax.config.read("jax_enable_x64")),
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
+    return {"command": " ".join(["python -m stability.sweep", *argv]), "seed": seed, **environment()}
 
 
 def _first_failures(row: Row) -> tuple[str, str]:
@@ -204,7 +135,7 @@ def main(argv: list[str]) -> int:
     if args.list:
         _list()
         return 0
-    if problem := _check_writable(args.out):
+    if problem := unwritable(args.out):
         p.error(problem)
     jax.config.update("jax_enable_x64", True)
     console = Console()

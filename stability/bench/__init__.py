@@ -1,0 +1,1 @@
+"""Speed, asserted: what each part of the project costs beside its alternatives, as ratios within one run."""
