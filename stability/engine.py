@@ -162,7 +162,7 @@ def refine(sample: _Sample, measured: Callable[[np.ndarray], _Sample], fmt: Floa
 
 
 def profile_position(z: np.ndarray, fmt: FloatFormat) -> np.ndarray:
-    """Floats on the axis of a profile: `arcsinh(2 z)` scaled to [-1, 1] and clipped where every gradient has vanished."""
+    """Floats on the axis of a profile: `arcsinh(2 z)` scaled to [-1, 1], clipped where every gradient has vanished."""
     reach = -1.2 * fmt.least_exponent * np.log(2)
     return np.arcsinh(2 * np.clip(widen(z), -reach, reach)) / np.arcsinh(2 * reach)
 

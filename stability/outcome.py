@@ -44,7 +44,7 @@ class Row:
     """One form, format, label and mode, measured. Fields as in `summary.json`, with regions by ordinal.
 
     Where `exhaustive`, `max_ulp` is the largest error; else a lower bound of it. Only the exhaustive sweep of float32
-    gives a `histogram` (points with an error up to 1/2 ulp, up to 1, up to 2, ..., over 2**22) and `undecided`, the
+    gives a `histogram` (points with an error below 1/2 ulp, below 1, below 2, ..., from 2**22 up) and `undecided`, the
     points that the bound of its reference left to the proven one.
     """
 
