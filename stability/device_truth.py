@@ -9,9 +9,9 @@ than `2**-49`, relatively.
 **Bound of `sigmoid_minus_label`.** At labels 0 and 1 the truth is `±s` or `±c`, whose error is below `2**-24` ulps of
 float32. The ulp is that of the true value: next to 1/2 and 1 the tails are kept on the right side, and no other power
 of two is within `2**-48` of a tail of a float32, relatively (tests/test_device_truth.py looks at the two float32
-nearest to each). At another label the truth is a constant plus a term: `(1/2 - y) ± h` with the series of `h = 1/2 - s` where
-`|z| < 2**-12`, which leaves `2**-50 h`; else `-y + s` below zero and `(1 - y) - s` above. The constant is a
-double-double, and the rounding of the sum is known from TwoSum.
+nearest to each). At another label the truth is a constant plus a term: `(1/2 - y) ± h` with the series of
+`h = 1/2 - s` where `|z| < 2**-12`, which leaves `2**-50 h`; else `-y + s` below zero and `(1 - y) - s` above. The
+constant is a double-double, and the rounding of the sum is known from TwoSum.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ from stability.arguments import write_atomically
 from stability.blocks import BINS, BLOCK, Summary
 from stability.floats import FORMATS, from_ordinal
 from stability.measure import INACCURATE, KINDS, OK, classify, true_is_normal
-from stability.outcome import Profile, Region, Row
+from stability.outcome import Outcome, Profile, Region, Row
 from stability.streams import MAX_RUNS, Stream, inputs
 from stability.study import Study
 
@@ -219,6 +219,33 @@ def sweep(
             write_atomically(checkpoint, json.dumps(state))
             stored = now
     return streams
+
+
+def outcome(
+    study: Study,
+    *,
+    forms: list[str],
+    labels: list[float],
+    tolerance: float,
+    checkpoint: Path,
+    resume: bool,
+    progress: Callable[[Progress], None],
+) -> Outcome:
+    """`sweep` over every float32 as an `Outcome`; in other processes than the first an empty one."""
+    begun = time.perf_counter()
+    streams = sweep(
+        study,
+        forms=forms,
+        labels=labels,
+        tolerance=tolerance,
+        checkpoint=checkpoint,
+        resume=resume,
+        progress=progress,
+    )
+    if jax.process_index():
+        return Outcome((), (), {}, 0)
+    found = rows(study, streams)
+    return Outcome(found, (), {"exhaustive": time.perf_counter() - begun}, sum(s.by_balls for s in streams))
 
 
 def rows(study: Study, streams: list[Stream]) -> tuple[Row, ...]:
