@@ -2,8 +2,9 @@
 
 The 2**31 magnitudes, NaNs included, are cut into blocks of `BLOCK`; a block is generated on the device from its first
 magnitude, with both signs, and every form is evaluated there at every label as it is under `jit` alone: barriers keep
-XLA from simplifying across its ends. What leaves the device is a summary a block and *stream* (a form, a label and a
-sign): counts by kind, a histogram of the error, the largest error and where.
+XLA from simplifying across its ends, and the labels are arguments, so that it can't simplify by their values. What
+leaves the device is a summary a block and *stream* (a form, a label and a sign): counts by kind, a histogram of the
+error, the largest error and where.
 
 **What the bound of the truth leaves open** (an error within it of the tolerance, a truth within it of a power of two or
 of the least float) is counted as undecided, and the whole block of that stream is measured again on the host, by
@@ -188,34 +189,40 @@ def _floats(magnitude: Array, negative: bool) -> Array:
     return lax.bitcast_convert_type(magnitude | jnp.int32(_SIGN if negative else 0), jnp.float32)
 
 
-def _streams(first: Array, truth: DeviceTruth, forms: list[Form], labels: list[float], each):
-    """`each(result, truth, magnitude)` for every stream, in the order form, label, sign (positive first)."""
+def _streams(first: Array, given: Array, truth: DeviceTruth, forms: list[Form], labels: list[float], each):
+    """`each(result, truth, magnitude)` for every stream, in the order form, label, sign (positive first).
+
+    `given` are the labels as an array, float32.
+    """
     magnitude = first + jnp.arange(BLOCK, dtype=jnp.int32)
     truths = {(y, neg): truth(magnitude, y, neg) for y in labels for neg in (False, True)}
     magnitude, truths = lax.optimization_barrier((magnitude, truths))
     found = []
     for form in forms:
-        for y in labels:
+        for i, y in enumerate(labels):
             for negative in (False, True):
                 z = lax.optimization_barrier(_floats(magnitude, negative))
-                result = lax.optimization_barrier(form(z, jnp.float32(y)))
+                result = lax.optimization_barrier(form(z, given[i]))
                 found.append(each(result, truths[y, negative], magnitude))
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *found)
 
 
 def summaries(truth: DeviceTruth, forms: list[Form], labels: list[float], tolerance: float):
-    """A function from first magnitudes, int32 `(blocks,)`, to a `Summary` of fields `(blocks, streams, ...)`."""
+    """A function of first magnitudes, int32 `(blocks,)`, and of the labels again, float32 `(labels,)`.
 
-    def block(first):
-        return _streams(first, truth, forms, labels, lambda r, t, m: summarise(r, t, m, tolerance))
+    It gives a `Summary` of fields `(blocks, streams, ...)`.
+    """
 
-    return lambda firsts: lax.map(block, firsts)
+    def each(result, known, magnitude):
+        return summarise(result, known, magnitude, tolerance)
+
+    return lambda firsts, given: lax.map(lambda first: _streams(first, given, truth, forms, labels, each), firsts)
 
 
 def details(truth: DeviceTruth, forms: list[Form], labels: list[float], tolerance: float):
-    """A function from a first magnitude to the results (float32) and kinds (uint8), each `(streams, BLOCK)`."""
+    """As `summaries`, of one first magnitude: the results (float32) and kinds (uint8), each `(streams, BLOCK)`."""
 
     def each(result, known, magnitude):
         return result, measure(result, known, magnitude, tolerance).kind.astype(jnp.uint8)
 
-    return lambda first: _streams(first, truth, forms, labels, each)
+    return lambda first, given: _streams(first, given, truth, forms, labels, each)

@@ -21,11 +21,10 @@ from stability.forms import Form
 from stability.measure import INACCURATE, KINDS, NAN_INPUT, OK
 from stability.outcome import Disagreement, Outcome, Profile, Region, Row
 from stability.reference import Truth
-from stability.search import binade_starts, hunt
+from stability.search import binade_starts, dense_binades, hunt
 from stability.study import Study
 
 BATCH = 8192
-DENSE_BINADES = (-4, 11)
 PROFILE_BINS = 240
 
 
@@ -83,8 +82,7 @@ def grid(fmt: FloatFormat, points: int, seed: int) -> np.ndarray:
     rng = np.random.default_rng(seed)
     edges = binade_starts(fmt)
     widths = np.diff(edges)
-    first = fmt.precision - 1 + DENSE_BINADES[0] - fmt.emin
-    dense = np.arange(first, first + DENSE_BINADES[1] - DENSE_BINADES[0])
+    dense = np.arange(len(widths))[dense_binades(fmt)]
 
     def stratified(binades: np.ndarray, total: int) -> np.ndarray:
         each = max(total // (2 * len(binades)), 1)

@@ -15,6 +15,7 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -184,13 +185,17 @@ def sweep(
     mesh = Mesh(np.array(jax.devices()), ("blocks",))
     spec = PartitionSpec("blocks")
     of_device = blocks.summaries(truth, chosen, labels, tolerance)
-    summaries = jax.jit(jax.shard_map(of_device, mesh=mesh, in_specs=spec, out_specs=spec, check_vma=False))
-    details = jax.jit(blocks.details(truth, chosen, labels, tolerance))
+    specs = (spec, PartitionSpec())
+    summaries = jax.jit(jax.shard_map(of_device, mesh=mesh, in_specs=specs, out_specs=spec, check_vma=False))
+    given = np.array(labels, np.float32)
+    details = partial(jax.jit(blocks.details(truth, chosen, labels, tolerance)), given=given)
     width = STEP * mesh.size
 
     def launch(start: int) -> Summary:
         firsts = (np.minimum(np.arange(start, start + width), span[1] - 1) * BLOCK).astype(np.int32)
-        return summaries(jax.make_array_from_callback((width,), NamedSharding(mesh, spec), lambda at: firsts[at]))
+        return summaries(
+            jax.make_array_from_callback((width,), NamedSharding(mesh, spec), lambda at: firsts[at]), given
+        )
 
     def fetch(found: Summary) -> Summary:
         if jax.process_count() > 1:

@@ -25,6 +25,8 @@ relatively. Six squarings double the relative error each and add `7u²` each: `6
 `1 - y` is exact as a double-double and `add` costs `3u² + 13u³` of the result `t`. So the absolute error is
 below `2**-94 s + 2**-104 |t| + 2**-1073` (the last for a scaling that underflows), and only below
 `2**-94 s` where the constant is 0, in which case the power of two is kept apart and nothing underflows.
+For `|z| < 2**-55`, `s = 1/2 - |z|/4 + |z|**3/48 - ...`, and `(1/2, -|z|/4)` is off by less than `2**-112 |z| + 2**-1074`;
+where the constant and the 1/2 add without rounding, so is the value, which then keeps its distance from a power of two.
 Inputs beyond ±4096 are taken as ±4096: every float64 and every midpoint of two is a multiple of
 `2**-1075`, σ(-4096) < 2**-5909, and so nothing that is rounded to a format changes.
 """
@@ -167,6 +169,7 @@ def quantize(
     mantissa, exponent = np.frexp(h)
     below = (np.abs(mantissa) == 0.5) & (np.sign(l) == -np.sign(h))
     e = np.maximum(exponent - below + scale - fmt.precision, fmt.least_exponent).astype(np.int64)
+    e = np.where(h == 0, fmt.least_exponent, e)
     shift = (scale - e).astype(np.int64)
     x, rest = np.ldexp(h, shift), np.ldexp(l, shift)
     n = np.rint(x)
@@ -204,6 +207,8 @@ def sigmoid_minus_label(logits: np.ndarray, label: float, fmt: FloatFormat) -> T
     E, k = exp_scaled(-np.abs(z))
     E_scaled = np.ldexp(E[0], k), np.ldexp(E[1], k)
     s = divide(E, add((np.ones_like(z), zero), E_scaled))
+    tiny = np.abs(z) < 2.0**-55
+    s = np.where(tiny, 0.5, s[0]), np.where(tiny, -np.abs(z) / 4, s[1])
     sign = np.where(z < 0, 1.0, -1.0)
     c = two_sum(np.where(z < 0, -label, 1.0), np.where(z < 0, 0.0, -label))
     tail = c[0] == 0
@@ -214,6 +219,8 @@ def sigmoid_minus_label(logits: np.ndarray, label: float, fmt: FloatFormat) -> T
     towards_zero = ~tail & (t[1] == 0) & (z != 0)
     t = t[0], np.where(towards_zero, -np.copysign(5e-324, t[0]), t[1])
     bound = np.ldexp(np.abs(h), -94) + np.where(tail, 0.0, np.ldexp(np.abs(t[0]), -104) + 2.0**-1073)
+    exact = tiny & (c[1] == 0) & (two_sum(c[0], 0.5 * sign)[1] == 0)
+    bound = np.where(exact, np.ldexp(np.abs(z), -112) + 2.0**-1073, bound)
     near_power_of_two = (np.abs(np.frexp(t[0])[0]) == 0.5) & (np.abs(t[1]) <= bound) & (t[0] != c[0])
     bound = np.where(near_power_of_two, np.inf, bound)
     truth = quantize(t, scale, bound, fmt, lambda i: lambda: sigmoid_minus_label_ball(z[i], label))

@@ -7,7 +7,7 @@ and climbs: each round measures, around the floats with the largest errors so fa
 - midpoints of pairs of them;
 - floats at which the true value is next to the middle of two floats, where rounding alone costs 1/2 ulp: near an
   ordinal `n` the true value in ulps is `T(n) + slope * d` to far better than an ulp, so the `d` are computed;
-- and fresh random floats of every binade.
+- and fresh random floats: of every binade, and more of the binades of `2**-4 <= |z| < 2**11`, where the functions change.
 
 What it finds is a lower bound of the largest error.
 """
@@ -26,6 +26,8 @@ ELITE = 48
 NEAR = 4
 JUMPS = 16
 RESTARTS = 1
+DENSE_RESTARTS = 64
+DENSE_BINADES = (-4, 11)
 MIDPOINTS = 8
 _REACH = 2048
 _BASE = 64
@@ -41,10 +43,16 @@ def binade_starts(fmt: FloatFormat) -> np.ndarray:
     return np.concatenate([subnormal, normal])
 
 
-def _of_every_binade(fmt: FloatFormat, each: int, rng: np.random.Generator) -> np.ndarray:
+def dense_binades(fmt: FloatFormat) -> slice:
+    """Those of `binade_starts` at which the binades of `DENSE_BINADES` begin."""
+    first = fmt.precision - 1 + DENSE_BINADES[0] - fmt.emin
+    return slice(first, first + DENSE_BINADES[1] - DENSE_BINADES[0])
+
+
+def _at_random(fmt: FloatFormat, binades: slice, each: int, rng: np.random.Generator) -> np.ndarray:
     edges = binade_starts(fmt)
-    offsets = rng.random((each, 2, len(edges) - 1)) * np.diff(edges)
-    magnitudes = edges[:-1] + offsets.astype(np.int64)
+    starts, widths = edges[:-1][binades], np.diff(edges)[binades]
+    magnitudes = starts + (rng.random((each, 2, len(starts))) * widths).astype(np.int64)
     return np.concatenate([magnitudes[:, 0].ravel(), -magnitudes[:, 1].ravel() - 1])
 
 
@@ -91,7 +99,7 @@ def hunt(
     """
     rng = np.random.default_rng(seed)
     seen, ulps = np.zeros(0, np.int64), np.zeros(0)
-    wanted = np.concatenate([starts, _of_every_binade(fmt, 4, rng)])
+    wanted = np.concatenate([starts, _at_random(fmt, slice(None), 4, rng)])
     for _ in range(ROUNDS):
         fresh = np.setdiff1d(np.clip(wanted, -fmt.infinity - 1, fmt.infinity), seen)
         merged = np.concatenate([seen, fresh])
@@ -104,7 +112,8 @@ def hunt(
             [
                 _neighbours(best, fmt, rng),
                 _at_midpoints(np.clip(best, -fmt.infinity - 1, fmt.infinity - _BASE), truth_at),
-                _of_every_binade(fmt, RESTARTS, rng),
+                _at_random(fmt, slice(None), RESTARTS, rng),
+                _at_random(fmt, dense_binades(fmt), DENSE_RESTARTS, rng),
             ]
         )
     return seen, ulps

@@ -7,7 +7,7 @@ import pytest
 
 from stability import measure
 from stability.balls import decide, decide_quanta
-from stability.floats import FORMATS, every_float, from_ordinal
+from stability.floats import FORMATS, every_float, from_ordinal, widen
 from stability.reference import sigmoid_minus_label, sigmoid_minus_label_ball
 
 SPECIAL = [0.0, -0.0, np.inf, -np.inf, 5e-324, -2.197224577336219, 88.72, -103.97, 103.9, 745.1, -745.2]
@@ -63,6 +63,19 @@ def test_quanta_and_fraction_agree_with_balls(fmt):
             n, f, e = decide_quanta(lambda v=v, label=label: sigmoid_minus_label_ball(float(v), label), fmt)
             assert (n, e) == (truth.quanta[i], truth.exponent[i])
             assert abs(f - truth.fraction[i]) < 2.0**-24
+
+
+@pytest.mark.parametrize("label", [0.0, 1.0, 0.5, 0.25, 2.0**-24])
+@pytest.mark.parametrize("fmt", FORMATS.values(), ids=lambda f: f.name)
+def test_logits_next_to_zero_keep_their_distance(fmt, label):
+    below = np.left_shift(np.int64(1), np.arange(fmt.precision + 4))
+    magnitudes = np.unique(np.concatenate([[0], below - 1, below, below + 1]))
+    z = from_ordinal(np.concatenate([magnitudes, -magnitudes - 1]), fmt)
+    truth = sigmoid_minus_label(z, label, fmt)
+    for i, v in enumerate(widen(z)):
+        n, _, e = decide_quanta(lambda v=v: sigmoid_minus_label_ball(float(v), label), fmt)
+        assert (n, e) == (truth.quanta[i], truth.exponent[i])
+    assert truth.by_balls < len(z) or label == 0.5
 
 
 def test_numpy_keeps_subnormals_after_jax_has_run():

@@ -203,7 +203,8 @@ def _regions(rows: list[Row], fmt: FloatFormat) -> Figure:
     for ax in axes[len(labels) :]:
         ax.set_visible(False)
     _kind_legend(figure)
-    figure.suptitle(f"{fmt.name}: where each form fails (in each row, from the top: {', '.join(modes)})")
+    bars = f"in each row, from the top: {', '.join(modes)}" if len(modes) > 1 else modes[0]
+    figure.suptitle(f"{fmt.name}: where each form fails ({bars})")
     return figure
 
 
@@ -278,9 +279,16 @@ def _histogram(rows: list[Row]) -> Figure:
     axes = figure.subplots(len(labels), 1, squeeze=False, sharex=True)[:, 0]
     image = None
     for ax, label in zip(axes, labels, strict=True):
-        here = {row.form: row for row in rows if row.label == label}
-        table = np.array([[*here[f].histogram, *(here[f].counts.get(k, 0) for k in kinds)] for f in forms], float)
-        image = ax.imshow(np.where(table > 0, table, np.nan), aspect="auto", cmap="cividis_r", norm=LogNorm(1, 2**32))
+        here = {
+            row.form: [*(row.histogram or ()), *(row.counts.get(k, 0) for k in kinds)]
+            for row in rows
+            if row.label == label
+        }
+        table = np.array([here[form] for form in forms], dtype=np.float64)
+        image = ax.imshow(np.where(table > 0, table, np.nan), aspect="auto", cmap="cividis_r", norm=LogNorm(1e2, 2**32))
+        for i, j in zip(*np.nonzero(table), strict=True):
+            colour = "white" if table[i, j] > 1e6 else "black"
+            ax.text(j, i, f"{np.log10(table[i, j]):.1f}", ha="center", va="center", fontsize=6, color=colour)
         ax.axvline(bins - 0.5, color="black", linewidth=0.8)
         ax.set_yticks(range(len(forms)), forms)
         ax.tick_params(length=0)
@@ -290,7 +298,9 @@ def _histogram(rows: list[Row]) -> Figure:
     axes[-1].set_xlabel("error below [ulps of true value], and failures that have none")
     if image is not None:
         figure.colorbar(image, ax=list(axes), label="floats [1]", aspect=40)
-    figure.suptitle("float32, jit: how many of all $2^{32}$ floats are how far off")
+    figure.suptitle(
+        r"float32, jit: how many of all $2^{32}$ floats are how far off (in the cells: $\log_{10}$ of their number)"
+    )
     return figure
 
 
