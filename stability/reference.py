@@ -25,8 +25,9 @@ relatively. Six squarings double the relative error each and add `7u²` each: `6
 `1 - y` is exact as a double-double and `add` costs `3u² + 13u³` of the result `t`. So the absolute error is
 below `2**-94 s + 2**-104 |t| + 2**-1073` (the last for a scaling that underflows), and only below
 `2**-94 s` where the constant is 0, in which case the power of two is kept apart and nothing underflows.
-For `|z| < 2**-55`, `s = 1/2 - |z|/4 + |z|**3/48 - ...`, and `(1/2, -|z|/4)` is off by less than `2**-112 |z| + 2**-1074`;
-where the constant and the 1/2 add without rounding, so is the value, which then keeps its distance from a power of two.
+For `|z| < 2**-55`, `s = 1/2 - |z|/4 + |z|**3/48 - ...`, and `(1/2, -|z|/4)` is off by less than
+`2**-112 |z| + 2**-1074`; where the constant and the 1/2 add without rounding, so is the value, which then keeps its
+distance from a power of two.
 Inputs beyond ±4096 are taken as ±4096: every float64 and every midpoint of two is a multiple of
 `2**-1075`, σ(-4096) < 2**-5909, and so nothing that is rounded to a format changes.
 """

@@ -7,7 +7,8 @@ and climbs: each round measures, around the floats with the largest errors so fa
 - midpoints of pairs of them;
 - floats at which the true value is next to the middle of two floats, where rounding alone costs 1/2 ulp: near an
   ordinal `n` the true value in ulps is `T(n) + slope * d` to far better than an ulp, so the `d` are computed;
-- and fresh random floats: of every binade, and more of the binades of `2**-4 <= |z| < 2**11`, where the functions change.
+- and fresh random floats: of every binade, and more of the binades of `2**-4 <= |z| < 2**11`, where the functions
+  change.
 
 What it finds is a lower bound of the largest error.
 """
