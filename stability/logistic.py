@@ -3,8 +3,8 @@
 With `a = |z|`, `k = round(a / ln 2)` and `r = k ln 2 - a`, `|r| <= 0.35`, everything comes from `q = e^r - 1`, a series
 in `r`: `e = e^-a = 2**-k (1 + q)`, `σ(-a) = e / (1 + e)`, `1/2 - σ(-a) = -q / (2 (2 + q))` where `k` is 0, and
 `log(1 + e) = 2 atanh(f / (2 + f))`, with `f = e`, or `f = (e - 1)/2` and `ln 2` added, a series in the square of that
-quotient, at most 0.0295. The gradient is the sum of a *base* that is exact, `1/2 - y` where `k` is 0 and `1 - y` or `-y`
-elsewhere, and a *term* that is accurate relatively; so nothing cancels at labels 0 and 1, nor at 1/2 near `z = 0`.
+quotient, at most 0.0295. The gradient is the sum of a *base* that is exact, `1/2 - y` where `k` is 0 and `1 - y` or
+`-y` elsewhere, and a *term* that is accurate relatively; so nothing cancels at labels 0 and 1, nor at 1/2 near `z = 0`.
 
 Two ways to compute them:
 
@@ -114,7 +114,7 @@ def narrow(x: Array, fmt: FloatFormat) -> Array:
 
 
 def to_odd(high: Array, low: Array) -> Array:
-    """`high + low`, `high` the rounded sum, rounded to odd: any rounding to two bits less sees the exact sum (float64)."""
+    """`high + low`, `high` being the rounded sum, rounded to odd, so that rounding it again is right (float64)."""
     bits = lax.bitcast_convert_type(high, jnp.int64)
     step = jnp.where((low < 0) == (high < 0), 1, -1)
     return lax.bitcast_convert_type(jnp.where((low != 0) & ((bits & 1) == 0), bits + step, bits), high.dtype)

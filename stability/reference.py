@@ -28,11 +28,12 @@ below `2**-94 s + 2**-104 |t| + 2**-1073` (the last for a scaling that underflow
 Inputs beyond ±4096 are taken as ±4096: every float64 and every midpoint of two is a multiple of
 `2**-1075`, σ(-4096) < 2**-5909, and so nothing that is rounded to a format changes.
 
-**Bound of `log_loss`.** `log(1 + E)` is `2 atanh(t)`, `t = f/(2 + f)`, with `f = E` up to 0.41 and `f = (E - 1)/2` plus
-`ln 2` above. `f` is off by `2**-96` relatively, or by `2**-96` of the sum that is at least 0.34. The quotient and the product
-by the series cost below `2**-99`; the series in `t² < 0.03` to degree 20 leaves `0.03**21 < 2**-106`. Below `E = 2**-60` it is
-`E (1 - E/2)`, which leaves `2**-121`. So the logarithm is off by less than `2**-94` of the sum, and `(1 - y) z` or `-y z`, a
-double-double product, by `7u²` of itself. For labels in [0, 1] no term is negative: `2**-93` of the value and `2**-1070`.
+**Bound of `log_loss`.** `log(1 + E)` is `2 atanh(t)`, `t = f/(2 + f)`, with `f = E` up to 0.41 and `f = (E - 1)/2`
+plus `ln 2` above. `f` is off by `2**-96` relatively, or by `2**-96` of the sum that is at least 0.34. The quotient
+and the product by the series cost below `2**-99`; the series in `t² < 0.03` to degree 20 leaves `0.03**21 < 2**-106`.
+Below `E = 2**-60` it is `E (1 - E/2)`, which leaves `2**-121`. So the logarithm is off by less than `2**-94` of the
+sum, and `(1 - y) z` or `-y z`, a double-double product, by `7u²` of itself. For labels in [0, 1] no term is negative:
+`2**-93` of the value and `2**-1070`.
 """
 
 from __future__ import annotations
@@ -199,13 +200,14 @@ def sigmoid_minus_label(logits: np.ndarray, label: float, fmt: FloatFormat) -> T
     """The true `σ(z) - y` for floats `z` of any format, to be rounded to `fmt`.
 
     **Arguments:** `logits` of shape `(n,)`, NaN and infinities included; `label` in [0, 1], a float
-    that is exact in float64.
+    that is exact in float64, or an array of them of shape `(n,)`.
 
     **Returns:** a `Truth`; the infinities have their limits.
     """
     z = widen(logits)
     nan = np.isnan(z)
     z = np.clip(np.where(nan, 0.0, z), -CLAMP, CLAMP)
+    label = np.broadcast_to(label, z.shape)
     zero = np.zeros_like(z)
     E, k = exp_scaled(-np.abs(z))
     E_scaled = np.ldexp(E[0], k), np.ldexp(E[1], k)
@@ -222,7 +224,7 @@ def sigmoid_minus_label(logits: np.ndarray, label: float, fmt: FloatFormat) -> T
     bound = np.ldexp(np.abs(h), -94) + np.where(tail, 0.0, np.ldexp(np.abs(t[0]), -104) + 2.0**-1073)
     near_power_of_two = (np.abs(np.frexp(t[0])[0]) == 0.5) & (np.abs(t[1]) <= bound) & (t[0] != c[0])
     bound = np.where(near_power_of_two, np.inf, bound)
-    truth = quantize(t, scale, bound, fmt, lambda i: lambda: sigmoid_minus_label_ball(z[i], label))
+    truth = quantize(t, scale, bound, fmt, lambda i: lambda: sigmoid_minus_label_ball(z[i], label[i]))
     return truth._replace(quanta=np.where(nan, np.nan, truth.quanta))
 
 
@@ -239,7 +241,7 @@ def log_loss_ball(z: float, y: float) -> arb:
     return weight * ball(abs(z)) + (-ball(min(abs(z), CLAMP))).exp().log1p()
 
 
-def log_loss(logits: np.ndarray, label: float, fmt: FloatFormat) -> Truth:
+def log_loss(logits: np.ndarray, label: float | np.ndarray, fmt: FloatFormat) -> Truth:
     """The true `max(z, 0) - z y + log(1 + e^-|z|)`, to be rounded to `fmt`, for finite `|z| < 2**900`.
 
     **Arguments:** `logits` of shape `(n,)`; `label` in [0, 1], a float that is exact in float64.
