@@ -9,7 +9,7 @@ quotient, at most 0.0295. The gradient is the sum of a *base* that is exact, `1/
 Two ways to compute them:
 
 - **single**, in float64 for the narrower formats. The term is off by about 2 ulps of float64, `2**-28` of float32. The
-  sum of base and term is rounded to odd, so that the rounding to the format sees on which side of a tie it lies.
+  last sum is rounded to odd, so that the rounding to the format sees on which side of a tie it lies.
 - **doubled**, in two words of float32 or float64 (`stability.doubled`), for float64 itself, for hardware without
   float64, and for float32 where base and term cancel by more than `2**-24`.
 
@@ -170,7 +170,7 @@ def value(z: Array, y: Array) -> Array:
     t = doubled.quotient(f, 2 + f)
     logarithm = 2 * t * _series(t * t, _ATANH[:11]) + jnp.where(large, float(_LN2), 0.0)
     weight = jnp.where(z >= 0, 1 - y, -y)
-    return jnp.where(weight == 0, 0.0, weight * z) + logarithm
+    return to_odd(*doubled.two_sum(jnp.where(weight == 0, 0.0, weight * z), logarithm))
 
 
 def curvature(z: Array) -> Array:

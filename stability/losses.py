@@ -125,7 +125,7 @@ def _compiled(*arguments: Array, name: str, arithmetic: str, whole: bool) -> Arr
 
 
 def _run(name: str, arithmetic: str, whole: bool, *arguments: Array) -> Array:
-    with jax.enable_x64(True):
+    with jax.enable_x64(arithmetic == "float64" or arguments[0].dtype == jnp.float64):
         return _compiled(*arguments, name=name, arithmetic=arithmetic, whole=whole)
 
 
