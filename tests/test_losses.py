@@ -94,7 +94,7 @@ def test_float64_gradients_at_other_labels(label):
 
 
 def near_labels(n, seed):
-    """float32 logits and labels next to `σ(z)`: from 0 to 3 floats away, of every magnitude down to subnormal labels."""
+    """float32 logits, and labels up to 3 floats from `σ(z)`, of every magnitude down to subnormal labels."""
     rng = np.random.default_rng(seed)
     z = np.concatenate(
         [rng.uniform(-104, 17, n // 2), np.ldexp(rng.uniform(-1, 1, n - n // 2), rng.integers(-30, 4, n - n // 2))]
@@ -247,56 +247,82 @@ def test_no_finite_logit_gives_nan_or_a_spurious_zero(fmt, arithmetic):
 
 def _values(z, y):
     """The losses of float32 logits by two words of float64, to `2**-80`, and where that is too near a tie to decide."""
-    v, j = logistic.value_doubled(logistic.widen(z), jnp.full(z.shape, y, jnp.float64), logistic.FULL)
-    v = doubled_sum(v, j)
+    v, j = logistic.value_doubled(logistic.widen(z), jnp.full(z.shape, y.astype(jnp.float64)), logistic.FULL)
+    v = logistic.to_odd(*v) * logistic.power(-j, DOUBLE)
     bits = jax.lax.bitcast_convert_type(v, jnp.int64)
     below = bits & ((1 << 29) - 1)
     near_tie = (jnp.abs(below - (1 << 28)) <= 1) & (v > 2.0**-126)
     return logistic.narrow(v, SINGLE), near_tie
 
 
-def doubled_sum(v, j):
-    return logistic.to_odd(*v) * logistic.power(-j, DOUBLE)
-
-
 @jax.jit
-def _block_of_values(first):
+def _block_of_values(first, sign, label):
     magnitude = first + jnp.arange(1 << 20, dtype=jnp.int32)
-    wrong, ties = [], []
-    for sign, label in itertools.product((0, -(1 << 31)), (0, 1)):
-        z = jax.lax.bitcast_convert_type(magnitude | jnp.int32(sign), jnp.float32)
-        truth, near_tie = _values(z, float(label))
-        result = losses.sigmoid_binary_cross_entropy(z, jnp.float32(label))
-        differ = jax.lax.bitcast_convert_type(result, jnp.int32) != jax.lax.bitcast_convert_type(truth, jnp.int32)
-        wrong.append(differ & ~(jnp.isnan(result) & jnp.isnan(z)))
-        ties.append(near_tie)
-    return jnp.stack(wrong).sum(), jnp.stack(ties).sum(), jnp.stack(wrong), jnp.stack(ties)
+    z = jax.lax.bitcast_convert_type(magnitude | sign, jnp.float32)
+    truth, near_tie = _values(z, label)
+    result = losses.sigmoid_binary_cross_entropy(z, label)
+    differ = jax.lax.bitcast_convert_type(result, jnp.int32) != jax.lax.bitcast_convert_type(truth, jnp.int32)
+    open_ = (differ & ~(jnp.isnan(result) & jnp.isnan(z))) | near_tie
+    return open_.any(), open_
 
 
 def check_values(first):
-    """Number of wrong losses in the 2**20 magnitudes from `first`, both signs and labels; near ties by balls."""
-    wrong, ties, where, tied = _block_of_values(jnp.int32(first))
-    if not int(wrong) and not int(ties):
-        return 0, 0
-    count = 0
-    for row, (sign, label) in enumerate(itertools.product((0, 1), (0, 1))):
-        at = np.flatnonzero(np.asarray(where[row] | tied[row]))
-        z = (np.uint32(first) + at.astype(np.uint32) | np.uint32(sign << 31)).view(np.float32)
-        found = errors("value", z[np.isfinite(z)], float(label), SINGLE) if np.isfinite(z).any() else np.zeros(1)
-        count += int(np.sum(found > 0.5))
-    return count, int(ties)
+    """The wrong losses in the 2**20 magnitudes from `first`, both signs, labels 0 and 1, and the points left to balls."""
+    wrong = left = 0
+    for sign, label in itertools.product((0, -(1 << 31)), (0, 1)):
+        found, where = _block_of_values(jnp.int32(first), jnp.int32(sign), jnp.float32(label))
+        if found:
+            at = np.flatnonzero(np.asarray(where)).astype(np.uint32)
+            z = (np.uint32(first) + at | np.uint32(sign % (1 << 32))).view(np.float32)
+            z = z[np.isfinite(z)]
+            left += len(z)
+            wrong += int(np.sum(errors("value", z, label, SINGLE) > 0.5)) if len(z) else 0
+    return wrong, left
 
 
-@pytest.mark.parametrize("first", [0, 0x33F00000, 0x3F300000, 0x42B00000, 0x42C80000])
+@pytest.mark.parametrize("first", [0x33F00000, 0x3F300000, 0x42B00000, 0x42C80000])
 def test_blocks_of_float32_values(first):
     assert check_values(first)[0] == 0
 
 
+@jax.jit
+def _wrong_where_constant(first, sign, label, expected):
+    """How many losses of 2**20 magnitudes are not `expected`, or not the logit's size where that is NaN."""
+    magnitude = first + jnp.arange(1 << 20, dtype=jnp.int32)
+    z = jax.lax.bitcast_convert_type(magnitude | sign, jnp.float32)
+    result = jax.lax.bitcast_convert_type(losses.sigmoid_binary_cross_entropy(z, label), jnp.int32)
+    truth = jnp.where(jnp.isnan(expected), magnitude, jax.lax.bitcast_convert_type(expected, jnp.int32))
+    return (result != truth).sum()
+
+
+def check_constant(first):
+    """As `check_values` below `2**-27`, where the loss rounds to `ln 2`, and from 128, where it is 0 or `|z|`."""
+    wrong = 0
+    for sign, label in itertools.product((0, -(1 << 31)), (0, 1)):
+        expected = math.log(2) if first < 0x32000000 else (math.nan if label == (sign != 0) else 0.0)
+        wrong += int(
+            _wrong_where_constant(jnp.int32(first), jnp.int32(sign), jnp.float32(label), jnp.float32(expected))
+        )
+    return wrong, 0
+
+
+def check_any(first):
+    return check_values(first) if 0x32000000 <= first < 0x43000000 else check_constant(first)
+
+
+@pytest.mark.parametrize("first", [0, 0x100000, 0x31F00000, 0x43000000, 0x7F700000])
+def test_constant_blocks_of_float32_values(first):
+    assert check_constant(first)[0] == 0
+
+
 @pytest.mark.exhaustive
 def test_every_float32_value_is_correctly_rounded():
-    """Every magnitude up to the greatest float, both signs, labels 0 and 1: 4 * 2139095040 losses."""
-    counts = [check_values(first) for first in range(0, SINGLE.infinity, 1 << 20)]
-    print("wrong and near ties:", np.sum(counts, axis=0))
+    """Every finite magnitude, both signs, labels 0 and 1: 4 * 2139095040 losses.
+
+    Below `2**-27` a logit moves the loss by less than `2**-28`, and `ln 2` is further than that from a tie of float32.
+    """
+    counts = [check_any(first) for first in range(0, SINGLE.infinity, 1 << 20)]
+    print("wrong, left to the reference:", np.sum(counts, axis=0))
     assert sum(wrong for wrong, _ in counts) == 0
 
 
