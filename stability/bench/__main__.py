@@ -7,7 +7,7 @@ import sys
 
 from stability.arguments import Parser
 
-NAMES = ("sweep",)
+NAMES = ("losses", "sweep")
 
 
 def main(argv: list[str]) -> int:

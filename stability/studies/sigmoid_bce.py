@@ -7,6 +7,7 @@ import numpy as np
 from stability import device_truth
 from stability.floats import FORMATS
 from stability.forms import FORMS
+from stability.losses import sigmoid_binary_cross_entropy_grad
 from stability.reference import sigmoid_minus_label
 from stability.study import Study
 
@@ -23,7 +24,7 @@ def condition(z: np.ndarray, label: float) -> tuple[np.ndarray, np.ndarray]:
 
 STUDY = Study(
     name="sigmoid_bce",
-    forms=FORMS,
+    forms={**FORMS, "rounded": sigmoid_binary_cross_entropy_grad},
     truth=sigmoid_minus_label,
     condition=condition,
     labels=(0.0, 1.0, 0.5, 0.1),
