@@ -43,6 +43,10 @@ _UNROLLED = 16
 """Up to so many classes are added up one by one: XLA's reductions over so short an axis take several times as long."""
 
 
+_ENDLESS = 1e300
+"""A distance below the maximum that stands for an infinite one: 0 times it is 0, any narrower float times it is `inf`."""
+
+
 def _over_classes(combine, reduction, x: Array) -> Array:
     n = x.shape[-1]
     if n > _UNROLLED:
@@ -69,7 +73,7 @@ def _exponentials(z: Array) -> tuple[Array, Array, Array]:
     if z.dtype == jnp.float64:
         t = d - z
         rest = (z - (d - t)) - (m + t)
-        e = e + e * jnp.where(jnp.isfinite(rest), rest, 0.0)
+        e = e * (1 + jnp.where(jnp.isfinite(rest), rest, 0.0))
     below = _total(e * jnp.sign(-d))
     return d, e, below + jnp.round(_total(e) - below - 1)
 
@@ -92,7 +96,9 @@ def _probabilities(z: Array) -> tuple[Array, Array]:
         _, e, W = _exponentials(z)
         scale = 1 / (1 + W)
         p = _narrow(e * scale, z)
-        kappa = _narrow(W * scale - (1 - _wide(_narrow(scale, z))), z)
+        # The maximum changes nothing, but without it XLA takes the rounding of `scale` away as needless.
+        rounded = jnp.maximum(_narrow(scale, z), 0)
+        kappa = _narrow(W * scale - (1 - _wide(rounded)), z)
     return p, (1 - p) + kappa
 
 
@@ -137,8 +143,8 @@ def _loss(z: Array, y: Array) -> Array:
     with jax.enable_x64(True):
         d, _, W = _exponentials(z)
         y64 = _wide(y)
-        parts = jnp.where(y == 0, 0.0, -y64 * d)
-        return _narrow(_total(parts) + _total(y64) * jnp.log1p(W), z)[..., 0]
+        finite = jnp.where(y == 0, 0.0, -d) if z.dtype == jnp.float64 else jnp.minimum(-d, _ENDLESS)
+        return _narrow(_total(y64 * finite) + _total(y64) * jnp.log1p(W), z)[..., 0]
 
 
 def _loss_jvp(primals, tangents):
