@@ -21,6 +21,7 @@ from stability.forms import Form
 from stability.measure import INACCURATE, KINDS, NAN_INPUT, OK
 from stability.outcome import Disagreement, Outcome, Profile, Region, Row
 from stability.reference import Truth
+from stability.search import binade_starts, hunt
 from stability.study import Study
 
 BATCH = 8192
@@ -80,11 +81,9 @@ def grid(fmt: FloatFormat, points: int, seed: int) -> np.ndarray:
     Every power of two and both its neighbours, both zeros, both infinities and the greatest floats are in.
     """
     rng = np.random.default_rng(seed)
-    subnormal = np.left_shift(np.int64(1), np.arange(fmt.precision - 1))
-    normal = np.arange(1, fmt.emax - fmt.emin + 3, dtype=np.int64) << (fmt.precision - 1)
-    edges = np.concatenate([subnormal, normal])
+    edges = binade_starts(fmt)
     widths = np.diff(edges)
-    first = len(subnormal) + DENSE_BINADES[0] - fmt.emin
+    first = fmt.precision - 1 + DENSE_BINADES[0] - fmt.emin
     dense = np.arange(first, first + DENSE_BINADES[1] - DENSE_BINADES[0])
 
     def stratified(binades: np.ndarray, total: int) -> np.ndarray:
@@ -161,8 +160,35 @@ def refine(sample: _Sample, measured: Callable[[np.ndarray], _Sample], fmt: Floa
     return bisect(sample.merged(measured(near))) if len(near) else sample
 
 
+def _searched(
+    sample: _Sample,
+    measured: Callable[[np.ndarray], _Sample],
+    truth_at: Callable[[np.ndarray], Truth],
+    fmt: FloatFormat,
+    seed: int,
+) -> tuple[_Sample, int]:
+    """The sample with the worst that a hunt finds and every failure it meets, ends exact; and how many it looked at."""
+    met: list[_Sample] = []
+
+    def errors(ordinals: np.ndarray) -> np.ndarray:
+        found = measured(ordinals)
+        met.append(found)
+        return np.where(found.normal & np.isin(found.kinds, (OK, INACCURATE)), found.ulps, -1.0)
+
+    changes = np.flatnonzero(np.diff(sample.kinds))
+    counted = np.where(sample.normal & np.isin(sample.kinds, (OK, INACCURATE)), sample.ulps, -1.0)
+    worst = sample.ordinals[np.argsort(-counted, kind="stable")[:1024]]
+    starts = np.concatenate([sample.ordinals[changes], sample.ordinals[changes + 1], worst])
+    ordinals, ulps = hunt(starts, errors, truth_at, fmt, seed)
+    best = ordinals[np.argmax(ulps)]
+    for found in met:
+        keep = ~np.isin(found.kinds, (OK, INACCURATE)) | (found.ordinals == best)
+        sample = sample.merged(_Sample(found.ordinals[keep], *(column[keep] for column in found.columns())))
+    return refine(sample, measured, fmt), len(ordinals)
+
+
 def profile_position(z: np.ndarray, fmt: FloatFormat) -> np.ndarray:
-    """Floats on the axis of a profile: `arcsinh(2 z)` scaled to [-1, 1] and clipped where every gradient has vanished."""
+    """Floats on the axis of a profile: `arcsinh(2 z)` scaled to [-1, 1], clipped where every gradient has vanished."""
     reach = -1.2 * fmt.least_exponent * np.log(2)
     return np.arcsinh(2 * np.clip(widen(z), -reach, reach)) / np.arcsinh(2 * reach)
 
@@ -177,7 +203,14 @@ def _profile(z: np.ndarray, sample: _Sample, fmt: FloatFormat) -> Profile:
 
 
 def _summarise(
-    study: str, form: str, fmt: FloatFormat, label: float, mode: str, sample: _Sample, nans: np.ndarray
+    study: str,
+    form: str,
+    fmt: FloatFormat,
+    label: float,
+    mode: str,
+    sample: _Sample,
+    nans: np.ndarray,
+    searched: int | None,
 ) -> Row:
     z = from_ordinal(sample.ordinals, fmt)
     counted = sample.normal & np.isin(sample.kinds, (OK, INACCURATE))
@@ -205,6 +238,7 @@ def _summarise(
         regions=regions,
         counts=counts,
         profile=_profile(z, sample, fmt),
+        searched=searched,
     )
 
 
@@ -246,13 +280,15 @@ def sweep(
     points: int,
     tolerance: float,
     seed: int,
+    search: bool = False,
     progress: Callable[[str], None] = lambda row: None,
 ) -> Outcome:
     """Measures forms in formats, at labels, in modes, and compares jit with eager where both are asked for.
 
     **Arguments:** names from `study.forms`, `FORMATS` and `MODES`; `labels` in `study.label_range`, each rounded
     to the format it is used in; `points` the size of the grid of float32 and float64; `tolerance` in ulps of the true
-    value; `progress` is called once a row with its name.
+    value; `search` whether to hunt the worst error of float32 and float64 rows (`stability.search`); `progress` is
+    called once a row with its name.
 
     **Returns:** an `Outcome`, its rows in the order dtype, label, form, mode. float64 needs `jax_enable_x64`.
     """
@@ -295,12 +331,18 @@ def sweep(
                         x = from_ordinal(ordinals, fmt)
                         return _Sample(ordinals, *measured(x, truth_of(x))[1:])
 
+                    def true_at(ordinals: np.ndarray, fmt=fmt, truth_of=truth_of) -> Truth:
+                        return truth_of(from_ordinal(ordinals, fmt))
+
                     result, kinds, ulps, normal = measured(z, truth)
                     n = slice(numbers)
                     sample = _Sample(to_ordinal(z[n]), kinds[n], ulps[n], normal[n])
+                    searched = None
                     if fmt.bits != 16:
                         sample = refine(sample, at, fmt)
-                    found[mode] = _summarise(study.name, form, fmt, label, mode, sample, kinds[numbers:])
+                    if fmt.bits != 16 and search:
+                        sample, searched = _searched(sample, at, true_at, fmt, seed)
+                    found[mode] = _summarise(study.name, form, fmt, label, mode, sample, kinds[numbers:], searched)
                     results[mode] = result
                     silent |= np.isfinite(widen(result)) & ~np.isin(kinds, (OK, NAN_INPUT))
                     rows.append(found[mode])

@@ -1,10 +1,10 @@
 """The exhaustive sweep of float32: blocks over devices and hosts, regions joined, progress stored as it goes.
 
 The blocks of `stability.blocks` are taken in order of magnitude, `STEP` a device and a call, sharded over all devices
-of all processes. The first process joins the summaries. Blocks whose points are of one kind extend a region as a whole;
-of the others the kinds are fetched, and the ends of every run found exactly. Where `ok` and `inaccurate` alternate, the
-inaccurate points of a block are one region, whose count is less than the floats between its ends. Nothing depends on how
-many devices there are, nor on where a run was interrupted and continued.
+of all processes. The first process joins the summaries. Blocks whose points are of one kind extend a region as a
+whole; of the others the kinds are fetched, and the ends of every run found exactly. Where `ok` and `inaccurate`
+alternate, the inaccurate points of a block are one region, whose count is less than the floats between its ends.
+Nothing depends on how many devices there are, nor on where a run was interrupted and continued.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import json
 import os
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 
@@ -29,7 +29,7 @@ from stability.arguments import write_atomically
 from stability.blocks import BINS, BLOCK, Summary
 from stability.floats import FORMATS, from_ordinal
 from stability.measure import INACCURATE, KINDS, OK, classify, true_is_normal
-from stability.outcome import Profile, Region, Row
+from stability.outcome import Outcome, Profile, Region, Row
 from stability.streams import MAX_RUNS, Stream, inputs
 from stability.study import Study
 
@@ -42,6 +42,26 @@ _MEASURED = [OK, INACCURATE]
 
 class Refused(ValueError):
     """A checkpoint that can't be continued; the message says why."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a sweep is: floats done of all, those of this run alone, its seconds, the worst error so far in ulps."""
+
+    done: int
+    total: int
+    here: int
+    seconds: float
+    worst: float
+
+    @property
+    def rate(self) -> float:
+        """Floats per second in this run."""
+        return self.here / self.seconds if self.seconds else 0.0
+
+    @property
+    def seconds_left(self) -> float:
+        return (self.total - self.done) / self.rate if self.rate else float("inf")
 
 
 def identity(study: Study, forms: list[str], labels: list[float], tolerance: float) -> dict:
@@ -63,7 +83,10 @@ def identity(study: Study, forms: list[str], labels: list[float], tolerance: flo
 
 
 def load(path: Path, mine: dict) -> tuple[int, list[Stream]]:
-    """The next block and the streams of a checkpoint, `(0, [])` where there is none. **Raises:** `Refused`."""
+    """The next block and the streams of a checkpoint, `(0, [])` where there is none.
+
+    **Raises:** `Refused` where `mine`, an `identity`, differs from the checkpoint's.
+    """
     try:
         state = json.loads(path.read_text())
         theirs, begin, streams = state["identity"], state["next"], [Stream(**stream) for stream in state["streams"]]
@@ -79,7 +102,7 @@ def load(path: Path, mine: dict) -> tuple[int, list[Stream]]:
 
 def _resumed(checkpoint: Path | None, resume: bool, mine: dict) -> tuple[int, list[Stream]]:
     """As `load` in the first process; the others learn from it where to begin, or that it refused."""
-    begin, streams, problem = 0, [], None
+    begin, streams, problem = 0, list[Stream](), None
     if resume and checkpoint and jax.process_index() == 0:
         try:
             begin, streams = load(checkpoint, mine)
@@ -112,21 +135,21 @@ def _join(study: Study, streams: list[Stream], found: Summary, first: int, detai
     """Adds one block's summary, fields of shape `(streams, ...)`, to the streams."""
     only = (np.delete(found.counts, _MEASURED, axis=1) == 0).all(1)
     alternating = only & (found.changes >= MAX_RUNS)
-    fetched = ((found.changes > 0) & ~alternating).any() or found.undecided.any()
-    results, kinds = (np.asarray(a) for a in details(jnp.int32(first))) if fetched else (None, None)
+    by_point = found.undecided.astype(bool) | ((found.changes > 0) & ~alternating)
+    results, kinds = details(jnp.int32(first)) if by_point.any() else ([], [])
     for j, (stream, counts) in enumerate(zip(streams, found.counts.tolist(), strict=True)):
         if found.undecided[j]:
             stream.undecided += int(found.undecided[j])
-            stream.extend_by_kinds(_remeasure(study, stream, results[j], first, tolerance), first)
+            stream.extend_by_kinds(_remeasure(study, stream, np.asarray(results[j]), first, tolerance), first)
             continue
         stream.add(counts, found.histogram[j].tolist(), int(found.error[j]), int(found.ok_error[j]), first)
-        if found.changes[j] == 0:
-            stream.extend(int(np.argmax(counts)), first, first + BLOCK - 1, BLOCK)
+        if by_point[j]:
+            stream.extend_by_kinds(np.asarray(kinds[j]), first)
         elif alternating[j]:
             zone = first + int(found.first[j]), first + int(found.last[j])
             stream.extend(INACCURATE, *zone, counts[INACCURATE])
         else:
-            stream.extend_by_kinds(kinds[j], first)
+            stream.extend(int(np.argmax(counts)), first, first + BLOCK - 1, BLOCK)
 
 
 def sweep(
@@ -138,32 +161,32 @@ def sweep(
     checkpoint: Path | None = None,
     resume: bool = False,
     span: tuple[int, int] = (0, BLOCKS),
-    progress: Callable[[int, float], None] = lambda done, worst: None,
+    progress: Callable[[Progress], None] = lambda progress: None,
 ) -> list[Stream]:
     """Measures forms at labels under `jit` on every float32, or on the blocks of magnitudes in `span`.
 
     **Arguments:** names from `study.forms`; `labels` in `study.label_range`; `tolerance` in ulps of the true value;
     `checkpoint` a file that is replaced every `CHECKPOINT_SECONDS` and at the end; `resume` whether to go on from it;
-    `progress` is called with the blocks done and the worst error so far in ulps.
+    `progress` is called in the first process after each call to the devices.
 
     **Returns:** in the first process, a `Stream` for each form, label and sign, positive first; in others, nothing to
-    be used. **Raises:** `Refused`. Needs `jax_enable_x64`.
+    be used. **Raises:** `Refused`; `ValueError` for a study without `device_truth`. Needs `jax_enable_x64`.
     """
+    truth = study.device_truth
+    if truth is None:
+        raise ValueError(f"the study {study.name} has no device_truth, which the exhaustive sweep of float32 needs")
     labels = [float(np.float32(y)) for y in labels]
     mine = identity(study, forms, labels, tolerance) | {"span": list(span)}
     begin, streams = _resumed(checkpoint, resume, mine)
+    begin = max(begin, span[0])
     streams = streams or [Stream(f, y, n) for f in forms for y in labels for n in (False, True)]
     chosen = [study.forms[name] for name in forms]
     mesh = Mesh(np.array(jax.devices()), ("blocks",))
     spec = PartitionSpec("blocks")
-    summaries = jax.jit(
-        jax.shard_map(
-            blocks.summaries(chosen, labels, tolerance), mesh=mesh, in_specs=spec, out_specs=spec, check_vma=False
-        )
-    )
-    details = jax.jit(blocks.details(chosen, labels, tolerance))
+    of_device = blocks.summaries(truth, chosen, labels, tolerance)
+    summaries = jax.jit(jax.shard_map(of_device, mesh=mesh, in_specs=spec, out_specs=spec, check_vma=False))
+    details = jax.jit(blocks.details(truth, chosen, labels, tolerance))
     width = STEP * mesh.size
-    first_process = jax.process_index() == 0
 
     def launch(start: int) -> Summary:
         firsts = (np.minimum(np.arange(start, start + width), span[1] - 1) * BLOCK).astype(np.int32)
@@ -174,24 +197,55 @@ def sweep(
             return multihost_utils.process_allgather(found, tiled=True)
         return jax.tree.map(np.asarray, found)
 
-    stored = time.monotonic()
-    starts = range(max(begin, span[0]), span[1], width)
-    ahead = launch(starts[0]) if starts else None
-    for start in starts:
-        running, ahead = ahead, launch(start + width) if start + width < span[1] else None
+    ahead = [launch(begin)] if begin < span[1] else []
+    jax.block_until_ready(ahead)
+    begun = stored = time.monotonic()
+    for start in range(begin, span[1], width):
+        running = ahead.pop()
+        if start + width < span[1]:
+            ahead.append(launch(start + width))
         found = fetch(running)
-        done = min(start + width, span[1])
-        if not first_process:
+        if jax.process_index():
             continue
+        done = min(start + width, span[1])
         for i in range(done - start):
             _join(study, streams, Summary(*(v[i] for v in found)), (start + i) * BLOCK, details, tolerance)
-        progress(done, max(float(np.int32(max(s.error, 0)).view(np.float32)) for s in streams))
-        if checkpoint and (time.monotonic() - stored > CHECKPOINT_SECONDS or done == span[1]):
-            write_atomically(
-                checkpoint, json.dumps({"identity": mine, "next": done, "streams": [asdict(s) for s in streams]})
-            )
-            stored = time.monotonic()
+        now = time.monotonic()
+        worst = max(float(np.int32(max(s.error, 0)).view(np.float32)) for s in streams)
+        floats = [2 * BLOCK * n for n in (done - span[0], span[1] - span[0], done - begin)]
+        progress(Progress(floats[0], floats[1], floats[2], now - begun, worst))
+        if checkpoint and (now - stored > CHECKPOINT_SECONDS or done == span[1]):
+            state = {"identity": mine, "next": done, "streams": [asdict(s) for s in streams]}
+            write_atomically(checkpoint, json.dumps(state))
+            stored = now
     return streams
+
+
+def outcome(
+    study: Study,
+    *,
+    forms: list[str],
+    labels: list[float],
+    tolerance: float,
+    checkpoint: Path,
+    resume: bool,
+    progress: Callable[[Progress], None],
+) -> Outcome:
+    """`sweep` over every float32 as an `Outcome`; in other processes than the first an empty one."""
+    begun = time.perf_counter()
+    streams = sweep(
+        study,
+        forms=forms,
+        labels=labels,
+        tolerance=tolerance,
+        checkpoint=checkpoint,
+        resume=resume,
+        progress=progress,
+    )
+    if jax.process_index():
+        return Outcome((), (), {}, 0)
+    found = rows(study, streams)
+    return Outcome(found, (), {"exhaustive": time.perf_counter() - begun}, sum(s.by_balls for s in streams))
 
 
 def rows(study: Study, streams: list[Stream]) -> tuple[Row, ...]:

@@ -43,8 +43,9 @@ class Profile:
 class Row:
     """One form, format, label and mode, measured. Fields as in `summary.json`, with regions by ordinal.
 
-    Where `exhaustive`, `max_ulp` is the largest error; else a lower bound of it. Only the exhaustive sweep of float32
-    gives a `histogram` (points with an error up to 1/2 ulp, up to 1, up to 2, ..., over 2**22) and `undecided`, the
+    Where `exhaustive`, `max_ulp` is the largest error; else a lower bound of it, raised by a hunt that looked at
+    `searched` floats besides the `points` where that is a number. Only the exhaustive sweep of float32
+    gives a `histogram` (points with an error below 1/2 ulp, below 1, below 2, ..., from 2**22 up) and `undecided`, the
     points that the bound of its reference left to the proven one.
     """
 
@@ -63,6 +64,7 @@ class Row:
     profile: Profile
     histogram: tuple[int, ...] | None = None
     undecided: int | None = None
+    searched: int | None = None
 
     def as_json(self) -> dict:
         fmt = FORMATS[self.dtype]
@@ -81,6 +83,7 @@ class Row:
                 for r in self.regions
             ],
             "counts": self.counts,
+            **({} if self.searched is None else {"searched": self.searched}),
             **({} if self.histogram is None else {"histogram": self.histogram, "undecided": self.undecided}),
         }
 
@@ -128,3 +131,17 @@ class Outcome:
     disagreements: tuple[Disagreement, ...]
     seconds: dict[str, float]
     by_balls: int
+
+
+def joined(parts: list[Outcome]) -> Outcome:
+    """Outcomes as one, in order; the seconds of equal phases add up."""
+    seconds: dict[str, float] = {}
+    for part in parts:
+        for phase, s in part.seconds.items():
+            seconds[phase] = seconds.get(phase, 0.0) + s
+    return Outcome(
+        tuple(row for part in parts for row in part.rows),
+        tuple(d for part in parts for d in part.disagreements),
+        seconds,
+        sum(part.by_balls for part in parts),
+    )

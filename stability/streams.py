@@ -30,9 +30,9 @@ class Stream:
     """One form, label and sign so far.
 
     `error` and `ok_error` are the largest of all and of the `ok` ones, as float32 bits, `at` and `ok_at` the first
-    magnitudes of the first blocks that have them; `profile` such pairs by bin of `|z|`; `zones` the failures in order, as
-    `[kind, first magnitude, last, points]`; `undecided` the points left to the proven reference, `by_balls` those of them
-    that it left to balls.
+    magnitudes of the first blocks that have them; `profile` such pairs by bin of `|z|`; `zones` the failures in order,
+    as `[kind, first magnitude, last, points]`; `undecided` the points left to the proven reference, `by_balls` those
+    of them that it left to balls.
     """
 
     form: str

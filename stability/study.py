@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from stability.device_truth import DeviceTruth
 from stability.floats import FloatFormat
 from stability.forms import Form
 from stability.reference import Truth
@@ -20,7 +21,8 @@ class Study:
     `truth(z, label, fmt)` the true values for floats `z` of shape `(n,)`; `condition(z, label)` the
     condition numbers in `z` and in the label, each of shape `(n,)`: the relative change of the true
     value for a relative change of that argument; `labels` the default ones; `label_range` the allowed
-    ones.
+    ones; `device_truth` the true values on the device, where the study has them: it is monotone in the float, and
+    float32 is swept exhaustively by it.
     """
 
     name: str
@@ -29,3 +31,4 @@ class Study:
     condition: Callable[[np.ndarray, float], tuple[np.ndarray, np.ndarray]]
     labels: tuple[float, ...]
     label_range: tuple[float, float]
+    device_truth: DeviceTruth | None = None

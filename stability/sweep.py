@@ -1,11 +1,15 @@
-"""`python -m stability.sweep`: the study swept, measured against the truth, and written as a report."""
+"""`python -m stability.sweep`: the study swept, measured against the truth, and written as a report.
+
+`--exhaustive` takes every float of float16, bfloat16 and float32, on all devices, and on all hosts where it is started
+with `--coordinator` on each; `--search` hunts the worst errors of the formats that are sampled.
+"""
 
 from __future__ import annotations
 
 import argparse
-import math
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
@@ -15,16 +19,19 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from stability import engine, report
+from stability import engine, exhaustive, report
 from stability.arguments import Parser, number_in, unwritable, whole_number
 from stability.engine import MODES
 from stability.environment import environment
 from stability.floats import FORMATS, from_ordinal
-from stability.outcome import Outcome, Row
+from stability.outcome import Outcome, Row, joined
 from stability.studies.sigmoid_bce import STUDY
 from stability.study import Study
 
 DEFAULT_MODES = ["eager", "jit"]
+HARD_LABELS = [0.0, 1.0]
+PROGRESS_SECONDS = 5.0
+CHECKPOINT = "checkpoint.json"
 
 
 def parser(study: Study) -> argparse.ArgumentParser:
@@ -54,7 +61,30 @@ def parser(study: Study) -> argparse.ArgumentParser:
         help="error over which a result is `inaccurate`, in ulps of the true value (default %(default)g)",
     )
     p.add_argument(
-        "--out", type=Path, default=Path("reports"), metavar="DIR", help="where the report goes (default reports)"
+        "--exhaustive",
+        action="store_true",
+        help="every float: float32 (the default) under jit at labels 0 and 1, and 16-bit formats where asked for",
+    )
+    p.add_argument(
+        "--search", action="store_true", help="hunt the worst errors of float64 (the default) and sampled float32"
+    )
+    p.add_argument(
+        "--resume",
+        action="store_true",
+        help="continue an exhaustive sweep from the checkpoint in --out, if there is one",
+    )
+    p.add_argument(
+        "--coordinator",
+        metavar="HOST:PORT",
+        help="of an exhaustive sweep over several processes; `auto` asks the cluster",
+    )
+    p.add_argument("--num-processes", type=whole_number(1), help="how many processes there are")
+    p.add_argument("--process-id", type=whole_number(0), help="which of them this is; the first, 0, writes the report")
+    p.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="where the report goes (default reports, or reports/exhaustive, or reports/search)",
     )
     p.add_argument("--seed", type=whole_number(0), default=0, help="seed of the grid's offsets (default 0)")
     p.add_argument("--no-plots", dest="plots", action="store_false", help="leave the pictures out")
@@ -92,18 +122,49 @@ def _table(outcome: Outcome) -> Table:
     return table
 
 
-def _sweep(args: argparse.Namespace, console: Console) -> Outcome:
-    forms = args.form or list(STUDY.forms)
-    dtypes = args.dtype or list(FORMATS)
-    labels = args.label or list(STUDY.labels)
-    modes = args.mode or DEFAULT_MODES
-    chosen = {
-        "forms": list(dict.fromkeys(forms)),
-        "dtypes": list(dict.fromkeys(dtypes)),
-        "labels": list(dict.fromkeys(labels)),
-        "modes": list(dict.fromkeys(modes)),
-    }
-    total = math.prod(len(names) for names in chosen.values())
+@dataclass(frozen=True)
+class Plan:
+    """What is to be swept how: names and labels, each once."""
+
+    forms: list[str]
+    dtypes: list[str]
+    every_float32: bool
+    float32_labels: list[float]
+    labels: list[float]
+    modes: list[str]
+
+
+def plan(args: argparse.Namespace) -> Plan:
+    """The plan that the arguments ask for. **Raises:** `ValueError` where they contradict each other."""
+    default = ["float32"] * args.exhaustive + ["float64"] * args.search or list(FORMATS)
+    dtypes = list(dict.fromkeys(args.dtype or default))
+    every_float32 = args.exhaustive and "float32" in dtypes
+    if args.exhaustive and "float64" in dtypes and not args.search:
+        raise ValueError("--exhaustive: float64 has 2**64 floats; leave it out, or hunt its worst errors with --search")
+    if args.search and not {"float32", "float64"} & set(dtypes):
+        raise ValueError("--search: every float16 and bfloat16 is looked at anyway; allowed with float32, float64")
+    if every_float32 and set(args.mode or ["jit"]) != {"jit"}:
+        raise ValueError(f"--mode {args.mode[0]}: every float32 is swept under jit only")
+    if not every_float32 and (args.resume or args.coordinator):
+        option = "--resume" if args.resume else "--coordinator"
+        raise ValueError(f"{option}: only with --exhaustive and float32")
+    given = [args.coordinator not in (None, "auto"), args.num_processes is not None, args.process_id is not None]
+    if any(given) and not all(given):
+        raise ValueError("--coordinator HOST:PORT, --num-processes and --process-id: give all three, or none")
+    if all(given) and args.process_id >= args.num_processes:
+        raise ValueError(f"--process-id {args.process_id}: allowed is 0 to {args.num_processes - 1}")
+    return Plan(
+        forms=list(dict.fromkeys(args.form or STUDY.forms)),
+        dtypes=dtypes,
+        every_float32=every_float32,
+        labels=list(dict.fromkeys(args.label or STUDY.labels)),
+        float32_labels=list(dict.fromkeys(args.label or HARD_LABELS)),
+        modes=list(dict.fromkeys(args.mode or DEFAULT_MODES)),
+    )
+
+
+def _sampled(chosen: Plan, dtypes: list[str], args: argparse.Namespace, console: Console) -> Outcome:
+    total = len(chosen.forms) * len(dtypes) * len(chosen.labels) * len(chosen.modes)
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
         task = bar.add_task("sweep", total=total)
@@ -117,8 +178,57 @@ def _sweep(args: argparse.Namespace, console: Console) -> Outcome:
                 console.print(f"{done} of {total} rows, last {row}", soft_wrap=True)
 
         return engine.sweep(
-            STUDY, **chosen, points=args.points, tolerance=args.tolerance, seed=args.seed, progress=progress
+            STUDY,
+            forms=chosen.forms,
+            dtypes=dtypes,
+            labels=chosen.labels,
+            modes=chosen.modes,
+            points=args.points,
+            tolerance=args.tolerance,
+            seed=args.seed,
+            search=args.search,
+            progress=progress,
         )
+
+
+def _every_float32(chosen: Plan, args: argparse.Namespace, console: Console) -> Outcome:
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:.1f} %"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
+        task = bar.add_task("compiling", total=None)
+        told = time.monotonic()
+
+        def progress(p: exhaustive.Progress) -> None:
+            nonlocal told
+            text = f"{p.rate / 1e6:,.1f} million floats/s, worst so far {p.worst:.6g} ulps"
+            bar.update(task, total=p.total, completed=p.done, description=text)
+            if not console.is_terminal and (time.monotonic() - told > PROGRESS_SECONDS or p.done == p.total):
+                told = time.monotonic()
+                console.print(f"{p.done / p.total:.1%}, {text}, {p.seconds_left:.0f} s left", soft_wrap=True)
+
+        return exhaustive.outcome(
+            STUDY,
+            forms=chosen.forms,
+            labels=chosen.float32_labels,
+            tolerance=args.tolerance,
+            checkpoint=args.out / CHECKPOINT,
+            resume=args.resume,
+            progress=progress,
+        )
+
+
+def _sweep(chosen: Plan, args: argparse.Namespace, console: Console) -> Outcome:
+    found = []
+    if chosen.every_float32:
+        found.append(_every_float32(chosen, args, console))
+    rest = [d for d in chosen.dtypes if not (chosen.every_float32 and d == "float32")]
+    if rest and jax.process_index() == 0:
+        found.append(_sampled(chosen, rest, args, console))
+    return joined(found)
 
 
 def _list() -> None:
@@ -128,6 +238,15 @@ def _list() -> None:
     print("modes: " + " ".join(MODES) + f" ({' '.join(DEFAULT_MODES)} by default)")
 
 
+def _start(args: argparse.Namespace) -> None:
+    """Readies JAX, before its first use: float64, and the other processes where there are any."""
+    jax.config.update("jax_enable_x64", True)
+    if args.coordinator == "auto":
+        jax.distributed.initialize()
+    elif args.coordinator:
+        jax.distributed.initialize(args.coordinator, args.num_processes, args.process_id)
+
+
 def main(argv: list[str]) -> int:
     begun = time.perf_counter()
     p = parser(STUDY)
@@ -135,15 +254,28 @@ def main(argv: list[str]) -> int:
     if args.list:
         _list()
         return 0
+    args.out = args.out or Path(
+        "reports/exhaustive" if args.exhaustive else "reports/search" if args.search else "reports"
+    )
+    try:
+        chosen = plan(args)
+    except ValueError as contradiction:
+        p.error(str(contradiction))
     if problem := unwritable(args.out):
         p.error(problem)
-    jax.config.update("jax_enable_x64", True)
+    _start(args)
     console = Console()
     if "optax" not in STUDY.forms:
         print("the form optax is left out: optax is not installed")
-    outcome = _sweep(args, console)
+    try:
+        outcome = _sweep(chosen, args, console)
+    except exhaustive.Refused as refusal:
+        p.error(f"--resume: {refusal}")
+    if jax.process_index():
+        return 0
     manifest = _manifest(argv, args.seed) | {"seconds": outcome.seconds}
     report.write(outcome, STUDY, manifest, args.out, args.plots, tolerance=args.tolerance, begun=begun)
+    (args.out / CHECKPOINT).unlink(missing_ok=True)
     wide = console if console.is_terminal else Console(width=120)
     wide.print(_table(outcome))
     print(f"report in {args.out}: README.md, index.html, summary.json, summary.csv")
@@ -154,7 +286,7 @@ def run() -> NoReturn:
     try:
         raise SystemExit(main(sys.argv[1:]))
     except KeyboardInterrupt:
-        print("interrupted: the report in place is as it was", file=sys.stderr)
+        print("interrupted: the report in place is as it was; --resume continues an exhaustive sweep", file=sys.stderr)
         raise SystemExit(130) from None
 
 

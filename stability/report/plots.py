@@ -10,6 +10,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
@@ -80,6 +81,8 @@ def draw(outcome: Outcome, study: Study, tolerance: float, directory: Path) -> l
         for dtype in ordered:
             rows = [row for row in outcome.rows if row.dtype == dtype]
             figures[f"condition_{dtype}"] = _condition(rows, FORMATS[dtype], study)
+        measured = [row for row in outcome.rows if row.histogram is not None]
+        figures["histogram_float32"] = _histogram(measured) if measured else None
         figures["jit_against_eager"] = _jit_against_eager(outcome)
         drawn = {name: figure for name, figure in figures.items() if figure is not None}
         for name, figure in drawn.items():
@@ -263,6 +266,31 @@ def _condition(rows: list[Row], fmt: FloatFormat, study: Study) -> Figure:
     handles, names = entries[0][0] + entries[1][0], entries[0][1] + entries[1][1]
     figure.legend(handles, names, loc="outside lower center", ncols=5, frameon=False, handlelength=3)
     figure.suptitle(f"{fmt.name}, {mode}: unstable formula (above, not below) or ill-conditioned point (both)")
+    return figure
+
+
+def _histogram(rows: list[Row]) -> Figure:
+    """Every float of each row by its error, or by its kind where it has none: counts as colours, and in words."""
+    labels, forms = _labels(rows), list(dict.fromkeys(row.form for row in rows))
+    bins = len(rows[0].histogram or ())
+    kinds = [k for k in KINDS if k not in ("ok", "inaccurate", "nan_input") and any(r.counts.get(k) for r in rows)]
+    figure = Figure(figsize=(9, (0.26 * len(forms) + 0.55) * len(labels) + 1.3), layout="constrained")
+    axes = figure.subplots(len(labels), 1, squeeze=False, sharex=True)[:, 0]
+    image = None
+    for ax, label in zip(axes, labels, strict=True):
+        here = {row.form: row for row in rows if row.label == label}
+        table = np.array([[*here[f].histogram, *(here[f].counts.get(k, 0) for k in kinds)] for f in forms], float)
+        image = ax.imshow(np.where(table > 0, table, np.nan), aspect="auto", cmap="cividis_r", norm=LogNorm(1, 2**32))
+        ax.axvline(bins - 0.5, color="black", linewidth=0.8)
+        ax.set_yticks(range(len(forms)), forms)
+        ax.tick_params(length=0)
+        ax.set_title(f"label y = {label:g}", loc="left")
+    powers = ["1/2", *(f"$2^{{{n}}}$" for n in range(bins - 2)), "more"]
+    axes[-1].set_xticks(range(bins + len(kinds)), powers + kinds, rotation=90)
+    axes[-1].set_xlabel("error below [ulps of true value], and failures that have none")
+    if image is not None:
+        figure.colorbar(image, ax=list(axes), label="floats [1]", aspect=40)
+    figure.suptitle("float32, jit: how many of all $2^{32}$ floats are how far off")
     return figure
 
 

@@ -71,6 +71,10 @@ def _ulps(x: float | None) -> str:
     return "–" if x is None else f"{x:.4g}"
 
 
+def _bound(row: Row) -> str:
+    return _ulps(row.max_ulp) if row.exhaustive or row.max_ulp is None else f"≥ {_ulps(row.max_ulp)}"
+
+
 def _line(row: Row) -> dict:
     return {
         "form": row.form,
@@ -79,7 +83,7 @@ def _line(row: Row) -> dict:
         "nan_above": _end(row, True, "nan"),
         "vanished_below": _end(row, False, "vanished"),
         "vanished_above": _end(row, True, "vanished"),
-        "max_ulp": _ulps(row.max_ulp),
+        "max_ulp": _bound(row),
         "worst_ok": _ulps(row.worst_ok),
     }
 
@@ -91,7 +95,7 @@ def _row(row: Row) -> dict:
         "dtype": row.dtype,
         "label": f"{row.label:g}",
         "points": f"{row.points:,}",
-        "how": "every float" if row.exhaustive else "sampled",
+        "how": "every float" if row.exhaustive else "sampled" if row.searched is None else "sampled, worst hunted",
         "below": f"{both(value(below[0], fmt), fmt)} {below[1]}" if below else "–",
         "above": f"{both(value(above[0], fmt), fmt)} {above[1]}" if above else "–",
         "counts": ", ".join(f"{kind} {n:,}" for kind, n in row.counts.items()),
@@ -146,10 +150,10 @@ def findings(outcome: Outcome) -> list[str]:
                 where += [f"from z = {both(value(below[0], fmt), fmt)} down"] if below else []
                 found.append(f"{dtype}, label {label:g}, {mode}: {_names(group)} give NaN {' and '.join(where)}.")
             if never:
-                worst = max((row.max_ulp for row in never if row.max_ulp is not None), default=None)
+                worst = max((row for row in never if row.max_ulp is not None), key=lambda r: r.max_ulp, default=None)
                 found.append(
                     f"{dtype}, label {label:g}, {mode}: {_names(never)} never give NaN nor lose a normal gradient; "
-                    f"the worst error among them is {_ulps(worst)} ulps."
+                    f"the worst error among them is {_bound(worst) if worst else '–'} ulps."
                 )
         for d in (d for d in outcome.disagreements if (d.dtype, d.label) == (dtype, label)):
             for a, b, jit, eager in d.regions:
@@ -180,8 +184,12 @@ def context(outcome: Outcome, manifest: dict, tolerance: float) -> dict:
         "findings": findings(outcome),
         "spotlight": {d: [_line(r) for r in outcome.rows if (r.dtype, r.label) == (d, label)] for d in dtypes},
         "rows": [_row(row) for row in outcome.rows],
+        "both_modes": {"jit", "eager"} <= {row.mode for row in outcome.rows},
         "disagreements": [_disagreement(d) for d in outcome.disagreements],
-        "exhaustive": [d for d in dtypes if FORMATS[d].bits == 16],
-        "sampled": [d for d in dtypes if FORMATS[d].bits != 16],
+        "exhaustive": list(dict.fromkeys(row.dtype for row in outcome.rows if row.exhaustive)),
+        "sampled": list(dict.fromkeys(row.dtype for row in outcome.rows if not row.exhaustive)),
+        "searched": f"{sum(row.searched or 0 for row in outcome.rows):,}",
         "by_balls": f"{outcome.by_balls:,}",
+        "undecided": f"{sum(row.undecided or 0 for row in outcome.rows):,}",
+        "on_device": any(row.undecided is not None for row in outcome.rows),
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from stability import device_truth
 from stability.floats import FORMATS
 from stability.forms import FORMS
 from stability.reference import sigmoid_minus_label
@@ -27,4 +28,5 @@ STUDY = Study(
     condition=condition,
     labels=(0.0, 1.0, 0.5, 0.1),
     label_range=(0.0, 1.0),
+    device_truth=device_truth.sigmoid_minus_label,
 )
