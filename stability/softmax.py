@@ -5,21 +5,23 @@ For logits `z_1 ... z_n`, `p_k = e^{z_k} / Σ_j e^{z_j}` and labels `y`, the los
     dL/dz_k = p_k Σ_j y_j - y_k = p_k Σ_{j≠k} y_j - y_k q_k,    q_k = 1 - p_k = Σ_{j≠k} p_j.
 
 The first form is the textbook's and cancels where the label's class is the likely one, exactly as `a - y` does for two
-classes. The second has no difference of nearly equal numbers for one-hot labels, scaled ones included. What it needs is
-`q_k` to full precision: with `m = max z`, `e_k = e^{z_k - m}` and `c` classes at the maximum,
+classes. The second has no difference of nearly equal numbers for one-hot labels, scaled ones included. What it needs
+is `q_k` to full precision: with `m = max z`, `e_k = e^{z_k - m}` and `c` classes at the maximum,
 
-    W = (c - 1) + Σ_{z_j < m} e_j,    p_k = e_k / (1 + W),    q_k = W / (1 + W) at the maximum,    L = Σ_k y_k (m - z_k) + log1p(W) Σ_k y_k.
+    W = (c - 1) + Σ_{z_j < m} e_j,    p_k = e_k / (1 + W),    q_k = W / (1 + W) at the maximum,
+    L = Σ_k y_k (m - z_k) + log1p(W) Σ_k y_k.
 
 `W` is never a difference, so a loss of `1e-30` is `1e-30` where `logsumexp(z) - z_k` is 0.
 
-**Arithmetic.** Sums, exponentials and the division are float64 for every input format, inside the function alone:
+**Arithmetic.** Sums, exponentials and the division are float64 for every input format, inside the functions alone:
 `jax_enable_x64` stays as the caller has it. What follows them is float32 (float64 for float64 logits). There the
-likely class has `q = (1 - p) + κ`, with `κ = q - (1 - p)` taken once a row in float64: the first difference is
-exact wherever `p` is at least 1/2, and `κ` restores what rounding `p` lost. For the other classes `|κ| <= 2^-25` is at most
-half an ulp of a `q >= 1/2`. The error of the gradient for one-hot labels is below 1.75 ulps of float32 wherever it is
-normal: `p_k` is rounded once, and `q_k` costs a quarter of an ulp for `p_k`, a half each for `1 - p`, `κ` and their sum.
+likely class has `q = (1 - p) + κ`, with `κ = q - (1 - p)` taken once a row in float64: the first difference is exact
+wherever `p` is at least 1/2, and `κ` restores what rounding `p` lost. For the other classes `|κ| <= 2^-25` is at most
+half an ulp of a `q >= 1/2`. So the error for one-hot labels is below 1.75 ulps of float32 wherever the gradient is
+normal: `p_k` is rounded once; `q_k` costs a quarter of an ulp for `p_k`, a half each for `1 - p`, `κ` and their sum.
+For float64 it is a few ulps, and more below about `1e-292`, where exponentials that are flushed have a share in it.
 
-**Subnormals.** XLA on CPU flushes them: a gradient under `2^-126` is returned as 0 by float32 and bfloat16.
+**Subnormals.** XLA on CPU flushes them: a gradient under `2^-126` is returned as 0 in float32 and bfloat16.
 
 Every function is differentiable any number of times, forward and in reverse, with respect to logits and labels.
 """
@@ -44,7 +46,7 @@ _UNROLLED = 16
 
 
 _ENDLESS = 1e300
-"""A distance below the maximum that stands for an infinite one: 0 times it is 0, any narrower float times it is `inf`."""
+"""A distance that stands for an infinite one: 0 times it is 0, and any other narrower float times it is `inf`."""
 
 
 def _over_classes(combine, reduction, x: Array) -> Array:
@@ -248,7 +250,9 @@ def _prepared(logits, labels, axis: Axis, where) -> tuple[Array, Array, _Layout,
     try:
         shape = jnp.broadcast_shapes(logits.shape, labels.shape)
     except ValueError:
-        raise ValueError(f"logits of shape {logits.shape} and labels of shape {labels.shape} do not broadcast") from None
+        raise ValueError(
+            f"logits of shape {logits.shape} and labels of shape {labels.shape} do not broadcast"
+        ) from None
     layout = _layout(shape, axis)
     z, y = (jnp.broadcast_to(x, shape).astype(dtype) for x in (logits, labels))
     z, kept = _masked(z, where, axis)
@@ -284,9 +288,10 @@ def softmax_cross_entropy_grad(
 
     Arguments and errors are those of `softmax_cross_entropy`.
 
-    **Returns:** the gradient in the broadcast shape and promoted dtype of logits and labels. For one-hot labels (times
-    any weight of a power of two) it is within 2 ulps of the true value wherever that is normal, and never NaN for finite logits; for soft ones the
-    error grows as `p_k Σ y` comes close to `y_k`, from the rounding of `p_k`. A class at `-inf` has `-y_k`.
+    **Returns:** the gradient in the broadcast shape and promoted dtype of logits and labels. It is
+    never NaN for finite logits and labels. For one-hot labels it is within 2 ulps of the true value wherever that is
+    normal (float16, bfloat16, float32); for soft ones the error grows as `p_k Σ y` comes close to `y_k`, from the
+    rounding of `p_k`. A class at `-inf` has `-y_k`.
     """
     z, y, layout, dtype = _prepared(logits, labels, axis, where)
     return layout.restore(_gradient(z, y)).astype(dtype)
@@ -297,12 +302,12 @@ def softmax_cross_entropy_with_integer_labels(
 ) -> Array:
     """`-log softmax(logits)_label`, in nats; a drop-in for optax's function of this name.
 
-    **Arguments:** `logits` and `where` as for `softmax_cross_entropy`; `labels` integers from 0 to `n - 1`, broadcast to
-    the logits' shape without `axis`; with several axes, flat indices into them.
+    **Arguments:** `logits` and `where` as for `softmax_cross_entropy`; `labels` integers from 0 to `n - 1`,
+    broadcast to the logits' shape without `axis`; with several axes, flat indices into them.
 
     **Returns:** the loss, in that shape and the logits' dtype, `inf` where the label's class is at `-inf`, 0 where
-    `where` leaves no class; NaN as for `softmax_cross_entropy`. A label out of range gives NaN, loss and gradient, where
-    it is traced (`jit`, `vmap`, `scan`); optax counts negative ones from the end.
+    `where` leaves no class; NaN as for `softmax_cross_entropy`. A label out of range gives NaN, loss and
+    gradient, where it is traced (`jit`, `vmap`, `scan`); optax counts negative ones from the end.
 
     **Raises:** `TypeError` and `ValueError` as for `softmax_cross_entropy`, `TypeError` for labels that are not
     integers, `ValueError` for a label out of range that is not traced.

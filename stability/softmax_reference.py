@@ -6,19 +6,19 @@ For logits `z`, labels `y` with `s = Σ_j y_j`, and `a` the first class at the m
 
 a constant of the labels and a deviation whose sign is that of `s`, or its opposite.
 
-**Bound.** `z_k - z_a = h + l` exactly, by `two_sum`, and `e_k = e^h (1 + l + l²/2)` with `|l| <= 2^-53 * 4096`, so that what is left
-out is below `2^-124`. With `exp_scaled` (`2^-96`), the factor (`2^-104`, rounding `l²/2` included) and their product
-(`7u² < 2^-103`), `e_k` is off by less than `2^-95.9`, relatively. `T` is a sum of positive numbers in a tree of at most 20 additions in a
-row (`n <= 2^20`), each `3u² + 13u³`: below `2^-95.8`; it is scaled by the greatest power of two among its terms, so
-what underflows in it is below `2^-1000` of it. `1 + T`, the quotient (`19u²`) and the product with `s` (`7u²` and its own
-error) leave the deviation `D` off by less than `2^-94`, relatively. `s` and `s - y_a` are exact where at most two labels are
-not 0, and else off by less than `2^-100 Σ|y|`, which is then added. The sum `t` of the two parts costs `2^-104 |t|`, and
-`2^-1073` for a deviation that underflows beside a constant; where the constant is 0 its power of two is kept apart.
-Where `|t|` is within the bound of a power of two, balls decide. A deviation too small to be seen beside the constant
-is told by its sign alone.
+**Bound.** `z_k - z_a = h + l` exactly, by `two_sum`, and `e_k = e^h (1 + l + l²/2)` with `|l| <= 2^-41`, so that what
+is left out is below `2^-124`. With `exp_scaled` (`2^-96`), the factor (`2^-104`, rounding `l²/2` included) and their
+product (`7u² < 2^-103`), `e_k` is off by less than `2^-95.9`, relatively. `T` is a sum of positive numbers in a tree of
+at most 20 additions in a row (`n <= 2^20`), each `3u² + 13u³`: below `2^-95.8`; it is scaled by the greatest power of two
+among its terms, so what underflows in it is below `2^-1000` of it. `1 + T`, the quotient (`19u²`) and the product with
+`s` (`7u²` and its own error) leave the deviation `D` off by less than `2^-94`, relatively. `s` and `s - y_a` are exact
+where at most two labels are not 0, and else off by less than `2^-100 Σ|y|`, which is then added. The sum `t` of the two
+parts costs `2^-104 |t|`, and `2^-1073` for a deviation that underflows beside a constant; where the constant is 0 its
+power of two is kept apart. Where `|t|` is within the bound of a power of two, balls decide. A deviation too small to be
+seen beside the constant is told by its sign alone.
 
-Differences beyond -4096 are taken as -4096: `e^-4096 < 2^-5909`, and nothing that is rounded to a format changes. The infinite
-logits are taken as the greatest floats of float64, which gives the limits.
+Differences beyond -4096 are taken as -4096: `e^-4096 < 2^-5909`, and nothing that is rounded to a format changes. The
+infinite logits are taken as the greatest floats of float64, which gives the limits.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def _sum(x: DoubleDouble) -> DoubleDouble:
         half = h.shape[-1] // 2
         odd = h[:, 2 * half :], l[:, 2 * half :]
         s = add((h[:, :half], l[:, :half]), (h[:, half : 2 * half], l[:, half : 2 * half]))
-        h, l = (np.concatenate(pair, axis=-1) for pair in zip(s, odd, strict=True))
+        h, l = np.concatenate([s[0], odd[0]], axis=-1), np.concatenate([s[1], odd[1]], axis=-1)
     return h[:, 0], l[:, 0]
 
 
@@ -111,7 +111,6 @@ def softmax_gradient(logits: np.ndarray, labels: np.ndarray, fmt: FloatFormat) -
         row, column = divmod(i, n)
         return lambda: softmax_gradient_ball(z[row], y[row], column)
 
-    flat = (x.ravel() for x in (scale, bound))
-    truth = quantize((t[0].ravel(), t[1].ravel()), *flat, fmt, enclose)
+    truth = quantize((t[0].ravel(), t[1].ravel()), scale.ravel(), bound.ravel(), fmt, enclose)
     quanta = np.where(nan, np.nan, truth.quanta.reshape(z.shape))
     return Truth(quanta, truth.fraction.reshape(z.shape), truth.exponent.reshape(z.shape), truth.by_balls)
