@@ -9,12 +9,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from stability.forms import FORMS
+from stability.studies.sigmoid_bce import STUDY
 
 summary = json.loads(Path(sys.argv[1]).read_text())
 assert summary["schema"] == 1
 rows = {(r["form"], r["dtype"], r["label"], r["mode"]): r for r in summary["results"]}
-assert len(rows) == len(FORMS) * 2 * 4 * 2, len(rows)
+assert len(rows) == len(STUDY.forms) * 2 * 4 * 2, len(rows)
 for row in rows.values():
     assert sum(row["counts"].values()) == row["points"]
     assert row["points"] == 65536 or not row["exhaustive"]
@@ -23,7 +23,7 @@ for row in rows.values():
 
 z = np.arange(65536, dtype=np.uint16).view(jnp.bfloat16)
 real = ~np.isnan(z.astype(np.float32))
-for mode, run in (("eager", FORMS["chain_split"]), ("jit", jax.jit(FORMS["chain_split"]))):
+for mode, run in (("eager", STUDY.forms["chain_split"]), ("jit", jax.jit(STUDY.forms["chain_split"]))):
     nan = np.isnan(np.asarray(run(jnp.asarray(z), jnp.asarray(1, jnp.bfloat16))).astype(np.float32)) & real
     first = min(float(v) for v in z[nan] if v > 0)
     found = [r for r in rows["chain_split", "bfloat16", 1.0, mode]["regions"] if r["kind"] == "nan"]

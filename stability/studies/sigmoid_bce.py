@@ -7,6 +7,7 @@ import numpy as np
 from stability import device_truth
 from stability.floats import FORMATS
 from stability.forms import FORMS
+from stability.losses import sigmoid_binary_cross_entropy_grad
 from stability.reference import sigmoid_minus_label
 from stability.study import Study
 
@@ -32,12 +33,13 @@ FORMULAS = {
     "componentwise": r"$(1-y)\,\sigma(z) - y\,\sigma(-z)$",
     "logits": r"grad of $\max(z,0) - zy + \log(1+e^{-|z|})$",
     "optax": "optax.sigmoid_binary_cross_entropy",
+    "rounded": r"$\sigma(z) - y$, rounded once",
 }
 
 STUDY = Study(
     name="sigmoid_bce",
     title="Where each line of the derivation fails",
-    forms=FORMS,
+    forms={**FORMS, "rounded": sigmoid_binary_cross_entropy_grad},
     formulas=FORMULAS,
     truth=sigmoid_minus_label,
     condition=condition,

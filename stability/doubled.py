@@ -1,0 +1,104 @@
+"""Double-word arithmetic in JAX: a number as the unevaluated sum of two floats of one format, float32 or float64.
+
+The error-free transformations are those of `stability.reference`, with factors split by their bits instead of by a
+product: every partial product of `two_product` is then exact, so that it does not matter whether a compiler contracts
+`a * b + c` into one rounding, as XLA does on CPU. A contraction of a product into a following sum leaves the total of
+both words within `u**2` of what it should be. Only reassociation would break them, and XLA does not reassociate floats.
+
+`u` is `2**-24` or `2**-53`; each operation below is good to a few `u**2`. Inputs must be far enough from under- and
+overflow that the low words are normal: XLA on CPU flushes subnormals.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+
+import jax.numpy as jnp
+import numpy as np
+from jax import Array, lax
+
+Doubled = tuple[Array, Array]
+
+_LOW_HALF = {"float32": (jnp.int32, -(1 << 12)), "float64": (jnp.int64, -(1 << 27))}
+
+
+def two_sum(a: Array, b: Array) -> Doubled:
+    """`a + b` exactly, as the rounded sum and its error (Knuth)."""
+    s = a + b
+    t = s - a
+    return s, (a - (s - t)) + (b - t)
+
+
+def fast_two_sum(a: Array, b: Array) -> Doubled:
+    """`a + b` exactly, where `|a| >= |b|` or `a` is 0 (Dekker)."""
+    s = a + b
+    return s, b - (s - a)
+
+
+def _split(a: Array) -> Doubled:
+    integer, mask = _LOW_HALF[a.dtype.name]
+    high = lax.bitcast_convert_type(lax.bitcast_convert_type(a, integer) & integer(mask), a.dtype)
+    return high, a - high
+
+
+def two_product(a: Array, b: Array) -> Doubled:
+    """`a * b` as the rounded product and its error, exact in float32 and to `2**-106` in float64."""
+    p = a * b
+    (ah, al), (bh, bl) = _split(a), _split(b)
+    return p, ((ah * bh - p) + ah * bl + al * bh) + al * bl
+
+
+def add(x: Doubled, y: Doubled) -> Doubled:
+    """AccurateDWPlusDW of Joldes, Muller and Popescu (2017): good to `3 u**2` of the sum, whatever the signs."""
+    s, e = two_sum(x[0], y[0])
+    t, f = two_sum(x[1], y[1])
+    s, e = fast_two_sum(s, e + t)
+    return fast_two_sum(s, e + f)
+
+
+def multiply(x: Doubled, y: Doubled) -> Doubled:
+    p, e = two_product(x[0], y[0])
+    return fast_two_sum(p, e + (x[0] * y[1] + x[1] * y[0]))
+
+
+def quotient(a: Array, b: Array) -> Array:
+    """`a / b`, which must be over -2.
+
+    XLA on CPU fuses a division into what uses it only where that is one operation; the maximum, which changes nothing,
+    is that one, and keeps a whole kernel one pass over memory.
+    """
+    return lax.max(a / b, jnp.full_like(a, -2))
+
+
+def divide(x: Doubled, y: Doubled) -> Doubled:
+    """`x / y`, which must be over -2."""
+    q = quotient(x[0], y[0])
+    p, e = two_product(q, y[0])
+    rest = (x[0] - p) + (x[1] - (e + q * y[1]))
+    return fast_two_sum(q, rest / y[0])
+
+
+def scale(x: Doubled, factor: Array) -> Doubled:
+    """`x` times a power of two."""
+    return x[0] * factor, x[1] * factor
+
+
+def words(x: Fraction, dtype) -> tuple[np.floating, np.floating]:
+    """A rational number as two floats of `dtype`, NumPy scalars."""
+    high = np.dtype(dtype).type(float(x))
+    return high, np.dtype(dtype).type(float(x - Fraction(float(high))))
+
+
+def polynomial(x: Doubled, coefficients: Sequence[Fraction], doubled: int) -> Doubled:
+    """`sum(c[n] x**n)` by Horner's rule, the terms below `doubled` in two words and those from there in one."""
+    parts = [words(c, x[0].dtype) for c in coefficients]
+    total = jnp.full_like(x[0], parts[-1][0])
+    for high, _ in reversed(parts[doubled:-1]):
+        total = total * x[0] + high
+    result = total, jnp.zeros_like(total)
+    for high, low in reversed(parts[:doubled]):
+        p, e = multiply(result, x)
+        s, f = two_sum(p, jnp.full_like(p, high))
+        result = fast_two_sum(s, f + (e + low))
+    return result

@@ -1,0 +1,304 @@
+"""Kernels of the losses: `σ(z) - y`, `max(z, 0) - z y + log(1 + e^-|z|)` and `σ(z) σ(-z)`, rounded once at the end.
+
+With `a = |z|`, `k = round(a / ln 2)` and `r = k ln 2 - a`, `|r| <= 0.35`, everything comes from `q = e^r - 1`, a series
+in `r`: `e = e^-a = 2**-k (1 + q)`, `σ(-a) = e / (1 + e)`, `1/2 - σ(-a) = -q / (2 (2 + q))` where `k` is 0, and
+`log(1 + e) = 2 atanh(f / (2 + f))`, with `f = e`, or `f = (e - 1)/2` and `ln 2` added, a series in the square of that
+quotient, at most 0.0295. The gradient is the sum of a *base* that is exact, `1/2 - y` where `k` is 0 and `1 - y` or `-y`
+elsewhere, and a *term* that is accurate relatively; so nothing cancels at labels 0 and 1, nor at 1/2 near `z = 0`.
+
+Two ways to compute them:
+
+- **single**, in float64 for the narrower formats. The term is off by about 2 ulps of float64, `2**-28` of float32. The
+  sum of base and term is rounded to odd, so that the rounding to the format sees on which side of a tie it lies.
+- **doubled**, in two words of float32 or float64 (`stability.doubled`), for float64 itself, for hardware without
+  float64, and for float32 where base and term cancel by more than `2**-24`.
+
+**Subnormals.** XLA on CPU takes them as 0 and returns them as 0, so they are read from their bits and written as bits:
+adding `2**52` times the least float leaves the rounded quanta in the low bits of the sum. Doubled results are kept
+scaled by a power of two until then.
+"""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jax import Array, lax
+
+from stability import doubled
+from stability.doubled import Doubled
+from stability.floats import FORMATS, FloatFormat, format_of
+
+_LN2 = Fraction(0x162E42FEFA39EF35793C7673007E5ED5E81E68, 1 << 149)
+"""The logarithm of 2, to `2**-149`."""
+
+_EXP = [Fraction(1, math.factorial(n + 1)) for n in range(19)]
+_ATANH = [Fraction(1, 2 * n + 1) for n in range(13)]
+_SQRT_HALF_ISH = 0.41421356
+
+
+class Precision(NamedTuple):
+    """How far the series go: their degrees, and below which degree their terms have two words."""
+
+    exp: int
+    exp_doubled: int
+    log: int
+    log_doubled: int
+
+
+FULL = Precision(18, 9, 12, 6)
+"""Two words of float64, `2**-85`."""
+FLOAT64 = Precision(14, 3, 12, 2)
+"""Two words of float64, `2**-60`: enough to round to float64 within 0.51 ulps."""
+FLOAT32 = Precision(12, 7, 9, 5)
+"""Two words of float32, `2**-44`."""
+
+
+def _integer(fmt: FloatFormat):
+    return {16: jnp.int16, 32: jnp.int32, 64: jnp.int64}[fmt.bits]
+
+
+def _nearest(x: Array) -> Array:
+    return lax.round(x, lax.RoundingMethod.TO_NEAREST_EVEN)
+
+
+def power(exponent: Array, fmt: FloatFormat) -> Array:
+    integer = _integer(fmt)
+    biased = (exponent.astype(integer) + integer(fmt.emax)) << (fmt.precision - 1)
+    return lax.bitcast_convert_type(biased, fmt.dtype)
+
+
+def _subnormal(x: Array, exponent: int) -> tuple[Array, Array]:
+    """Where `x` is 0 or subnormal, and there `x * 2**exponent`, from the bits (float32 or float64)."""
+    fmt = format_of(x.dtype)
+    integer = _integer(fmt)
+    bits = lax.bitcast_convert_type(x, integer)
+    mantissa = bits & integer((1 << (fmt.precision - 1)) - 1)
+    size = mantissa.astype(x.dtype) * fmt.dtype.type(math.ldexp(1.0, exponent + fmt.least_exponent))
+    field = bits & integer(((1 << (fmt.bits - fmt.precision)) - 1) << (fmt.precision - 1))
+    return field == 0, jnp.where(bits < 0, -size, size)
+
+
+def widen(x: Array) -> Array:
+    """A narrower array as float64, subnormals included."""
+    if x.dtype == jnp.bfloat16:
+        bits = lax.bitcast_convert_type(x, jnp.uint16).astype(jnp.uint32) << 16
+        x = lax.bitcast_convert_type(bits, jnp.float32)
+    if x.dtype == jnp.float16:
+        bits = lax.bitcast_convert_type(x, jnp.int16).astype(jnp.int32)
+        size = (bits & 0x3FF).astype(jnp.float64) * 2.0**-24
+        return jnp.where((bits & 0x7C00) == 0, jnp.where(bits < 0, -size, size), x.astype(jnp.float64))
+    bits = lax.bitcast_convert_type(x, jnp.int32)
+    size = (bits & 0x7FFFFF).astype(jnp.float64) * 2.0**-149
+    return jnp.where((bits & 0x7F800000) == 0, jnp.where(bits < 0, -size, size), x.astype(jnp.float64))
+
+
+def narrow(x: Array, fmt: FloatFormat) -> Array:
+    """float64 rounded to a narrower format, to nearest even, subnormals included. The sign of a zero is kept."""
+    bits = lax.bitcast_convert_type(x, jnp.int64)
+    magnitude = jnp.abs(x)
+    quanta = lax.bitcast_convert_type(magnitude + math.ldexp(1.0, 52 + fmt.least_exponent), jnp.int64)
+    if fmt.bits == 32:
+        small = quanta.astype(jnp.int32) | jnp.where(bits < 0, jnp.int32(-(1 << 31)), 0)
+        small = lax.bitcast_convert_type(small, jnp.float32)
+        return jnp.where(magnitude < fmt.smallest_normal, small, x.astype(jnp.float32))
+    shift = 53 - fmt.precision
+    rebiased = (bits & ((1 << 63) - 1)) - ((1023 - fmt.emax) << 52)
+    rounded = (rebiased + ((1 << (shift - 1)) - 1) + ((rebiased >> shift) & 1)) >> shift
+    rounded = jnp.minimum(rounded, fmt.infinity)
+    size = jnp.where(magnitude < fmt.smallest_normal, quanta & 0xFFFF, rounded)
+    size = jnp.where(jnp.isnan(x), fmt.infinity | (1 << (fmt.precision - 2)), size)
+    return lax.bitcast_convert_type((size | jnp.where(bits < 0, 0x8000, 0)).astype(jnp.uint16), fmt.dtype)
+
+
+def to_odd(high: Array, low: Array) -> Array:
+    """`high + low`, `high` the rounded sum, rounded to odd: any rounding to two bits less sees the exact sum (float64)."""
+    bits = lax.bitcast_convert_type(high, jnp.int64)
+    step = jnp.where((low < 0) == (high < 0), 1, -1)
+    return lax.bitcast_convert_type(jnp.where((low != 0) & ((bits & 1) == 0), bits + step, bits), high.dtype)
+
+
+def _series(x: Array, coefficients: list[Fraction]) -> Array:
+    total = jnp.full_like(x, float(coefficients[-1]))
+    for c in reversed(coefficients[:-1]):
+        total = total * x + float(c)
+    return total
+
+
+class _Exponential(NamedTuple):
+    """`e^-a = 2**-k (1 + q)`; `single` holds them in float64."""
+
+    k: Array
+    q: Array
+    e: Array
+
+
+def _exponential(a: Array) -> _Exponential:
+    high = math.floor(float(_LN2) * 2**32) / 2**32
+    k = _nearest(a * (1 / math.log(2)))
+    r = (k * high - a) + k * float(_LN2 - Fraction(high))
+    q = r * _series(r, _EXP[:13])
+    two = power(-k.astype(jnp.int32), FORMATS["float64"])
+    return _Exponential(k, q, two + two * q)
+
+
+_FAR = 200.0
+"""Past it, σ(-|z|) is below half the least float of every narrower format."""
+
+
+def gradient(z: Array, y: Array) -> tuple[Array, Array]:
+    """`σ(z) - y` for float64 arrays that hold narrower floats, to be rounded by `narrow`.
+
+    **Returns:** the value, rounded to odd, and where base and term cancel so that it may be off by `2**-27` of itself.
+    """
+    k, q, e = _exponential(jnp.minimum(jnp.abs(z), _FAR))
+    near, positive = k == 0, z >= 0
+    term = doubled.quotient(jnp.where(near, -0.5 * q, e), 1 + e) * jnp.where(near == positive, 1.0, -1.0)
+    base = jnp.where(near, 0.5, jnp.where(positive, 1.0, 0.0)) - y
+    high, low = doubled.two_sum(base, term)
+    value = jnp.where(jnp.isfinite(y), to_odd(high, low), -y)
+    return value, jnp.abs(high) < 2.0**-26 * jnp.abs(term)
+
+
+def value(z: Array, y: Array) -> Array:
+    """`max(z, 0) - z y + log(1 + e^-|z|)` for float64 arrays that hold narrower floats, to be rounded by `narrow`."""
+    _, _, e = _exponential(jnp.minimum(jnp.abs(z), _FAR))
+    large = e > _SQRT_HALF_ISH
+    f = jnp.where(large, 0.5 * e - 0.5, e)
+    t = doubled.quotient(f, 2 + f)
+    logarithm = 2 * t * _series(t * t, _ATANH[:11]) + jnp.where(large, float(_LN2), 0.0)
+    weight = jnp.where(z >= 0, 1 - y, -y)
+    return jnp.where(weight == 0, 0.0, weight * z) + logarithm
+
+
+def curvature(z: Array) -> Array:
+    """`σ(z) σ(-z)` for float64 arrays that hold narrower floats, to be rounded by `narrow`."""
+    _, _, e = _exponential(jnp.minimum(jnp.abs(z), _FAR))
+    return e / ((1 + e) * (1 + e))
+
+
+def _reach(fmt: FloatFormat) -> int:
+    """The power of two by which doubled values are scaled away from underflow; the clamp's `k` is at most 260 above."""
+    return 100 if fmt.bits == 32 else 900
+
+
+def _doubled_exponential(a: Array, precision: Precision) -> tuple[Array, Doubled]:
+    fmt = format_of(a.dtype)
+    bits = 15 if fmt.bits == 32 else 42
+    first = Fraction(math.floor(_LN2 * 2**bits), 2**bits)
+    second = Fraction(math.floor((_LN2 - first) * 2 ** (2 * bits)), 2 ** (2 * bits))
+    k = _nearest(a * fmt.dtype.type(1 / math.log(2)))
+    high, low = doubled.two_sum(k * fmt.dtype.type(first) - a, k * fmt.dtype.type(second))
+    r = doubled.fast_two_sum(high, low + k * fmt.dtype.type(_LN2 - first - second))
+    q = doubled.multiply(r, doubled.polynomial(r, _EXP[: precision.exp + 1], precision.exp_doubled))
+    return k.astype(jnp.int32), q
+
+
+def _clamped(z: Array) -> Array:
+    return jnp.minimum(jnp.abs(z), 120 if z.dtype == jnp.float32 else 800)
+
+
+def _plus(x: float, d: Doubled) -> Doubled:
+    return doubled.add(d, (jnp.full_like(d[0], x), jnp.zeros_like(d[0])))
+
+
+def _where(condition: Array, x: Doubled, y: Doubled) -> Doubled:
+    return jnp.where(condition, x[0], y[0]), jnp.where(condition, x[1], y[1])
+
+
+def _times(x: Array, exponent: Array, fmt: FloatFormat) -> Array:
+    """`x * 2**exponent`, subnormal `x` included, for exponents from 0 to the reach."""
+    subnormal, scaled = _subnormal(x, _reach(fmt))
+    return jnp.where(subnormal, scaled * power(exponent - _reach(fmt), fmt), x * power(exponent, fmt))
+
+
+def gradient_doubled(z: Array, y: Array, precision: Precision) -> tuple[Doubled, Array]:
+    """`σ(z) - y` as `(v, j)`, the value being `v * 2**-j`, from float32 or float64 `z` and `y` of one shape."""
+    fmt = format_of(z.dtype)
+    reach = _reach(fmt)
+    k, q = _doubled_exponential(_clamped(z), precision)
+    near, positive = k == 0, z >= 0
+    one_and_q = _plus(1.0, q)
+    e = doubled.scale(one_and_q, power(-jnp.minimum(k, reach), fmt))
+    numerator = _where(near, doubled.scale(q, fmt.dtype.type(-0.5)), one_and_q)
+    term = doubled.divide(numerator, _plus(1.0, e))
+    j = jnp.where(jnp.abs(y) > 2, 0, jnp.minimum(k, reach))
+    tiny, scaled = _subnormal(z, reach)
+    tiny = (tiny | (jnp.abs(z) < 2.0 ** (-reach // 2))) & (y == 0.5)
+    j = jnp.where(tiny, reach, j)
+    term = doubled.scale(term, power(jnp.where(near, 0, j - k), fmt))
+    term = _where(near == positive, term, (-term[0], -term[1]))
+    ahead = jnp.where(near, 0.5, jnp.where(positive, 1.0, 0.0)).astype(z.dtype) * power(j, fmt)
+    base = doubled.two_sum(ahead, -_times(y, j, fmt))
+    v = doubled.add(base, term)
+    quarter = jnp.where(_subnormal(z, 0)[0], scaled, z * power(j, fmt)) * fmt.dtype.type(0.25)
+    return _where(tiny, (quarter, jnp.zeros_like(quarter)), v), j
+
+
+def _log1p(e: Doubled, precision: Precision) -> Doubled:
+    large = e[0] > _SQRT_HALF_ISH
+    half = doubled.scale(_plus(-1.0, e), e[0].dtype.type(0.5))
+    f = _where(large, half, e)
+    t = doubled.divide(f, _plus(2.0, f))
+    series = doubled.polynomial(doubled.multiply(t, t), _ATANH[: precision.log + 1], precision.log_doubled)
+    logarithm = doubled.scale(doubled.multiply(t, series), e[0].dtype.type(2))
+    high, low = doubled.words(_LN2, e[0].dtype)
+    shift = jnp.where(large, high, high * 0), jnp.where(large, low, low * 0)
+    return doubled.add(shift, logarithm)
+
+
+def value_doubled(z: Array, y: Array, precision: Precision) -> tuple[Doubled, Array]:
+    """`max(z, 0) - z y + log(1 + e^-|z|)` as `(v, j)`, the value being `v * 2**-j`; arguments as `gradient_doubled`."""
+    fmt = format_of(z.dtype)
+    reach = _reach(fmt)
+    k, q = _doubled_exponential(_clamped(z), precision)
+    one_and_q = _plus(1.0, q)
+    far = k > 2 * fmt.precision + 12
+    j = jnp.where(far & (jnp.abs(z) < 2.0**10) & (jnp.abs(y) <= 2), jnp.minimum(k, reach), 0)
+    beyond = jnp.where(j - k < -reach, 0.0, 1.0).astype(z.dtype)
+    tail = doubled.scale(one_and_q, power(jnp.maximum(j - k, -reach), fmt) * beyond)
+    e = doubled.scale(one_and_q, power(-jnp.minimum(k, reach), fmt))
+    logarithm = _where(far, tail, _log1p(e, precision))
+    subnormal, scaled = _subnormal(y, reach)
+    split = subnormal & (z < 0)
+    weight = doubled.two_sum(jnp.where(z < 0, 0.0, 1.0).astype(z.dtype), jnp.where(z < 0, y, -y))
+    weight = _where(split, (scaled, jnp.zeros_like(scaled)), weight)
+    size = jnp.abs(z) * power(jnp.where(split, j - reach, j), fmt)
+    p, rest = doubled.two_product(weight[0], size)
+    line = doubled.fast_two_sum(p, rest + weight[1] * size)
+    line = _where(weight[0] == 0, (jnp.zeros_like(p), jnp.zeros_like(p)), line)
+    return doubled.add(line, logarithm), j
+
+
+def curvature_doubled(z: Array, precision: Precision) -> tuple[Doubled, Array]:
+    """`σ(z) σ(-z)` as `(v, j)`, the value being `v * 2**-j`, from float32 or float64 `z`."""
+    fmt = format_of(z.dtype)
+    reach = _reach(fmt)
+    k, q = _doubled_exponential(_clamped(z), precision)
+    one_and_q = _plus(1.0, q)
+    denominator = _plus(1.0, doubled.scale(one_and_q, power(-jnp.minimum(k, reach), fmt)))
+    j = jnp.minimum(k, reach)
+    v = doubled.divide(one_and_q, doubled.multiply(denominator, denominator))
+    return doubled.scale(v, power(j - k, fmt)), j
+
+
+def encode(v: Doubled, j: Array) -> Array:
+    """`v * 2**-j` rounded to the format of its words, to nearest even, subnormals included."""
+    high, low = v
+    fmt = format_of(high.dtype)
+    integer = _integer(fmt)
+    exponent = -j - fmt.least_exponent
+    first = jnp.minimum(exponent, _reach(fmt))
+    factors = power(first, fmt), power(exponent - first, fmt)
+    size, rest = jnp.abs(high) * factors[0] * factors[1], low * factors[0] * factors[1]
+    rest = jnp.where(high < 0, -rest, rest)
+    subnormal = size < fmt.dtype.type(math.ldexp(1.0, fmt.precision - 1))
+    size = jnp.where(subnormal, size, 0)
+    whole = _nearest(size)
+    fraction = (size - whole) + rest
+    quanta = whole.astype(integer) + jnp.where(fraction > 0.5, 1, jnp.where(fraction < -0.5, -1, 0)).astype(integer)
+    sign = lax.bitcast_convert_type(high, integer) & integer(-(1 << (fmt.bits - 1)))
+    small = lax.bitcast_convert_type(quanta | sign, fmt.dtype)
+    return jnp.where(subnormal, small, high * power(-j, fmt))

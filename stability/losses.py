@@ -1,0 +1,219 @@
+"""The binary cross-entropy of logits, and its gradients, rounded correctly wherever the format can decide it.
+
+`L(z, y) = max(z, 0) - z y + log(1 + e^-|z|)`, `dL/dz = σ(z) - y`, `dL/dy = -z`, `d²L/dz² = σ(z) σ(-z)`. Each of them is
+computed by `stability.logistic` to many more bits than the format has and rounded once, subnormal results included.
+
+| result | labels | error, in ulps of the true value |
+|---|---|---|
+| float16, bfloat16 | any in [0, 1] | 1/2 |
+| float32 | 0 and 1 | 1/2 |
+| float32 | any in [0, 1] | 1 at most, also where `σ(z)` is next to the label |
+| float64 | 0 and 1 | 0.51 |
+| float64 | any in [0, 1] | 0.51 ulps of the larger of the result and `2**-8` of the label |
+
+Nothing needs `jax_enable_x64`: float64 is used inside, and what comes out has the dtype that went in. On hardware without
+float64, `arithmetic="compensated"` computes in pairs of float32, to about `2**-44` of the larger of result and label.
+
+`grad`, `jvp`, `vjp`, `hessian`, `vmap`, `jit`, `lax.scan`, `shard_map` and `checkpoint` apply. Two limits are XLA's: a
+cotangent other than 1 multiplies the gradient afterwards, in the format, and that product is flushed where it is
+subnormal; and float32 labels that are not integers have a second, slower path for logits where `σ(z)` and the label
+agree to 26 bits, taken only if the array has such a logit, but always under `vmap`.
+
+**Special values.** An infinite logit gives the limit; NaN gives NaN. A label outside [0, 1] is taken as it is: the
+formulas hold, and the value can cancel where it changes its sign.
+
+Formulas: the course note's derivation (`stability.forms`), in the form of
+`optax.sigmoid_binary_cross_entropy`, whose signature these functions have.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+from jax.typing import ArrayLike
+
+from stability import doubled, logistic
+from stability.floats import FORMATS, format_of
+
+ARITHMETICS = ("float64", "compensated")
+
+_MARK = 0x7FC0BCE5
+
+
+def _bits(x: Array) -> Array:
+    return lax.bitcast_convert_type(x, jnp.int32)
+
+
+def _special_gradient(z: Array, y: Array, result: Array) -> Array:
+    """The limits: infinite arguments, and NaN, which the two words of an infinity would turn into NaN."""
+    plain = jnp.where(z > 0, 1 - y, -y) + jnp.where(jnp.isnan(z), z, 0)
+    return jnp.where(jnp.isfinite(z) & jnp.isfinite(y), result, plain)
+
+
+def _special_value(z: Array, y: Array, result: Array) -> Array:
+    weight = jnp.where(z > 0, 1 - y, -y)
+    plain = jnp.where(weight == 0, 0, weight * z) + jnp.where(jnp.isnan(z), z, 0)
+    return jnp.where(jnp.isfinite(result), result, plain.astype(result.dtype))
+
+
+def _to_single(x: Array) -> Array:
+    if x.dtype != jnp.bfloat16:
+        return x.astype(jnp.float32)
+    return lax.bitcast_convert_type(lax.bitcast_convert_type(x, jnp.uint16).astype(jnp.uint32) << 16, jnp.float32)
+
+
+def _from_single(x: Array, dtype) -> Array:
+    if dtype != jnp.bfloat16:
+        return x.astype(dtype)
+    bits = lax.bitcast_convert_type(x, jnp.uint32)
+    rounded = (bits + jnp.uint32(0x7FFF) + ((bits >> 16) & jnp.uint32(1))) >> 16
+    return lax.bitcast_convert_type(jnp.where(jnp.isnan(x), jnp.uint32(0x7FC0), rounded).astype(jnp.uint16), dtype)
+
+
+def _gradient(z: Array, y: Array, whole: bool) -> Array:
+    """By float64. `whole`: the labels are integers, so that nothing cancels."""
+    fmt = format_of(z.dtype)
+    wide_z, wide_y = logistic.widen(z), logistic.widen(y)
+    value, cancels = logistic.gradient(wide_z, wide_y)
+    result = logistic.narrow(value, fmt)
+    if whole or fmt.bits == 16:
+        return result
+    result = jnp.where(cancels, lax.bitcast_convert_type(jnp.int32(_MARK), jnp.float32), result)
+
+    def again(z: Array, y: Array, result: Array) -> Array:
+        v, j = logistic.gradient_doubled(logistic.widen(z), logistic.widen(y), logistic.FULL)
+        exact = logistic.to_odd(*v) * logistic.power(-j, FORMATS["float64"])
+        return jnp.where(_bits(result) == _MARK, logistic.narrow(exact, fmt), result)
+
+    marked = (_bits(result) == _MARK).any()
+    return lax.cond(marked, again, lambda z, y, result: result, z, y, result)
+
+
+def _twice(kernel, special, z: Array, *labels: Array) -> Array:
+    """By two words of the format: a `*_doubled` kernel, encoded."""
+    v, j = kernel(z, *labels, logistic.FLOAT32 if z.dtype == jnp.float32 else logistic.FLOAT64)
+    return special(z, *labels, logistic.encode(v, j))
+
+
+def _special_curvature(z: Array, result: Array) -> Array:
+    return jnp.where(jnp.isnan(z), z, result)
+
+
+_KERNELS = {
+    "gradient": (logistic.gradient_doubled, _special_gradient),
+    "value": (logistic.value_doubled, _special_value),
+    "curvature": (logistic.curvature_doubled, _special_curvature),
+}
+
+
+@partial(jax.jit, static_argnames=("name", "arithmetic", "whole"))
+def _compiled(*arguments: Array, name: str, arithmetic: str, whole: bool) -> Array:
+    dtype = arguments[0].dtype
+    if dtype == jnp.float64:
+        return _twice(*_KERNELS[name], *arguments)
+    if arithmetic == "compensated":
+        return _from_single(_twice(*_KERNELS[name], *(_to_single(x) for x in arguments)), dtype)
+    if name == "gradient":
+        return _gradient(*arguments, whole)
+    kernel = logistic.value if name == "value" else logistic.curvature
+    return logistic.narrow(kernel(*(logistic.widen(x) for x in arguments)), format_of(dtype))
+
+
+def _run(name: str, arithmetic: str, whole: bool, *arguments: Array) -> Array:
+    with jax.enable_x64(True):
+        return _compiled(*arguments, name=name, arithmetic=arithmetic, whole=whole)
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(0,))
+def _curvature(arithmetic: str, z: Array) -> Array:
+    return _run("curvature", arithmetic, True, z)
+
+
+@_curvature.defjvp
+def _(arithmetic, primals, tangents):
+    (z,), (dz,) = primals, tangents
+    h = _curvature(arithmetic, z)
+    return h, -2 * h * _grad(arithmetic, False, z, jnp.full_like(z, 0.5)) * dz
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(0, 1))
+def _grad(arithmetic: str, whole: bool, z: Array, y: Array) -> Array:
+    return _run("gradient", arithmetic, whole, z, y)
+
+
+@_grad.defjvp
+def _(arithmetic, whole, primals, tangents):
+    (z, y), (dz, dy) = primals, tangents
+    return _grad(arithmetic, whole, z, y), _curvature(arithmetic, z) * dz - dy
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(0, 1))
+def _loss(arithmetic: str, whole: bool, z: Array, y: Array) -> Array:
+    return _run("value", arithmetic, whole, z, y)
+
+
+@_loss.defjvp
+def _(arithmetic, whole, primals, tangents):
+    (z, y), (dz, dy) = primals, tangents
+    return _loss(arithmetic, whole, z, y), _grad(arithmetic, whole, z, y) * dz - z * dy
+
+
+def _prepared(logits: ArrayLike, labels: ArrayLike, arithmetic: str) -> tuple[Array, Array, bool, bool]:
+    """The arguments broadcast and in one dtype, whether the labels are integers, and whether the result is weak."""
+    if arithmetic not in ARITHMETICS:
+        raise ValueError(f"arithmetic {arithmetic!r} is not one of {', '.join(ARITHMETICS)}")
+    z, y = jnp.asarray(logits), jnp.asarray(labels)
+    if not jnp.issubdtype(z.dtype, jnp.floating):
+        raise TypeError(f"logits are {z.dtype.name}; they must be floats ({', '.join(FORMATS)})")
+    if jnp.issubdtype(y.dtype, jnp.complexfloating):
+        raise TypeError(f"labels are {y.dtype.name}; they must be real")
+    dtype = jnp.result_type(logits, labels)
+    if dtype.name not in FORMATS:
+        raise TypeError(f"logits {z.dtype.name} and labels {y.dtype.name} give {dtype.name}, not {', '.join(FORMATS)}")
+    try:
+        shape = jnp.broadcast_shapes(z.shape, y.shape)
+    except ValueError:
+        raise ValueError(f"logits of shape {z.shape} and labels of shape {y.shape} do not broadcast") from None
+    whole = not jnp.issubdtype(y.dtype, jnp.floating)
+    weak = all(jax.typeof(x).weak_type for x in (z, y))
+    return jnp.broadcast_to(z.astype(dtype), shape), jnp.broadcast_to(y.astype(dtype), shape), whole, weak
+
+
+def _weakened(x: Array, weak: bool) -> Array:
+    return lax.convert_element_type(x, float) if weak else x
+
+
+def sigmoid_binary_cross_entropy(logits: ArrayLike, labels: ArrayLike, *, arithmetic: str = "float64") -> Array:
+    """`L(z, y) = max(z, 0) - z y + log(1 + e^-|z|)` in nats, elementwise, not reduced.
+
+    **Arguments:** `logits` float16, bfloat16, float32 or float64, of any shape; `labels` real numbers or booleans, of a
+    shape that broadcasts with it, meant in [0, 1]; they are rounded to the common dtype first. `arithmetic`:
+    `"float64"`, or `"compensated"` where the hardware has no float64.
+
+    **Returns:** the losses, of the broadcast shape and the dtype of `jax.numpy` promotion, errors as in the module's
+    table; under `grad`, `sigmoid_binary_cross_entropy_grad`.
+
+    **Raises:** `TypeError` for integer or complex logits, `ValueError` for shapes that do not broadcast.
+    """
+    z, y, whole, weak = _prepared(logits, labels, arithmetic)
+    return _weakened(_loss(arithmetic, whole, z, y), weak)
+
+
+def sigmoid_binary_cross_entropy_grad(logits: ArrayLike, labels: ArrayLike, *, arithmetic: str = "float64") -> Array:
+    """`dz = dL/dz = σ(z) - y`, elementwise, for training steps written by hand.
+
+    Arguments, result and errors as for `sigmoid_binary_cross_entropy`. The result is subnormal where the true value is.
+    """
+    z, y, whole, weak = _prepared(logits, labels, arithmetic)
+    return _weakened(_grad(arithmetic, whole, z, y), weak)
+
+
+def sigmoid_binary_cross_entropy_value_and_grad(
+    logits: ArrayLike, labels: ArrayLike, *, arithmetic: str = "float64"
+) -> tuple[Array, Array]:
+    """The losses and `dz`, elementwise: `sigmoid_binary_cross_entropy` and `sigmoid_binary_cross_entropy_grad` at once."""
+    z, y, whole, weak = _prepared(logits, labels, arithmetic)
+    return _weakened(_loss(arithmetic, whole, z, y), weak), _weakened(_grad(arithmetic, whole, z, y), weak)
