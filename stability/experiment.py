@@ -1,14 +1,15 @@
 """`python -m stability.experiment`: one logistic regression, trained once per gradient, on data that a package ships.
 
-The data is scikit-learn's breast cancer set (569 examples, 30 features, each standardised, and a constant), first with its own
-labels, which a hyperplane separates, then with every tenth label flipped, as if mislabelled. Everything is float32: the logits
-`z = X w` from `w = 0`, `dL/dz` by the gradient under test, and normalised gradient descent
+*Separable*: scikit-learn's iris set, setosa or not (150 examples, 4 features), which a hyperplane separates well.
+*Mislabelled*: its breast cancer set (569 examples, 30 features) with every tenth label flipped. Features are
+standardised, and a constant joins them. Everything is float32: the logits `z = X w` from `w = 0`, `dL/dz` by the
+gradient under test, and normalised gradient descent
 
     w <- w - rate / sqrt(step) * g / max|g|,    g = Xᵀ dL/dz / n,
 
 the rule under which training on separable data goes on however small `g` is (Nacson et al., "Convergence of gradient
-descent on separable data", AISTATS 2019). A `g` of 0 is a step of 0. The loss that is recorded is the same for all gradients: the
-mean of `log(1 + e^-m)` over the examples' margins `m = ±X w`, in float64 from the float32 weights.
+descent on separable data", AISTATS 2019). A `g` of 0 is a step of 0. The loss recorded is the same for all
+gradients: the mean of `log(1 + e^-m)` over the examples' margins `m = ±X w`, in float64 from the float32 weights.
 """
 
 from __future__ import annotations
@@ -41,13 +42,26 @@ _STYLES = {
 }
 
 
-def breast_cancer() -> tuple[np.ndarray, np.ndarray]:
-    """Features (569, 31), the last constant, and labels (569,) of 0 and 1, both float32."""
+def _standardised(features: np.ndarray) -> np.ndarray:
+    x = (features - features.mean(axis=0)) / features.std(axis=0)
+    return np.column_stack([x, np.ones(len(x))]).astype(np.float32)
+
+
+def separable() -> tuple[np.ndarray, np.ndarray]:
+    """Features (150, 5), the last constant, and labels (150,), 1 for setosa, both float32."""
+    from sklearn.datasets import load_iris
+
+    data = load_iris()
+    return _standardised(data.data), (data.target == 0).astype(np.float32)
+
+
+def mislabelled() -> tuple[np.ndarray, np.ndarray]:
+    """Features (569, 31), the last constant, and labels (569,), every tenth of them wrong, both float32."""
     from sklearn.datasets import load_breast_cancer
 
     data = load_breast_cancer()
-    x = (data.data - data.data.mean(axis=0)) / data.data.std(axis=0)
-    return np.column_stack([x, np.ones(len(x))]).astype(np.float32), data.target.astype(np.float32)
+    flipped = np.arange(len(data.target)) % FLIPPED == 0
+    return _standardised(data.data), np.where(flipped, 1 - data.target, data.target).astype(np.float32)
 
 
 def train(gradient: Form, x: Array, y: Array, steps: int, rate: float) -> np.ndarray:
@@ -92,10 +106,8 @@ def run(x: np.ndarray, y: np.ndarray, steps: int, rate: float) -> dict[str, dict
 
 
 def experiment(steps: int, rate: float) -> dict[str, dict[str, dict]]:
-    """`run` on the data as it is and with every tenth label flipped, by name."""
-    x, y = breast_cancer()
-    flipped = np.where(np.arange(len(y)) % FLIPPED == 0, 1 - y, y)
-    return {"separable": run(x, y, steps, rate), "mislabelled": run(x, flipped, steps, rate)}
+    """`run` on each data set, by name."""
+    return {data.__name__: run(*data(), steps, rate) for data in (separable, mislabelled)}
 
 
 def draw(runs: dict[str, dict[str, dict]], path: Path) -> None:
@@ -114,7 +126,7 @@ def draw(runs: dict[str, dict[str, dict]], path: Path) -> None:
                 ax.plot(steps[-1], curve["losses"][-1], "X", color=_STYLES[name]["color"], markersize=11)
                 where = (steps[-1], curve["losses"][-1])
                 text = f"{name}: NaN at step {curve['first_nan']}"
-                ax.annotate(text, where, xytext=(6, 10), textcoords="offset points", fontsize=9)
+                ax.annotate(text, where, xytext=(10, -3), textcoords="offset points", fontsize=9)
         ax.set_xscale("log")
         ax.set_yscale("log")
         ax.set_title(f"{data} labels", loc="left")

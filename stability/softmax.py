@@ -136,7 +136,12 @@ def _gradient(z: Array, y: Array) -> Array:
 
 def _gradient_at(z: Array, label: Array) -> Array:
     p, q = _probabilities(z)
-    return jnp.where(lax.broadcasted_iota(label.dtype, z.shape, z.ndim - 1) == label[..., None], -q, p)
+    of_label = lax.broadcasted_iota(label.dtype, z.shape, z.ndim - 1) == label[..., None]
+    return jnp.where(_inside(z, label)[..., None], jnp.where(of_label, -q, p), jnp.nan)
+
+
+def _inside(z: Array, label: Array) -> Array:
+    return (label >= 0) & (label < z.shape[-1])
 
 
 @jax.custom_jvp
@@ -170,7 +175,8 @@ def _loss_at(z: Array, label: Array) -> Array:
     with jax.enable_x64(True):
         W = _exponentials(z)[2]
         m = _wide(_greatest(z))
-        return _narrow(jnp.log1p(W) + (m - _wide(of_label)), z)[..., 0]
+        loss = _narrow(jnp.log1p(W) + (m - _wide(of_label)), z)[..., 0]
+    return jnp.where(_inside(z, label), loss, jnp.nan)
 
 
 def _loss_at_jvp(primals, tangents):
@@ -324,8 +330,8 @@ def softmax_cross_entropy_with_integer_labels(
         raise ValueError(
             f"labels of shape {labels.shape} do not broadcast to logits of shape {logits.shape} without axis {axis}"
         ) from None
-    inside = (label >= 0) & (label < z.shape[-1])
+    inside = _inside(z, label)
     if not isinstance(inside, jax.core.Tracer) and not inside.all():
         raise ValueError(f"labels must lie from 0 to {z.shape[-1] - 1}, got {int(label[~inside][0])}")
-    out = _loss_at(jnp.where(inside[..., None], z, jnp.nan), label)
+    out = _loss_at(z, label)
     return (out if kept is None else jnp.where(kept.any(layout.axes), out, 0)).astype(logits.dtype)
