@@ -25,7 +25,7 @@ REACH = {"float16": 20, "bfloat16": 110, "float32": 110, "float64": 700}
 
 
 def examples(fmt, rows, n, seed):
-    """Logits from near 0 up to ±1e4, some rows tied and half of them confident, and labels on the likely class or not."""
+    """Logits from near 0 up to ±1e4, some rows tied, half of them confident; labels on the likely class or not."""
     rng = np.random.default_rng(seed)
     z = rng.uniform(-1, 1, (rows, n)) * rng.choice([1, 5, 20, REACH[fmt.name], 1e4], (rows, 1))
     z[: rows // 50] = z[: rows // 50, :1]
@@ -106,7 +106,7 @@ def test_the_reference_agrees_with_balls(fmt, labels):
         truth = softmax_gradient(z, y, fmt)
         wide_z, wide_y = z.astype(np.float64), y.astype(np.float64)
         for i, k in np.ndindex(z.shape):
-            q, f, e = decide_quanta(lambda i=i, k=k: softmax_gradient_ball(wide_z[i], wide_y[i], k), fmt)
+            q, f, e = decide_quanta(lambda i=i, k=k, a=wide_z, b=wide_y: softmax_gradient_ball(a[i], b[i], k), fmt)
             assert (q, e) == (truth.quanta[i, k], truth.exponent[i, k]) and abs(f - truth.fraction[i, k]) < 2.0**-24
 
 
@@ -291,25 +291,25 @@ from jax.sharding import Mesh, PartitionSpec as P
 from stability.softmax import *
 digest = hashlib.sha256()
 losses = {"one-hot": softmax_cross_entropy, "integer": softmax_cross_entropy_with_integer_labels}
-for dtype, n in (("bfloat16", 3), ("float32", 20)):
+for dtype, n, name in (("bfloat16", 3, "integer"), ("float32", 20, "one-hot")):
     z = jnp.asarray(np.random.default_rng(0).normal(0, 8, (64, n)).astype(np.float32)).astype(dtype)
     label = jnp.arange(64, dtype=jnp.int32) % n
-    for name, loss in losses.items():
-        y = jax.nn.one_hot(label, n, dtype=dtype) if name == "one-hot" else label
-        f = lambda z, y: loss(z, y).sum()
-        mesh = Mesh(np.array(jax.devices()[:1]), ("b",))
-        sharded = jax.shard_map(loss, mesh=mesh, in_specs=P("b"), out_specs=P("b"))
-        results = [
-            loss(z, y), jax.jit(loss)(z, y), jax.grad(f)(z, y), jax.jit(jax.vmap(jax.grad(loss)))(z, y),
-            jax.vmap(jax.hessian(loss))(z, y), jax.jit(jax.grad(jax.checkpoint(f)))(z, y),
-            jax.grad(lambda z: jax.lax.scan(lambda c, row: (c + loss(*row), None), jnp.zeros((), dtype), (z, y))[0])(z),
-            jax.jvp(lambda z: loss(z, y), (z,), (z,))[1], jax.vjp(lambda z: loss(z, y), z)[1](loss(z, y))[0],
-            jax.jit(jax.grad(lambda z: sharded(z, y).sum()))(z),
-        ]
-        assert all(r.dtype == dtype for r in results), [r.dtype for r in results]
-        assert all(bool(jnp.isfinite(r.astype(jnp.float32)).all()) for r in results)
-        for r in results:
-            digest.update(np.asarray(r.astype(jnp.float32)).tobytes())
+    loss = losses[name]
+    y = jax.nn.one_hot(label, n, dtype=dtype) if name == "one-hot" else label
+    f = lambda z, y: loss(z, y).sum()
+    mesh = Mesh(np.array(jax.devices()[:1]), ("b",))
+    sharded = jax.shard_map(loss, mesh=mesh, in_specs=P("b"), out_specs=P("b"))
+    results = [
+        loss(z, y), jax.jit(loss)(z, y), jax.grad(f)(z, y), jax.jit(jax.vmap(jax.grad(loss)))(z, y),
+        jax.vmap(jax.hessian(loss))(z, y), jax.jit(jax.grad(jax.checkpoint(f)))(z, y),
+        jax.grad(lambda z: jax.lax.scan(lambda c, row: (c + loss(*row), None), jnp.zeros((), dtype), (z, y))[0])(z),
+        jax.jvp(lambda z: loss(z, y), (z,), (z,))[1], jax.vjp(lambda z: loss(z, y), z)[1](loss(z, y))[0],
+        jax.jit(jax.grad(lambda z: sharded(z, y).sum()))(z),
+    ]
+    assert all(r.dtype == dtype for r in results), [r.dtype for r in results]
+    assert all(bool(jnp.isfinite(r.astype(jnp.float32)).all()) for r in results)
+    for r in results:
+        digest.update(np.asarray(r.astype(jnp.float32)).tobytes())
 print(jax.config.read("jax_enable_x64"), digest.hexdigest())
 """
 
