@@ -5,9 +5,17 @@ from stability.losses import (
     sigmoid_binary_cross_entropy_grad,
     sigmoid_binary_cross_entropy_value_and_grad,
 )
+from stability.softmax import (
+    softmax_cross_entropy,
+    softmax_cross_entropy_grad,
+    softmax_cross_entropy_with_integer_labels,
+)
 
 __all__ = [
     "sigmoid_binary_cross_entropy",
     "sigmoid_binary_cross_entropy_grad",
     "sigmoid_binary_cross_entropy_value_and_grad",
+    "softmax_cross_entropy",
+    "softmax_cross_entropy_grad",
+    "softmax_cross_entropy_with_integer_labels",
 ]

@@ -17,7 +17,8 @@ from stability.reference import Truth
 class Study:
     """Several forms of one real function of a swept float and a label.
 
-    **Attributes:** `name` as in the reports; `forms` by name, in the order of the reports;
+    **Attributes:** `name` as in the reports and `title` over them; `forms` by name, in the order of the reports;
+    `formulas` of forms as TeX, by name, in the order of the picture that shows them beside their errors;
     `truth(z, label, fmt)` the true values for floats `z` of shape `(n,)`; `condition(z, label)` the
     condition numbers in `z` and in the label, each of shape `(n,)`: the relative change of the true
     value for a relative change of that argument; `labels` the default ones; `label_range` the allowed
@@ -26,7 +27,9 @@ class Study:
     """
 
     name: str
+    title: str
     forms: Mapping[str, Form]
+    formulas: Mapping[str, str]
     truth: Callable[[np.ndarray, float, FloatFormat], Truth]
     condition: Callable[[np.ndarray, float], tuple[np.ndarray, np.ndarray]]
     labels: tuple[float, ...]

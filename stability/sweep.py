@@ -25,7 +25,7 @@ from stability.engine import MODES
 from stability.environment import environment
 from stability.floats import FORMATS, from_ordinal
 from stability.outcome import Outcome, Row, joined
-from stability.studies.sigmoid_bce import STUDY
+from stability.studies import sigmoid_bce, softmax_ce
 from stability.study import Study
 
 DEFAULT_MODES = ["eager", "jit"]
@@ -34,9 +34,26 @@ PROGRESS_SECONDS = 5.0
 CHECKPOINT = "checkpoint.json"
 
 
+STUDIES = {study.name: study for study in (sigmoid_bce.STUDY, *softmax_ce.STUDIES)}
+
+DEFAULT_STUDY = sigmoid_bce.STUDY.name
+
+
+def _add_study(p: argparse.ArgumentParser) -> None:
+    p.add_argument("--study", choices=list(STUDIES), default=DEFAULT_STUDY, help="what to sweep (default %(default)s)")
+
+
+def _chosen_study(argv: list[str]) -> Study:
+    """The study, which decides what the other arguments may be."""
+    p = Parser(prog="python -m stability.sweep", add_help=False, allow_abbrev=False)
+    _add_study(p)
+    return STUDIES[p.parse_known_args(argv)[0].study]
+
+
 def parser(study: Study) -> argparse.ArgumentParser:
     low, high = study.label_range
     p = Parser(prog="python -m stability.sweep", description=__doc__, allow_abbrev=False)
+    _add_study(p)
     p.add_argument(
         "--form", action="append", choices=list(study.forms), help="a form to sweep (repeatable; default all)"
     )
@@ -126,6 +143,7 @@ def _table(outcome: Outcome) -> Table:
 class Plan:
     """What is to be swept how: names and labels, each once."""
 
+    study: Study
     forms: list[str]
     dtypes: list[str]
     every_float32: bool
@@ -134,11 +152,13 @@ class Plan:
     modes: list[str]
 
 
-def plan(args: argparse.Namespace) -> Plan:
+def plan(args: argparse.Namespace, study: Study) -> Plan:
     """The plan that the arguments ask for. **Raises:** `ValueError` where they contradict each other."""
     default = ["float32"] * args.exhaustive + ["float64"] * args.search or list(FORMATS)
     dtypes = list(dict.fromkeys(args.dtype or default))
     every_float32 = args.exhaustive and "float32" in dtypes
+    if every_float32 and study.device_truth is None:
+        raise ValueError(f"--exhaustive: {study.name} has no truth on the device; sweep it without, or {DEFAULT_STUDY}")
     if args.exhaustive and "float64" in dtypes and not args.search:
         raise ValueError("--exhaustive: float64 has 2**64 floats; leave it out, or hunt its worst errors with --search")
     if args.search and not {"float32", "float64"} & set(dtypes):
@@ -154,10 +174,11 @@ def plan(args: argparse.Namespace) -> Plan:
     if all(given) and args.process_id >= args.num_processes:
         raise ValueError(f"--process-id {args.process_id}: allowed is 0 to {args.num_processes - 1}")
     return Plan(
-        forms=list(dict.fromkeys(args.form or STUDY.forms)),
+        study=study,
+        forms=list(dict.fromkeys(args.form or study.forms)),
         dtypes=dtypes,
         every_float32=every_float32,
-        labels=list(dict.fromkeys(args.label or STUDY.labels)),
+        labels=list(dict.fromkeys(args.label or study.labels)),
         float32_labels=list(dict.fromkeys(args.label or HARD_LABELS)),
         modes=list(dict.fromkeys(args.mode or DEFAULT_MODES)),
     )
@@ -178,7 +199,7 @@ def _sampled(chosen: Plan, dtypes: list[str], args: argparse.Namespace, console:
                 console.print(f"{done} of {total} rows, last {row}", soft_wrap=True)
 
         return engine.sweep(
-            STUDY,
+            chosen.study,
             forms=chosen.forms,
             dtypes=dtypes,
             labels=chosen.labels,
@@ -211,7 +232,7 @@ def _every_float32(chosen: Plan, args: argparse.Namespace, console: Console) -> 
                 console.print(f"{p.done / p.total:.1%}, {text}, {p.seconds_left:.0f} s left", soft_wrap=True)
 
         return exhaustive.outcome(
-            STUDY,
+            chosen.study,
             forms=chosen.forms,
             labels=chosen.float32_labels,
             tolerance=args.tolerance,
@@ -231,10 +252,11 @@ def _sweep(chosen: Plan, args: argparse.Namespace, console: Console) -> Outcome:
     return joined(found)
 
 
-def _list() -> None:
-    print("forms: " + " ".join(STUDY.forms))
+def _list(study: Study) -> None:
+    print("studies: " + " ".join(STUDIES) + f" ({study.name} listed)")
+    print("forms: " + " ".join(study.forms))
     print("dtypes: " + " ".join(FORMATS))
-    print("labels: " + " ".join(f"{y:g}" for y in STUDY.labels) + " by default, any in [0, 1]")
+    print("labels: " + " ".join(f"{y:g}" for y in study.labels) + " by default, any in [0, 1]")
     print("modes: " + " ".join(MODES) + f" ({' '.join(DEFAULT_MODES)} by default)")
 
 
@@ -249,23 +271,24 @@ def _start(args: argparse.Namespace) -> None:
 
 def main(argv: list[str]) -> int:
     begun = time.perf_counter()
-    p = parser(STUDY)
+    study = _chosen_study(argv)
+    p = parser(study)
     args = p.parse_args(argv)
     if args.list:
-        _list()
+        _list(study)
         return 0
     args.out = args.out or Path(
         "reports/exhaustive" if args.exhaustive else "reports/search" if args.search else "reports"
-    )
+    ) / ("" if study.name == DEFAULT_STUDY else study.name)
     try:
-        chosen = plan(args)
+        chosen = plan(args, study)
     except ValueError as contradiction:
         p.error(str(contradiction))
     if problem := unwritable(args.out):
         p.error(problem)
     _start(args)
     console = Console()
-    if "optax" not in STUDY.forms:
+    if "optax" not in study.forms:
         print("the form optax is left out: optax is not installed")
     try:
         outcome = _sweep(chosen, args, console)
@@ -274,7 +297,7 @@ def main(argv: list[str]) -> int:
     if jax.process_index():
         return 0
     manifest = _manifest(argv, args.seed) | {"seconds": outcome.seconds}
-    report.write(outcome, STUDY, manifest, args.out, args.plots, tolerance=args.tolerance, begun=begun)
+    report.write(outcome, study, manifest, args.out, args.plots, tolerance=args.tolerance, begun=begun)
     (args.out / CHECKPOINT).unlink(missing_ok=True)
     wide = console if console.is_terminal else Console(width=120)
     wide.print(_table(outcome))

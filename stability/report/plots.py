@@ -44,18 +44,6 @@ _KIND_COLOURS = {
     "inaccurate": "#E69F00",
     "ok": "#E8E8E8",
 }
-_LADDER = (
-    ("autodiff", r"grad of $L(\sigma(z), y)$"),
-    ("autodiff_textbook", r"the same, $\sigma = 1/(1+e^{-z})$"),
-    ("chain_split", r"$(-y/a + (1-y)/(1-a)) \times a(1-a)$"),
-    ("chain_common", r"$(-y(1-a)/(a(1-a)) + a(1-y)/(a(1-a))) \times a(1-a)$"),
-    ("chain_expanded", r"$(-y + ay + a - ay)/(a(1-a)) \times a(1-a)$"),
-    ("chain_combined", r"$(a-y)/(a(1-a)) \times a(1-a)$"),
-    ("cancelled", r"$a - y$"),
-    ("componentwise", r"$(1-y)\,\sigma(z) - y\,\sigma(-z)$"),
-    ("logits", r"grad of $\max(z,0) - zy + \log(1+e^{-|z|})$"),
-    ("optax", "optax.sigmoid_binary_cross_entropy"),
-)
 _LADDER_Z = (-100.0, -88.0, -20.0, -3.0, 3.0, 8.0, 16.0, 20.0, 80.0)
 _LINEAR_WIDTH = 0.5
 
@@ -211,7 +199,7 @@ def _regions(rows: list[Row], fmt: FloatFormat) -> Figure:
 def _ladder(outcome: Outcome, study: Study, dtype: str) -> Figure | None:
     label, fmt = spotlight(outcome), FORMATS[dtype]
     present = {row.form for row in outcome.rows}
-    steps = [(form, text) for form, text in _LADDER if form in present]
+    steps = [(form, text) for form, text in study.formulas.items() if form in present]
     if not steps:
         return None
     z = np.array([v for v in _LADDER_Z if abs(v) < _reach(fmt)]).astype(fmt.dtype)

@@ -51,7 +51,7 @@ def write(
         seconds = manifest["seconds"] | {"plots": now - start, "total": now - begun}
         manifest = manifest | {"seconds": {phase: round(s, 3) for phase, s in seconds.items()}}
         images = {n: base64.b64encode((staging / "plots" / f"{n}.png").read_bytes()).decode() for n in names}
-        context = tables.context(outcome, manifest, tolerance) | {"pictures": images}
+        context = tables.context(outcome, manifest, tolerance) | {"pictures": images, "title": study.title}
         for name in ("README.md", "index.html"):
             (staging / name).write_text(_TEMPLATES.get_template(f"{name}.j2").render(context))
         _write_csv(staging / "summary.csv", outcome)

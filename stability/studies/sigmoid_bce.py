@@ -22,9 +22,25 @@ def condition(z: np.ndarray, label: float) -> tuple[np.ndarray, np.ndarray]:
         return in_z, np.abs(label / truth.rounded)
 
 
+FORMULAS = {
+    "autodiff": r"grad of $L(\sigma(z), y)$",
+    "autodiff_textbook": r"the same, $\sigma = 1/(1+e^{-z})$",
+    "chain_split": r"$(-y/a + (1-y)/(1-a)) \times a(1-a)$",
+    "chain_common": r"$(-y(1-a)/(a(1-a)) + a(1-y)/(a(1-a))) \times a(1-a)$",
+    "chain_expanded": r"$(-y + ay + a - ay)/(a(1-a)) \times a(1-a)$",
+    "chain_combined": r"$(a-y)/(a(1-a)) \times a(1-a)$",
+    "cancelled": r"$a - y$",
+    "componentwise": r"$(1-y)\,\sigma(z) - y\,\sigma(-z)$",
+    "logits": r"grad of $\max(z,0) - zy + \log(1+e^{-|z|})$",
+    "optax": "optax.sigmoid_binary_cross_entropy",
+    "rounded": r"$\sigma(z) - y$, rounded once",
+}
+
 STUDY = Study(
     name="sigmoid_bce",
+    title="Where each line of the derivation fails",
     forms={**FORMS, "rounded": sigmoid_binary_cross_entropy_grad},
+    formulas=FORMULAS,
     truth=sigmoid_minus_label,
     condition=condition,
     labels=(0.0, 1.0, 0.5, 0.1),
