@@ -16,7 +16,18 @@ import jax.numpy as jnp
 import numpy as np
 
 from stability.shadow import _scalars as scalars
-from stability.shadow._values import UNDECIDED, ZERO, Undecided, Undefined, array, chosen, real
+from stability.shadow._values import (
+    INFINITY,
+    MINUS_INFINITY,
+    ONE,
+    UNDECIDED,
+    ZERO,
+    Undecided,
+    Undefined,
+    array,
+    chosen,
+    real,
+)
 
 DATA: dict[str, tuple[int, ...] | None] = {
     "broadcast_in_dim": (0,),
@@ -86,7 +97,7 @@ def move(eqn, values: Sequence[Any]) -> list:
     return [bare(pool[np.asarray(o)]) for o in (out if eqn.primitive.multiple_results else [out])]
 
 
-def _last(x: np.ndarray, axes: Sequence[int]) -> np.ndarray:
+def last(x: np.ndarray, axes: Sequence[int]) -> np.ndarray:
     """The reduced axes moved to the end and flattened to one."""
     kept = [a for a in range(x.ndim) if a not in axes]
     x = x.transpose([*kept, *axes])
@@ -97,7 +108,7 @@ def fold(rule: Callable, start: Any) -> Callable:
     """A reduction over `axes`; an empty one gives `start`."""
 
     def apply(x, axes, **_):
-        rows = _last(as_array(x), axes)
+        rows = last(as_array(x), axes)
         out = [functools.reduce(rule, row) if len(row) else start for row in rows.reshape(-1, rows.shape[-1])]
         return bare(array(out, rows.shape[:-1]))
 
@@ -127,7 +138,7 @@ def arg_extreme(better: Callable) -> Callable:
         return found
 
     def apply(x, axes, index_dtype):
-        rows = _last(as_array(x), axes)
+        rows = last(as_array(x), axes)
         out = [best(row) for row in rows.reshape(-1, rows.shape[-1])]
         return bare(array(out, rows.shape[:-1]))
 
@@ -188,13 +199,20 @@ def scatter_add(eqn, operand, indices, updates):
     return bare(array([chosen(v) for v in out], zeros.shape))
 
 
+FOLDED: dict[str, Callable] = {
+    "reduce_sum": scalars.add,
+    "reduce_prod": scalars.mul,
+    "reduce_max": scalars.maximum,
+    "reduce_min": scalars.minimum,
+    "reduce_and": scalars.logical_and,
+    "reduce_or": scalars.logical_or,
+}
+"""Reductions over `axes`, by the function of two elements that they repeat."""
+
+EMPTY = {"reduce_sum": ZERO, "reduce_prod": ONE, "reduce_max": MINUS_INFINITY, "reduce_min": INFINITY}
+
 FOLDS: dict[str, Callable] = {
-    "reduce_sum": fold(scalars.add, ZERO),
-    "reduce_prod": fold(scalars.mul, scalars.ONE),
-    "reduce_max": fold(scalars.maximum, scalars.MINUS_INFINITY),
-    "reduce_min": fold(scalars.minimum, scalars.INFINITY),
-    "reduce_and": fold(scalars.logical_and, True),
-    "reduce_or": fold(scalars.logical_or, False),
+    **{name: fold(rule, EMPTY.get(name, name == "reduce_and")) for name, rule in FOLDED.items()},
     "cumsum": cumulative(scalars.add),
     "cumprod": cumulative(scalars.mul),
     "cummax": cumulative(scalars.maximum),

@@ -13,7 +13,7 @@ from jax.extend.core import ClosedJaxpr
 
 from stability.balls import round_ball
 from stability.floats import FloatFormat, format_of
-from stability.shadow._arrays import as_array
+from stability.shadow._arrays import as_array, bare
 from stability.shadow._interpreter import is_float, lift, run, trace
 from stability.shadow._values import UNDECIDED, Scalar, Undecided, Undefined, infinite
 
@@ -51,7 +51,7 @@ def reals(jaxpr: ClosedJaxpr, leaves: Sequence[Any], formats: Sequence[FloatForm
     return out
 
 
-def _prepared(fn: Callable, args, dtype):
+def prepared(fn: Callable, args, dtype):
     kind = np.dtype(dtype) if dtype is not None else None
     args = jax.tree.map(lambda x: np.asarray(x, kind) if isinstance(x, float) and kind is not None else x, args)
     jaxpr, tree = trace(fn, *args)
@@ -60,6 +60,40 @@ def _prepared(fn: Callable, args, dtype):
         for v in jaxpr.jaxpr.outvars
     ]
     return jaxpr, tree, jax.tree.leaves(args), formats
+
+
+def limit(jaxpr: ClosedJaxpr, leaves: Sequence[Any], output: int, element: int, fmt: FloatFormat) -> float | None:
+    """The limit of an output element at a point where it has no value, or `None`.
+
+    Each element of each float argument alone is moved by a hair to either side, at two distances. Where these ways of approach give
+    values, and all of them round to one float, that float is taken for the limit. This is evidence, not proof.
+    """
+    found = set()
+    inputs = [v.aval for v in jaxpr.jaxpr.invars]
+    points = [lift(x, a.dtype) for x, a in zip(leaves, inputs, strict=True)]
+    for i, aval in enumerate(inputs):
+        if not is_float(aval):
+            continue
+        for j in range(as_array(points[i]).size):
+            for step in (2.0**-600, -(2.0**-600), 2.0**-900, -(2.0**-900)):
+                value = _nearby(jaxpr, points, i, j, step, output, element)
+                if not isinstance(value, Undefined):
+                    found.add(rounded(value, fmt))
+    return found.pop() if len(found) == 1 else None
+
+
+def _nearby(jaxpr, points, i: int, j: int, step: float, output: int, element: int) -> Scalar:
+    with flint.ctx.workprec(LAST_PRECISION), jax.enable_x64(True):
+        moved = as_array(points[i]).copy()
+        x = moved.ravel()[j]
+        if isinstance(x, Undefined) or infinite(x):
+            return Undefined("undecided")
+        moved.ravel()[j] = x + arb(step)
+        try:
+            out = run(jaxpr, [bare(moved) if k == i else p for k, p in enumerate(points)])
+        except Undecided:
+            return Undefined("undecided")
+        return as_array(out[output]).ravel()[element]
 
 
 def true_value(fn: Callable, *args, dtype=None):
@@ -73,7 +107,7 @@ def true_value(fn: Callable, *args, dtype=None):
 
     **Raises:** `UnsupportedPrimitive`, with the primitive's name and the user's source line.
     """
-    jaxpr, tree, leaves, formats = _prepared(fn, args, dtype)
+    jaxpr, tree, leaves, formats = prepared(fn, args, dtype)
 
     def as_floats(x, fmt, aval):
         if fmt is None:
@@ -94,7 +128,7 @@ def why_undefined(fn: Callable, *args, dtype=None):
     **Returns:** a pytree as of `fn(*args)` with object arrays: `None` where the value is a number, else the kind of
     `stability.shadow.Undefined` (`undecided` where 4096 bits don't decide).
     """
-    jaxpr, tree, leaves, formats = _prepared(fn, args, dtype)
+    jaxpr, tree, leaves, formats = prepared(fn, args, dtype)
 
     def why(v, fmt):
         if fmt is None or (isinstance(v, arb) and rounded(v, fmt) is not None):

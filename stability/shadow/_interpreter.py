@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -64,6 +65,12 @@ def called(eqn) -> Jaxpr | ClosedJaxpr | None:
     return None if key is None else eqn.params[key]
 
 
+def is_library(jaxpr: Jaxpr | ClosedJaxpr) -> bool:
+    """Whether a called jaxpr is of a function of JAX's own, whose source lines say nothing to the user."""
+    where = opened(jaxpr)[0].debug_info.func_src_info or ""
+    return os.path.dirname(jax.__file__) in where
+
+
 def _flag(x, what: str):
     if isinstance(x, Undefined):
         raise Undecided(f"the {what} is {x.kind}")
@@ -105,25 +112,29 @@ def stacked(parts: list, aval):
     return np.stack([as_array(x) for x in parts])
 
 
-def _convert(eqn, values):
-    (x,) = values
+def conversion(eqn) -> Callable:
+    """The rule of a `convert_element_type`: a rounding does nothing."""
     before, after = eqn.invars[0].aval.dtype, eqn.params["new_dtype"]
     if is_float(eqn.outvars[0].aval):
-        rule = scalars.identity if jnp.issubdtype(before, np.floating) else scalars.from_integer
-    elif jnp.issubdtype(after, np.bool_):
-        rule = lambda v: scalars.COMPARISONS["ne"](v, LITERAL_ZERO)  # noqa: E731
-    elif jnp.issubdtype(before, np.floating):
-        rule = scalars.to_integer
-    else:
-        rule = lambda v: v if isinstance(v, Undefined) else int(v)  # noqa: E731
-    return [arrays.elementwise(rule)(x)]
+        return scalars.identity if jnp.issubdtype(before, np.floating) else scalars.from_integer
+    if jnp.issubdtype(after, np.bool_):
+        return _is_nonzero
+    return scalars.to_integer if jnp.issubdtype(before, np.floating) else _as_integer
+
+
+def _is_nonzero(v):
+    return scalars.COMPARISONS["ne"](v, LITERAL_ZERO)
+
+
+def _as_integer(v):
+    return v if isinstance(v, Undefined) else int(v)
 
 
 CONTROL: dict[str, Callable] = {
     "cond": _cond,
     "while": _while,
     "scan": _scan,
-    "convert_element_type": _convert,
+    "convert_element_type": lambda eqn, values: [arrays.elementwise(conversion(eqn))(*values)],
     "iota": lambda eqn, values: [_integers(eqn, values)],
     "scatter-add": lambda eqn, values: [arrays.scatter_add(eqn, *values)],
 }
@@ -164,12 +175,12 @@ def apply(eqn, values: Sequence[Any]) -> list:
 def native(out: list, eqn) -> list:
     """Outputs of integers and truth values held natively again where every element is known."""
     return [
-        _as_native(x, v.aval.dtype) if not is_float(v.aval) and is_real(x) else x
+        as_native(x, v.aval.dtype) if not is_float(v.aval) and is_real(x) else x
         for x, v in zip(out, eqn.outvars, strict=True)
     ]
 
 
-def _as_native(x, dtype):
+def as_native(x, dtype):
     flat = as_array(x)
     if any(isinstance(v, Undefined) for v in flat.ravel()):
         return x
@@ -190,9 +201,13 @@ def run(jaxpr: Jaxpr | ClosedJaxpr, args: Sequence[Any], apply: Callable = apply
     return [read(v) for v in jaxpr.outvars]
 
 
+def wide(leaves: Sequence[Any]) -> bool:
+    """Whether JAX is to keep 64 bits: it does already, or one of the arguments has them."""
+    return bool(jax.config.read("jax_enable_x64")) or any(getattr(x, "dtype", None) == np.float64 for x in leaves)
+
+
 def trace(fn: Callable, *args) -> tuple[ClosedJaxpr, Any]:
     """The jaxpr of `fn` at these arguments and the tree of its outputs, float64 kept where an argument has it."""
-    wide = any(getattr(x, "dtype", None) == np.float64 for x in jax.tree.leaves(args))
-    with jax.enable_x64(True) if wide else jax.enable_x64(jax.config.jax_enable_x64):
+    with jax.enable_x64(wide(jax.tree.leaves(args))):
         jaxpr, shape = jax.make_jaxpr(fn, return_shape=True)(*args)
     return jaxpr, jax.tree.structure(shape)

@@ -15,12 +15,11 @@ import flint
 import numpy as np
 from flint import arb
 
-from stability.shadow._values import INFINITY, MINUS_INFINITY, UNDECIDED, ZERO, Scalar, Undefined, chosen, infinite
+from stability.shadow._values import INFINITY, MINUS_INFINITY, ONE, UNDECIDED, ZERO, Scalar, Undefined, chosen, infinite
 
 Rule = Callable[..., Any]
 
 DOMAIN, POLE = Undefined("domain"), Undefined("pole")
-ONE = arb(1)
 
 
 def _checked(y: arb) -> Scalar:

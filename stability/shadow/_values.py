@@ -30,6 +30,7 @@ class Undefined(NamedTuple):
 Scalar = arb | Undefined
 
 UNDECIDED = Undefined("undecided")
+ONE = arb(1)
 INFINITY = arb.pos_inf()
 MINUS_INFINITY = arb.neg_inf()
 
