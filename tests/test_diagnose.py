@@ -104,7 +104,12 @@ CASES = {
     "guarded log": (jax.grad(guarded_log), (0.0,), {"div", "mul"}, {"zero_over_zero", "zero_times_infinity"}),
     "guarded sqrt": (jax.grad(guarded_sqrt), (0.0,), {"mul", "div"}, {"zero_times_infinity", "pole"}),
     "guarded sqrt below": (jax.grad(guarded_sqrt), (-1.0,), {"sqrt"}, {"domain"}),
-    "guarded ratio": (jax.grad(guarded_ratio), (0.0,), {"div", "mul"}, {"zero_over_zero", "pole", "zero_times_infinity"}),
+    "guarded ratio": (
+        jax.grad(guarded_ratio),
+        (0.0,),
+        {"div", "mul"},
+        {"zero_over_zero", "pole", "zero_times_infinity"},
+    ),
     "norm": (jax.grad(norm), (f(0.0, 0.0),), {"div", "mul"}, {"zero_over_zero", "pole", "zero_times_infinity"}),
     "x log x": (lambda x: x * jnp.log(x), (0.0,), {"mul"}, {"zero_times_infinity"}),
     "x/x": (lambda x: (x + 0.0) / x, (0.0,), {"div"}, {"zero_over_zero"}),

@@ -137,12 +137,7 @@ def birth_kind(node: Node) -> str:
 def absorbed(node: Node, operand: Node) -> bool:
     """Whether rounding the sum lost more than rounding of the digits of an operand."""
     value = as_real(operand.got)
-    return (
-        is_number(value)
-        and not infinite(value)
-        and value != 0
-        and in_units(own_error(node), value, node) > HARMLESS
-    )
+    return is_number(value) and not infinite(value) and value != 0 and in_units(own_error(node), value, node) > HARMLESS
 
 
 def birthplace(node: Node) -> Node:

@@ -57,7 +57,7 @@ def reals(jaxpr: ClosedJaxpr, leaves: Sequence[Any], formats: Sequence[FloatForm
 def prepared(fn: Callable, args, dtype):
     kind = np.dtype(dtype) if dtype is not None else None
     default = kind if kind is not None else jax.dtypes.canonicalize_dtype(np.float64)
-    args = jax.tree.map(lambda x: np.asarray(x, default) if isinstance(x, float) else x, args)
+    args = jax.tree.map(lambda x: np.asarray(x, default) if type(x) is float else x, args)
     jaxpr, tree = trace(fn, *args)
     formats = [
         None if not is_float(v.aval) else format_of(kind if kind is not None else v.aval.dtype)

@@ -22,6 +22,10 @@ from stability.shadow._values import LITERAL_ZERO, Undecided, Undefined, array, 
 class UnsupportedPrimitive(NotImplementedError):
     """The function uses a primitive that shadow evaluation has no rule for; names it and the user's source line."""
 
+    def __init__(self, primitive: str, source: str):
+        super().__init__(f"no rule for the primitive {primitive}, used at {source or 'an unknown line'}")
+        self.primitive, self.source = primitive, source
+
 
 def source_of(eqn) -> str:
     """The user's source line of an equation, as JAX records it: `file:line:column (function)`."""
@@ -160,7 +164,12 @@ def apply(eqn, values: Sequence[Any]) -> list:
     name = eqn.primitive.name
     jaxpr = called(eqn)
     if jaxpr is not None:
-        return run(jaxpr, values)
+        try:
+            return run(jaxpr, values)
+        except UnsupportedPrimitive as error:
+            raise error if error.source else UnsupportedPrimitive(error.primitive, source_of(eqn)) from None
+    if any(jnp.issubdtype(v.aval.dtype, np.complexfloating) for v in (*eqn.invars, *eqn.outvars)):
+        raise UnsupportedPrimitive(f"{name} of complex numbers", source_of(eqn))
     touches_reals = any(is_real(v) for v in values) or any(is_float(v.aval) for v in eqn.outvars)
     if (
         not touches_reals
@@ -180,7 +189,7 @@ def apply(eqn, values: Sequence[Any]) -> list:
         return out if eqn.primitive.multiple_results else [out]
     if name in CONTROL:
         return CONTROL[name](eqn, values)
-    raise UnsupportedPrimitive(f"no rule for the primitive {name}, used at {source_of(eqn)}")
+    raise UnsupportedPrimitive(name, source_of(eqn))
 
 
 def native(out: list, eqn) -> list:
