@@ -52,7 +52,7 @@ def ulps_between(error: arb, value: Any, fmt: FloatFormat | None) -> float:
     near = nearest(value, fmt)
     if near is None or math.isinf(near):
         return math.nan
-    return float(error * arb(2) ** -int(ulp_exponent(np.float64(near), fmt)))
+    return float(error * arb(2) ** -int(ulp_exponent(np.asarray(near), fmt)))
 
 
 def condition_number(node: Node) -> float:
@@ -137,10 +137,10 @@ def _is_decided(node: Node) -> bool:
 def diagnose(fn: Callable, *args, mode: str = "eager", dtype=None, tolerance: float = TOLERANCE) -> Diagnosis:
     """Runs a function in floats and in reals at one point, equation by equation, and says which one lost the digits.
 
-    **Arguments:** `fn` of any arguments that JAX traces, returning at least one float (of several elements the worst is looked at); `mode`,
-    `eager` for each equation by itself, `jit` for the equations of one XLA computation, as far as looking at them all leaves
-    the result what it was; `dtype` that of Python floats among the arguments; `tolerance` in ulps, beyond which a
-    result is `inaccurate`.
+    **Arguments:** `fn` of any arguments that JAX traces, returning at least one float (of several elements the worst
+    is looked at); `mode`, `eager` for each equation by itself, `jit` for the equations of one XLA computation, as far
+    as looking at them all leaves the result what it was; `dtype` that of Python floats among the arguments;
+    `tolerance` in ulps, beyond which a result is `inaccurate`.
 
     **Returns:** a `Diagnosis`. Where jit and eager give different bits, it holds that of the other mode as `other`.
 

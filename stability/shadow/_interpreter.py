@@ -32,6 +32,11 @@ def source_of(eqn) -> str:
     return source_info_util.summarize(eqn.source_info)
 
 
+def aval(v: Any) -> Any:
+    """The abstract value (shape and dtype) of a variable or a literal."""
+    return v.aval
+
+
 def is_float(aval) -> bool:
     return jnp.issubdtype(aval.dtype, np.floating)
 
@@ -211,10 +216,10 @@ def run(jaxpr: Jaxpr | ClosedJaxpr, args: Sequence[Any], apply: Callable = apply
     """The outputs of a jaxpr on real arguments (bare scalars, or object arrays of `Scalar`)."""
     jaxpr, consts = opened(jaxpr)
     env = dict(zip(jaxpr.invars, args, strict=True))
-    env.update((v, lift(c, v.aval.dtype)) for v, c in zip(jaxpr.constvars, consts, strict=True))
+    env.update((v, lift(c, aval(v).dtype)) for v, c in zip(jaxpr.constvars, consts, strict=True))
 
     def read(v):
-        return lift(v.val, v.aval.dtype, literal=True) if isinstance(v, Literal) else env[v]
+        return lift(v.val, aval(v).dtype, literal=True) if isinstance(v, Literal) else env[v]
 
     for eqn in jaxpr.eqns:
         env.update(zip(eqn.outvars, native(apply(eqn, [read(v) for v in eqn.invars]), eqn), strict=True))
