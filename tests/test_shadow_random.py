@@ -85,7 +85,7 @@ def quotient(a, b):
 def power(x, y):
     if abs(y) > 1e3:
         raise Inconclusive
-    if x == 0 and y < 0 or (x < 0 and y != mpmath.floor(y)):
+    if (x == 0 and y < 0) or (x < 0 and y != mpmath.floor(y)):
         raise NoValue
     return mpmath.mpf(1) if y == 0 else open_ended(lambda v: mpmath.power(v, y), 1)(x) if x != 1 else mpmath.mpf(1)
 
@@ -232,7 +232,7 @@ def by_mpmath(program, x, y, precision) -> arb:
 
 
 def true_or_reason(program, x, y) -> arb:
-    """The value that mpmath finds at four times the precision, unless eight times shows that its own digits are gone."""
+    """What mpmath finds at four times the precision, unless eight times shows that its own digits are gone."""
     value = by_mpmath(program, x, y, 4 * PRECISION)
     if not agrees(value, by_mpmath(program, x, y, 8 * PRECISION)):
         raise Inconclusive

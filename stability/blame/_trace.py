@@ -135,7 +135,11 @@ class Tracer:
         if name in arrays.DATA:
             moved = arrays.move(eqn, [as_array(n) for _, n in with_native_indices(eqn, values)])
             return [(x, as_array(n)) for x, n in zip(floats, moved, strict=True)]
-        return self.computed(eqn, floats, [n for _, n in values], source)
+        try:
+            interpreter.refuse_complex(eqn)
+            return self.computed(eqn, floats, [n for _, n in values], source)
+        except interpreter.UnsupportedPrimitive as error:
+            raise interpreter.UnsupportedPrimitive(error.primitive, error.source or source) from None
 
     def computed(self, eqn, floats: list[np.ndarray], inputs: list[np.ndarray], source: str) -> list[Values]:
         execution = Execution(eqn.primitive.name, source)

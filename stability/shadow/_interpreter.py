@@ -173,8 +173,7 @@ def apply(eqn, values: Sequence[Any]) -> list:
             return run(jaxpr, values)
         except UnsupportedPrimitive as error:
             raise error if error.source else UnsupportedPrimitive(error.primitive, source_of(eqn)) from None
-    if any(jnp.issubdtype(v.aval.dtype, np.complexfloating) for v in (*eqn.invars, *eqn.outvars)):
-        raise UnsupportedPrimitive(f"{name} of complex numbers", source_of(eqn))
+    refuse_complex(eqn)
     touches_reals = any(is_real(v) for v in values) or any(is_float(v.aval) for v in eqn.outvars)
     if (
         not touches_reals
@@ -195,6 +194,12 @@ def apply(eqn, values: Sequence[Any]) -> list:
     if name in CONTROL:
         return CONTROL[name](eqn, values)
     raise UnsupportedPrimitive(name, source_of(eqn))
+
+
+def refuse_complex(eqn) -> None:
+    """Raises `UnsupportedPrimitive` for an equation on complex numbers."""
+    if any(jnp.issubdtype(v.aval.dtype, np.complexfloating) for v in (*eqn.invars, *eqn.outvars)):
+        raise UnsupportedPrimitive(f"{eqn.primitive.name} of complex numbers", source_of(eqn))
 
 
 def native(out: list, eqn) -> list:
