@@ -320,3 +320,12 @@ def test_the_list_of_operations_covers_the_rules():
     data = {name for name, rule in _scalars.ELEMENTWISE.items() if rule is _scalars.identity}
     logic = {"and", "or", "not", "xor", "is_finite", "add_any", *_scalars.COMPARISONS}
     assert set(_scalars.ELEMENTWISE) - covered == elsewhere | data | logic - {"lt"}
+
+
+def test_a_number_not_so_near_an_integer_is_rounded_down_from_itself():
+    assert (
+        check(
+            [(list(UNARY).index("asinh"), 0, 0), (len(UNARY), 0, 1), (list(UNARY).index("floor"), 0, 0)], 0.0, 947291.0
+        )
+        == "decided"
+    )

@@ -120,10 +120,10 @@ def judge(node: Node, fmt: FloatFormat, tolerance: float) -> tuple[str, float]:
 
 def traced(jaxpr: ClosedJaxpr, args: list, jitted: bool) -> tuple[Tracer, list]:
     """Floats and reals side by side, at a precision that decides the results where there is one that does."""
-    with jax.enable_x64(True):
+    with jax.enable_x64(interpreter.wide(args)):
         recorded = list(trace.record(jaxpr, args)) if jitted else None
     for prec in PRECISIONS:
-        with flint.ctx.workprec(prec), jax.enable_x64(True):
+        with flint.ctx.workprec(prec), jax.enable_x64(interpreter.wide(args)):
             tracer = Tracer(iter(recorded) if recorded is not None else None)
             values = [
                 trace.leaves(x, v.aval, name=str(i))

@@ -30,10 +30,11 @@ class Row:
     """One execution of one equation; of an array, the element that is furthest off, or the one to blame.
 
     **Attributes:** `primitive` by JAX's name; `source` the user's line, `file:line:column (function)`; `inputs`;
-    `result` as the floats have it; `true` correctly rounded (to float64 where the format would make it 0 or infinite), `None` where the truth is no number, and then
-    `undefined` says why; `total_error` in ulps of the true value; `own_error`, that of this equation on the inputs
-    that it was given, in ulps of the exact result on those; `amplification`, the condition number: the relative
-    change of the true result for a relative change of the input that matters most; `kind` of what happened here,
+    `result` as the floats have it; `true` correctly rounded (to float64 where the format would make it 0 or infinite),
+    `None` where the truth is no number, and then `undefined` says why; `total_error` in ulps of the true value;
+    `own_error`, that of this equation on the inputs that it was given, in ulps of the exact result on those;
+    `amplification`, the condition number: the relative change of the true result for a relative change of the input
+    that matters most; `kind` of what happened here,
     empty where nothing did. Numbers that can't be told are NaN.
     """
 

@@ -175,7 +175,7 @@ class Near:
         return self.ball().atanh()
 
     def floor(self):
-        if not self.at.is_integer():
+        if not (self.at.is_integer() and abs(self.by) < 1):
             return self.ball().floor()
         return self.at if self.by >= 0 else self.at - 1 if self.by < 0 else self.ball().floor()
 

@@ -198,7 +198,7 @@ def _pow(x: Scalar, y: Any) -> Scalar:
             return DOMAIN
         magnitude = exp(mul(log(neg(x)), y))
         return neg(magnitude) if (y / 2).is_integer() is False else magnitude
-    return DOMAIN if x < 0 else UNDECIDED
+    return DOMAIN if x < 0 and infinite(y) else UNDECIDED
 
 
 def _cbrt(x: Scalar) -> Scalar:
