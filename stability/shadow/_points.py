@@ -151,7 +151,7 @@ def compiled(jaxpr: ClosedJaxpr, fixed: dict[int, Any]) -> Callable[[arb], arb] 
     if any(v.aval.shape or not is_float(v.aval) for v in invars):
         return None
     results = emit(jaxpr, args)
-    if results is None or any(isinstance(v, Undefined) for v in names.values()):
+    if results is None or any(isinstance(v, Undefined) or (isinstance(v, arb) and infinite(v)) for v in names.values()):
         return None
     exec("\n".join(["def point(z):", *lines, f"    return {results[0]}"]), names)
     return names["point"]
