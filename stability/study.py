@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -20,12 +21,15 @@ class Study:
     `truth(z, label, fmt)` the true values for floats `z` of shape `(n,)`; `condition(z, label)` the
     condition numbers in `z` and in the label, each of shape `(n,)`: the relative change of the true
     value for a relative change of that argument; `labels` the default ones; `label_range` the allowed
-    ones.
+    ones. A form of the swept float alone has the one label `None` and needs no `condition`; it is called
+    with label 0 and ignores it. `domain` is the closed range of the swept float, `swept` its name.
     """
 
     name: str
     forms: Mapping[str, Form]
     truth: Callable[[np.ndarray, float, FloatFormat], Truth]
-    condition: Callable[[np.ndarray, float], tuple[np.ndarray, np.ndarray]]
-    labels: tuple[float, ...]
-    label_range: tuple[float, float]
+    condition: Callable[[np.ndarray, float], tuple[np.ndarray, np.ndarray]] | None = None
+    labels: tuple[float | None, ...] = (None,)
+    label_range: tuple[float, float] = (0.0, 0.0)
+    domain: tuple[float, float] = (-math.inf, math.inf)
+    swept: str = "z"

@@ -15,19 +15,20 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from stability import engine, report
+from stability import engine, report, user
 from stability.arguments import Parser, number_in, unwritable, whole_number
 from stability.engine import MODES
 from stability.environment import environment
 from stability.floats import FORMATS, from_ordinal
 from stability.outcome import Outcome, Row
+from stability.report.tables import label_text
 from stability.studies.sigmoid_bce import STUDY
 from stability.study import Study
 
 DEFAULT_MODES = ["eager", "jit"]
 
 
-def parser(study: Study) -> argparse.ArgumentParser:
+def parser(study: Study) -> Parser:
     low, high = study.label_range
     p = Parser(prog="python -m stability.sweep", description=__doc__, allow_abbrev=False)
     p.add_argument(
@@ -59,6 +60,7 @@ def parser(study: Study) -> argparse.ArgumentParser:
     p.add_argument("--seed", type=whole_number(0), default=0, help="seed of the grid's offsets (default 0)")
     p.add_argument("--no-plots", dest="plots", action="store_false", help="leave the pictures out")
     p.add_argument("--list", action="store_true", help="list forms, dtypes, labels and modes, and stop")
+    user.add_arguments(p)
     return p
 
 
@@ -82,13 +84,13 @@ def _first_failures(row: Row) -> tuple[str, str]:
 
 
 def _table(outcome: Outcome) -> Table:
-    table = Table(title="first failing z on each side, and the worst error where the result is ok")
+    table = Table(title="first failing z on each side of zero, and the worst error where the result is ok")
     for name in ("form", "dtype", "label", "mode", "z < 0", "z >= 0"):
         table.add_column(name, no_wrap=True)
     table.add_column("worst ok [ulps]", justify="right")
     for row in outcome.rows:
         worst = "-" if row.worst_ok is None else f"{row.worst_ok:.2f}"
-        table.add_row(row.form, row.dtype, f"{row.label:g}", row.mode, *_first_failures(row), worst)
+        table.add_row(row.form, row.dtype, label_text(row.label), row.mode, *_first_failures(row), worst)
     return table
 
 
@@ -137,6 +139,11 @@ def main(argv: list[str]) -> int:
         return 0
     if problem := unwritable(args.out):
         p.error(problem)
+    if args.function:
+        outcome, console = user.main(p, args, argv, begun)
+        return _told(outcome, console, args.out)
+    if args.arg or args.grad is not None or args.fix or args.range or args.exhaustive:
+        p.error("--arg, --grad, --fix, --range and --exhaustive need --function module:function")
     jax.config.update("jax_enable_x64", True)
     console = Console()
     if "optax" not in STUDY.forms:
@@ -144,9 +151,13 @@ def main(argv: list[str]) -> int:
     outcome = _sweep(args, console)
     manifest = _manifest(argv, args.seed) | {"seconds": outcome.seconds}
     report.write(outcome, STUDY, manifest, args.out, args.plots, tolerance=args.tolerance, begun=begun)
+    return _told(outcome, console, args.out)
+
+
+def _told(outcome: Outcome, console: Console, out: Path) -> int:
     wide = console if console.is_terminal else Console(width=120)
     wide.print(_table(outcome))
-    print(f"report in {args.out}: README.md, index.html, summary.json, summary.csv")
+    print(f"report in {out}: README.md, index.html, summary.json, summary.csv")
     return 0
 
 
