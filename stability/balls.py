@@ -118,18 +118,19 @@ def _exponent(end: tuple[int, int], fmt: FloatFormat) -> int:
     return max(abs(mantissa).bit_length() + e - fmt.precision, fmt.least_exponent) if mantissa else fmt.least_exponent
 
 
+def quanta_of(x: arb, fmt: FloatFormat) -> tuple[float, float, int] | None:
+    """A ball as `(n + f) * 2**e`, as for `decide_quanta`, or `None` where its points differ in `n` or `e`."""
+    ends = _endpoints(x) if x.is_finite() else None
+    if ends is None or round_ball(x, fmt) is None or _exponent(ends[0], fmt) != _exponent(ends[1], fmt):
+        return None
+    e = _exponent(ends[0], fmt)
+    return *_whole_and_rest(x, e), e
+
+
 def decide_quanta(enclose: Callable[[], arb], fmt: FloatFormat) -> tuple[float, float, int]:
     """A real number as `(n + f) * 2**e` with `2**e` its ulp in `fmt`, `n` whole and `|f| <= 1/2`.
 
     Arguments and errors as for `decide`; the binade is decided as well as the rounding, so a number
     just below a power of two has the ulp of the binade below. `f` is rounded to float64.
     """
-
-    def decided(x: arb) -> tuple[float, float, int] | None:
-        ends = _endpoints(x) if x.is_finite() else None
-        if ends is None or round_ball(x, fmt) is None or _exponent(ends[0], fmt) != _exponent(ends[1], fmt):
-            return None
-        e = _exponent(ends[0], fmt)
-        return *_whole_and_rest(x, e), e
-
-    return _raise_precision(enclose, fmt, decided)
+    return _raise_precision(enclose, fmt, lambda x: quanta_of(x, fmt))

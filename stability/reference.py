@@ -148,6 +148,23 @@ class Truth(NamedTuple):
         return np.ldexp(self.quanta, self.exponent)
 
 
+def nearest_quanta(
+    value: DoubleDouble, scale: np.ndarray | int, bound: np.ndarray, fmt: FloatFormat
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """`quantize` without balls: `quanta`, `fraction`, `exponent`, and where `bound` leaves the rounding undecided."""
+    h, l = value
+    mantissa, exponent = np.frexp(h)
+    below = (np.abs(mantissa) == 0.5) & (np.sign(l) == -np.sign(h))
+    e = np.maximum(exponent - below + scale - fmt.precision, fmt.least_exponent).astype(np.int64)
+    shift = (scale - e).astype(np.int64)
+    x, rest = np.ldexp(h, shift), np.ldexp(l, shift)
+    n = np.rint(x)
+    f = (x - n) + rest
+    step = np.where(np.abs(f) > 0.5, np.sign(f), 0.0)
+    n, f = n + step, f - step
+    return n, f, e, np.abs(np.abs(f) - 0.5) <= np.ldexp(bound, shift) + 2.0**-50
+
+
 def quantize(
     value: DoubleDouble,
     scale: np.ndarray,
@@ -163,17 +180,8 @@ def quantize(
 
     **Returns:** a `Truth`. Its rounding is proven at every point.
     """
-    h, l = value
-    mantissa, exponent = np.frexp(h)
-    below = (np.abs(mantissa) == 0.5) & (np.sign(l) == -np.sign(h))
-    e = np.maximum(exponent - below + scale - fmt.precision, fmt.least_exponent).astype(np.int64)
-    shift = (scale - e).astype(np.int64)
-    x, rest = np.ldexp(h, shift), np.ldexp(l, shift)
-    n = np.rint(x)
-    f = (x - n) + rest
-    step = np.where(np.abs(f) > 0.5, np.sign(f), 0.0)
-    n, f = n + step, f - step
-    undecided = np.flatnonzero(np.abs(np.abs(f) - 0.5) <= np.ldexp(bound, shift) + 2.0**-50)
+    n, f, e, open_ = nearest_quanta(value, scale, bound, fmt)
+    undecided = np.flatnonzero(open_)
     for i in undecided:
         n[i], f[i], e[i] = decide_quanta(enclose(int(i)), fmt)
     return Truth(n, f, e, len(undecided))

@@ -1,0 +1,214 @@
+"""`diagnose`: one function at one point."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import flint
+import jax
+import numpy as np
+from flint import arb
+from jax.extend.core import ClosedJaxpr
+
+from stability.balls import quanta_of
+from stability.blame import _trace as trace
+from stability.blame import _walk as walk
+from stability.blame._diagnosis import Diagnosis, Input, Row
+from stability.blame._trace import Node, Tracer, as_real
+from stability.floats import FloatFormat, ulp_exponent, widen
+from stability.measure import KINDS, classify
+from stability.reference import Truth
+from stability.shadow import _evaluate as evaluate
+from stability.shadow import _interpreter as interpreter
+from stability.shadow._values import Undefined, infinite
+
+TOLERANCE = 16.0
+"""Results within this many ulps are not blamed on anything."""
+
+PRECISIONS = (256, 1024, 4096)
+NUDGE = 2.0**-64
+"""The relative change of an input by which a condition number is measured."""
+
+
+def nearest(x: Any, fmt: FloatFormat | None) -> float | None:
+    """A real correctly rounded; where the ball is too wide for that, its midpoint rounded."""
+    if fmt is None:
+        return None if isinstance(x, Undefined) else x
+    value = evaluate.rounded(x, fmt)
+    if value is None and isinstance(x, arb) and x.is_finite():
+        value = evaluate.rounded(arb(x.mid()), fmt)
+    return None if value is None or math.isnan(value) else value
+
+
+def ulps_between(error: arb, value: Any, fmt: FloatFormat | None) -> float:
+    """An absolute error in ulps of a real value (Goldberg's), NaN where that is no number."""
+    if fmt is None or isinstance(value, Undefined) or infinite(value):
+        return math.nan
+    near = nearest(value, fmt)
+    if near is None or math.isinf(near):
+        return math.nan
+    return float(error * arb(2) ** -int(ulp_exponent(np.float64(near), fmt)))
+
+
+def condition_number(node: Node) -> float:
+    """`max_i |x_i ∂f/∂x_i / f|` at the true inputs, measured by a relative nudge of each."""
+    if node.fmt is None or not isinstance(node.true, arb) or infinite(node.true) or walk.size(node.true) == 0:
+        return math.nan
+    values = [p.true for p in node.parents]
+    found = [0.0]
+    for i, (parent, x) in enumerate(zip(node.parents, values, strict=True)):
+        if parent.fmt is None or not isinstance(x, arb) or infinite(x) or x == 0:
+            continue
+        moved = node.rule(*(x * (1 + arb(NUDGE)) if j == i else v for j, v in enumerate(values)))  # type: ignore[misc]
+        found.append(float(walk.gap(moved, node.true) / walk.size(node.true) / NUDGE))
+    return max(found)
+
+
+def row_of(tracer: Tracer, index: int, node: Node, kind: str | None = None) -> Row:
+    execution, exact = tracer.executions[index], node.exact()
+    total = (
+        math.nan
+        if isinstance(node.true, Undefined)
+        else ulps_between(walk.gap(as_real(node.got), node.true), node.true, node.fmt)
+    )
+    return Row(
+        index=index,
+        primitive=execution.primitive,
+        source=execution.source,
+        inputs=tuple(
+            Input(p.equation if p.equation >= 0 else None, p.name, p.got, nearest(p.true, p.fmt)) for p in node.parents
+        ),
+        result=node.got,
+        true=nearest(node.true, node.fmt),
+        undefined=node.true.kind if isinstance(node.true, Undefined) else None,
+        total_error=total,
+        own_error=ulps_between(walk.gap(as_real(node.got), exact), exact, node.fmt),
+        amplification=condition_number(node),
+        kind=walk.local_kind(node) if kind is None else kind,
+    )
+
+
+def severity(node: Node) -> float:
+    return math.inf if not isinstance(node.got, float) or not math.isfinite(node.got) else walk.off(node)
+
+
+def judge(node: Node, fmt: FloatFormat, tolerance: float) -> tuple[str, float]:
+    """The kind of a result, as `measure` has it, and its error in ulps of the truth."""
+    if isinstance(node.true, Undefined):
+        return "undefined", math.nan
+    got = np.array([node.got]).astype(fmt.dtype)
+    near = nearest(node.true, fmt)
+    if near is not None and math.isinf(near):
+        return ("ok" if node.got == near else "inaccurate"), (0.0 if node.got == near else math.inf)
+    found = quanta_of(node.true, fmt) or quanta_of(arb(node.true.mid()), fmt)
+    n, f, e = found if found is not None else (math.nan, 0.0, fmt.least_exponent)
+    kinds, errors = classify(got, Truth(np.array([n]), np.array([f]), np.array([e])), fmt, tolerance)
+    return KINDS[kinds[0]], float(errors[0])
+
+
+def traced(jaxpr: ClosedJaxpr, args: list, jitted: bool) -> tuple[Tracer, list]:
+    """Floats and reals side by side, at a precision that decides the results where there is one that does."""
+    with jax.enable_x64(True):
+        recorded = list(trace.record(jaxpr, args)) if jitted else None
+    for prec in PRECISIONS:
+        with flint.ctx.workprec(prec), jax.enable_x64(True):
+            tracer = Tracer(iter(recorded) if recorded is not None else None)
+            values = [
+                trace.leaves(x, v.aval, name=str(i))
+                for i, (x, v) in enumerate(zip(args, jaxpr.jaxpr.invars, strict=True))
+            ]
+            out = tracer.run(jaxpr, values)
+        if all(_is_decided(n) for _, nodes in out for n in nodes.ravel()):
+            break
+    return tracer, out
+
+
+def _is_decided(node: Node) -> bool:
+    if node.fmt is None:
+        return not isinstance(node.true, Undefined) or node.true.certain
+    return evaluate.rounded(node.true, node.fmt) is not None
+
+
+def diagnose(fn: Callable, *args, mode: str = "eager", dtype=None, tolerance: float = TOLERANCE) -> Diagnosis:
+    """Runs a function in floats and in reals at one point, equation by equation, and says which one lost the digits.
+
+    **Arguments:** `fn` of any arguments that JAX traces, returning at least one float (of several elements the worst is looked at); `mode`,
+    `eager` for each equation by itself, `jit` for the equations of one XLA computation, as far as looking at them all leaves
+    the result what it was; `dtype` that of Python floats among the arguments; `tolerance` in ulps, beyond which a
+    result is `inaccurate`.
+
+    **Returns:** a `Diagnosis`. Where jit and eager give different bits, it holds that of the other mode as `other`.
+
+    **Raises:** `stability.shadow.UnsupportedPrimitive`; `TypeError` where the function returns no float.
+    """
+    if mode not in ("eager", "jit"):
+        raise ValueError(f"{mode!r} is not a mode; choose eager or jit")
+    jaxpr, tree, leaves, formats = evaluate.prepared(fn, args, dtype)
+    if not any(formats):
+        raise TypeError(f"{_name(fn)} returns no float: {', '.join(map(str, jaxpr.out_avals))}")
+    args = jax.tree.unflatten(jax.tree.structure(args), leaves)
+    wide = interpreter.wide(leaves)
+    with jax.enable_x64(wide):
+        eager = [np.asarray(x) for x in jax.tree.leaves(fn(*args))]
+        jit = [np.asarray(x) for x in jax.tree.leaves(jax.jit(fn)(*args))]
+    first = _diagnosis(fn, jaxpr, leaves, mode, tolerance, eager, jit)
+    if not first.differs:
+        return first
+    other = _diagnosis(fn, jaxpr, leaves, "jit" if mode == "eager" else "eager", tolerance, eager, jit)
+    return replace(first, other=other)
+
+
+def _name(fn: Callable) -> str:
+    return getattr(fn, "__qualname__", None) or repr(fn)
+
+
+def _diagnosis(fn, jaxpr, leaves, mode: str, tolerance: float, eager: list, jit: list) -> Diagnosis:
+    tracer, out = traced(jaxpr, leaves, mode == "jit")
+    ends = [(k, j, n) for k, (_, nodes) in enumerate(out) for j, n in enumerate(nodes.ravel()) if n.fmt is not None]
+    k, j, node = max(ends, key=lambda end: severity(end[2]))
+    fmt = node.fmt
+    assert fmt is not None
+    precision = 4096
+    with flint.ctx.workprec(precision), jax.enable_x64(True):
+        verdict, error = judge(node, fmt, tolerance)
+        bad = verdict not in ("ok", "undefined") or not math.isfinite(node.got)
+        blamed = walk.walk(node) if bad and verdict != "ok" else None
+        chosen = {i: max(e.nodes, key=severity) for i, e in enumerate(tracer.executions) if e.nodes}
+        if blamed is not None:
+            chosen.update({n.equation: n for n in blamed.path if n.equation >= 0})
+            chosen[blamed.node.equation] = blamed.node
+        rows = tuple(row_of(tracer, i, n) for i, n in chosen.items())
+        culprit = None if blamed is None else row_of(tracer, blamed.node.equation, blamed.node, blamed.kind)
+    results = {"eager": float(widen(eager[k]).ravel()[j]), "jit": float(widen(jit[k]).ravel()[j])}
+    note = ""
+    if not _equal(node.got, results[mode]):
+        how = "its equations one by one" if mode == "eager" else "looking at all its equations"
+        note = f"{how} give {node.got!r}, the {mode} result is {results[mode]!r}"
+    return Diagnosis(
+        function=_name(fn),
+        dtype=fmt.name,
+        mode=mode,
+        arguments=tuple(
+            widen(x).tolist() if np.asarray(x).dtype.kind not in "iub" else np.asarray(x).tolist() for x in leaves
+        ),
+        element=tuple(int(i) for i in np.unravel_index(j, out[k][0].shape)),
+        result=node.got,
+        true=nearest(node.true, fmt),
+        undefined=node.true.kind if isinstance(node.true, Undefined) else None,
+        limit=evaluate.limit(jaxpr, leaves, k, j, fmt) if isinstance(node.true, Undefined) else None,
+        error=error,
+        verdict=verdict,
+        rows=rows,
+        culprit=culprit,
+        path=() if blamed is None else tuple(n.equation for n in blamed.path if n.equation >= 0),
+        eager=results["eager"],
+        jit=results["jit"],
+        note=note,
+    )
+
+
+def _equal(x: float, y: float) -> bool:
+    return x == y or (x != x and y != y)

@@ -1,0 +1,238 @@
+"""What a diagnosis says, as data and as a table."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+
+@dataclass(frozen=True)
+class Input:
+    """An input of a row: the `row` that computed it (`None` for an argument or a constant), its `name`, float and true value."""
+
+    row: int | None
+    name: str
+    result: float | int | bool
+    true: float | None
+
+    def as_json(self) -> dict:
+        return {"row": self.row, "name": self.name, "result": _json(self.result), "true": _json(self.true)}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One execution of one equation; of an array, the element that is furthest off, or the one to blame.
+
+    **Attributes:** `primitive` by JAX's name; `source` the user's line, `file:line:column (function)`; `inputs`; `result` as the
+    floats have it; `true` correctly rounded, `None` where the truth is no number, and then `undefined` says why;
+    `total_error` in ulps of the true value; `own_error`, that of this equation on the inputs that it was given, in
+    ulps of the exact result on those; `amplification`, the condition number: the relative change of the true
+    result for a relative change of the input that matters most; `kind` of what happened here, empty where nothing did.
+    Numbers that can't be told are NaN.
+    """
+
+    index: int
+    primitive: str
+    source: str
+    inputs: tuple[Input, ...]
+    result: float | int | bool
+    true: float | None
+    undefined: str | None
+    total_error: float
+    own_error: float
+    amplification: float
+    kind: str
+
+    def as_json(self) -> dict:
+        return {
+            "index": self.index,
+            "primitive": self.primitive,
+            "source": self.source,
+            "inputs": [i.as_json() for i in self.inputs],
+            "result": _json(self.result),
+            "true": _json(self.true),
+            "undefined": self.undefined,
+            "total_error": _json(self.total_error),
+            "own_error": _json(self.own_error),
+            "amplification": _json(self.amplification),
+            "kind": self.kind,
+        }
+
+
+def _json(x: Any) -> Any:
+    """A number as JSON has it: what is not finite as a string."""
+    if isinstance(x, float):
+        return x if math.isfinite(x) else str(x)
+    return x.item() if hasattr(x, "item") else x
+
+
+def short(x: Any) -> str:
+    if x is None:
+        return "none"
+    return f"{x:.9g}" if isinstance(x, float) else str(x)
+
+
+def ulps(x: float) -> str:
+    return "" if math.isnan(x) else f"{x:.3g}"
+
+
+MEANINGS = {
+    "absorption": "a sum lost the digits of its smaller operand",
+    "amplification": "an ill-conditioned operation magnified a rounding error",
+    "branch": "a comparison came out the other way",
+    "cancellation": "a sum of nearly opposite numbers left only their rounding errors",
+    "domain": "the argument lies outside the function's domain",
+    "flush": "a subnormal number was taken as 0",
+    "inaccurate": "the operation itself is off by more than rounding",
+    "infinity_minus_infinity": "∞ - ∞",
+    "infinity_over_infinity": "∞ / ∞",
+    "overflow": "the result exceeds the greatest float",
+    "pole": "a number over 0, or a function at its pole",
+    "underflow": "the result is below the least normal float",
+    "zero_over_zero": "0 / 0",
+    "zero_times_infinity": "0 · ∞",
+}
+"""The kinds of a row and of a culprit."""
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """The floats and the reals of a function at one point, side by side.
+
+    **Attributes:** `dtype` the format of the result; `mode`, `eager` (each equation an XLA computation of its own) or `jit`; `arguments`; `element` the
+    index of the output element looked at; `result` in this mode; `true` correctly rounded, `None` where the truth is no number, then
+    `undefined` says why and `limit` is the limit there, if all ways of approach that were tried agree on one; `error` in ulps of the
+    true value; `verdict` a kind of `stability.measure.KINDS`, or `undefined`; `rows`; `culprit` the row to blame, or `None`;
+    `path` the indices of the rows from the result to where the error came from;
+    `eager` and `jit` the results of both; `other` the diagnosis in the other mode where the two results differ;
+    `note` what else there is to say.
+    """
+
+    function: str
+    dtype: str
+    mode: str
+    arguments: tuple[Any, ...]
+    element: tuple[int, ...]
+    result: float
+    true: float | None
+    undefined: str | None
+    limit: float | None
+    error: float
+    verdict: str
+    rows: tuple[Row, ...]
+    culprit: Row | None
+    path: tuple[int, ...]
+    eager: float
+    jit: float
+    other: Diagnosis | None = None
+    note: str = ""
+
+    @property
+    def source(self) -> str | None:
+        """The source line of the culprit."""
+        return None if self.culprit is None else self.culprit.source
+
+    @property
+    def differs(self) -> bool:
+        """Whether jit and eager results differ at this point."""
+        return not _same(self.eager, self.jit)
+
+    def as_json(self) -> dict:
+        return {
+            "function": self.function,
+            "dtype": self.dtype,
+            "mode": self.mode,
+            "arguments": [_json(a) for a in self.arguments],
+            "element": list(self.element),
+            "result": _json(self.result),
+            "true": _json(self.true),
+            "undefined": self.undefined,
+            "limit": _json(self.limit),
+            "error": _json(self.error),
+            "verdict": self.verdict,
+            "culprit": None if self.culprit is None else self.culprit.as_json(),
+            "path": list(self.path),
+            "rows": [r.as_json() for r in self.rows],
+            "eager": _json(self.eager),
+            "jit": _json(self.jit),
+            "other": None if self.other is None else self.other.as_json(),
+            "note": self.note,
+        }
+
+    def table(self) -> Table:
+        """The rows as a rich table; the culprit's is marked."""
+        table = Table(title=f"{self.function} in {self.dtype}, {self.mode}", title_justify="left")
+        for heading in ("", "operation", "inputs", "result", "true result", "error", "own", "cond.", "what", "line"):
+            right = heading in ("result", "true result", "error", "own", "cond.")
+            table.add_column(heading, justify="right" if right else "left", overflow="fold")
+        for row in self.rows:
+            guilty = self.culprit is not None and row.index == self.culprit.index
+            table.add_row(
+                f"{'▶' if guilty else ' '}{row.index}",
+                row.primitive,
+                ", ".join(short(i.result) if i.row is None else f"#{i.row}" for i in row.inputs),
+                short(row.result),
+                short(row.true) if row.undefined is None else row.undefined,
+                ulps(row.total_error),
+                ulps(row.own_error),
+                ulps(row.amplification),
+                self.culprit.kind if guilty and self.culprit else row.kind,
+                line_of(row.source),
+                style="bold" if guilty else None,
+            )
+        return table
+
+    def summary(self) -> str:
+        """The findings in a few lines."""
+        true = short(self.true) if self.undefined is None else self.undefined
+        if self.limit is not None:
+            true += f", with limit {short(self.limit)}"
+        lines = [f"{self.function}: result {short(self.result)} ({self.mode}), true value {true}: {self.verdict}"]
+        if not math.isnan(self.error):
+            lines[0] += f", {self.error:.3g} ulps off"
+        if self.culprit is not None:
+            c = self.culprit
+            lines.append(
+                f"culprit: #{c.index} {c.primitive}, {c.kind.replace('_', ' ')} ({MEANINGS[c.kind]}), {c.source}"
+            )
+        if self.differs:
+            lines.append(f"jit gives {short(self.jit)} and eager {short(self.eager)}")
+        if self.note:
+            lines.append(self.note)
+        return "\n".join(lines)
+
+    def print(self, console: Console | None = None) -> None:
+        """Prints the table and the findings, and those of the other mode where it differs."""
+        console = console or Console()
+        console.print(self.table())
+        console.print(self.summary(), markup=False, highlight=False, soft_wrap=True)
+        if self.other is not None:
+            console.print()
+            self.other.print(console)
+
+    def __str__(self) -> str:
+        console = Console(width=160, record=True, file=_Nowhere(), color_system=None)
+        self.print(console)
+        return console.export_text().rstrip()
+
+
+class _Nowhere:
+    def write(self, text: str) -> int:
+        return len(text)
+
+    def flush(self) -> None:
+        pass
+
+
+def line_of(source: str) -> str:
+    """`file:line (function)` without directories."""
+    path, _, rest = source.partition(":")
+    return f"{path.rsplit('/', 1)[-1]}:{rest}" if rest else source
+
+
+def _same(x: float, y: float) -> bool:
+    return (x != x and y != y) or (x == y and math.copysign(1, x) == math.copysign(1, y))

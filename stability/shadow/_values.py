@@ -1,0 +1,64 @@
+"""What a real number can be in shadow evaluation: a ball, an infinity, or undefined."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from flint import arb
+
+
+class Undecided(ArithmeticError):
+    """A branch of the program hangs on a comparison that the balls don't decide at this precision."""
+
+
+class Undefined(NamedTuple):
+    """No real number: `kind` says why.
+
+    `undecided` is the kind of what a higher precision may still decide; every other kind is certain: `zero_over_zero`,
+    `pole` (a nonzero number over 0, log 0), `zero_times_infinity`, `infinity_minus_infinity`,
+    `infinity_over_infinity`, `domain`, `nan` (of an input).
+    """
+
+    kind: str
+
+    @property
+    def certain(self) -> bool:
+        return self.kind != "undecided"
+
+
+Scalar = arb | Undefined
+
+UNDECIDED = Undefined("undecided")
+ONE = arb(1)
+INFINITY = arb.pos_inf()
+MINUS_INFINITY = arb.neg_inf()
+
+LITERAL_ZERO = arb(0)
+"""The 0.0 that the program's text spells out; known by identity."""
+
+ZERO = arb(0)
+"""A zero that was *chosen*: picked by a select, a mask or a pad, never computed. Known by identity."""
+
+
+def chosen(x):
+    """What a choice makes of a value: a zero that the program spells out becomes `ZERO`."""
+    return ZERO if x is LITERAL_ZERO else x
+
+
+def infinite(x: arb) -> bool:
+    """Whether `x` is one of the two infinities, which are exact, rather than a number or an unbounded ball."""
+    return not x.is_finite() and x.is_exact() and not x.is_nan()
+
+
+def real(x: float) -> Scalar:
+    """A float as a real number: exact, with both zeros as 0."""
+    x = float(x)
+    return Undefined("nan") if x != x else arb(x)
+
+
+def array(values, shape: tuple[int, ...]) -> np.ndarray:
+    """An object array of this shape from a flat sequence."""
+    out = np.empty(len(values), object)
+    out[:] = values
+    return out.reshape(shape)
