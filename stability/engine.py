@@ -26,6 +26,7 @@ from stability.study import Study
 BATCH = 8192
 DENSE_BINADES = (-4, 11)
 PROFILE_BINS = 240
+LOOKED_AROUND = 256
 
 
 def eager(form: Form) -> Form:
@@ -165,10 +166,14 @@ def _open_gaps(sample: _Sample) -> np.ndarray:
 
 
 def _around_ends(sample: _Sample) -> np.ndarray:
-    """Ordinals at every power-of-two distance up to 4096 from the ends that no tolerance blurs."""
+    """Ordinals at every power-of-two distance up to 4096 from the ends that no tolerance blurs.
+
+    Of more than `LOOKED_AROUND` such ends, which is two kinds alternating, as many at equal distances in their order.
+    """
     before, after = sample.kinds[:-1], sample.kinds[1:]
     blurred = np.isin(before, (OK, INACCURATE)) & np.isin(after, (OK, INACCURATE))
     ends = sample.ordinals[:-1][(before != after) & ~blurred]
+    ends = ends[np.unique(np.linspace(0, len(ends) - 1, min(len(ends), LOOKED_AROUND)).astype(int))]
     steps = np.left_shift(np.int64(1), np.arange(13))
     near = (ends[:, None] + np.concatenate([-steps, 1 + steps])).ravel()
     return np.setdiff1d(near[(near >= sample.ordinals[0]) & (near <= sample.ordinals[-1])], sample.ordinals)

@@ -1,4 +1,4 @@
-"""A user's function: found by name, checked, and made a study whose truth is the function itself in real arithmetic.
+"""A user's function: checked, and made a study whose truth is the function itself in real arithmetic.
 
 The swept argument is a scalar float; the other arguments are held. A form of it over many points is the function under
 `jax.vmap`. Everything that can be wrong with what the user named is a `BadFunction`, whose message is one line.
@@ -7,10 +7,8 @@ The swept argument is a scalar float; the other arguments are held. A form of it
 from __future__ import annotations
 
 import ast
-import importlib
 import inspect
 import math
-import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -35,34 +33,6 @@ class BadFunction(ValueError):
 def _first_line(error: BaseException) -> str:
     lines = str(error).strip().splitlines()
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
-
-
-def load(spec: str) -> Callable:
-    """The function that `module:function` names; a dotted name after the colon goes through attributes.
-
-    **Raises:** `BadFunction` where the module does not import, or has no such callable.
-    """
-    module, colon, name = spec.partition(":")
-    if not (colon and module and name):
-        raise BadFunction(f"{spec!r} does not name a function; give module:function, as in my_package.losses:loss")
-    if "" not in sys.path:
-        sys.path.insert(0, "")
-    try:
-        found: Any = importlib.import_module(module)
-    except Exception as error:
-        raise BadFunction(f"module {module!r} does not import: {_first_line(error)}") from error
-    for part in name.split("."):
-        if not hasattr(found, part):
-            raise BadFunction(f"{module!r} has no {name!r}; {_callables(module)}")
-        found = getattr(found, part)
-    if not callable(found):
-        raise BadFunction(f"{spec} is a {type(found).__name__}, not a function; {_callables(module)}")
-    return found
-
-
-def _callables(module: str) -> str:
-    names = [n for n, v in vars(sys.modules[module]).items() if callable(v) and not n.startswith("_")]
-    return f"choose from {', '.join(names[:8])}{', ...' if len(names) > 8 else ''}" if names else "it has no function"
 
 
 def parse_held(texts: list[str]) -> dict[str, Any]:

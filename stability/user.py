@@ -14,11 +14,11 @@ from rich.console import Console
 
 from stability import engine, report, screen
 from stability.arguments import Parser, whole_number
-from stability.diagnose import diagnose
+from stability.diagnose import diagnose, load
 from stability.environment import environment
 from stability.floats import FORMATS, FloatFormat, from_ordinal
 from stability.forms import Form
-from stability.functions import BadFunction, Scalar, check_scalar, hold, load, parse_held, study_of
+from stability.functions import BadFunction, Scalar, check_scalar, hold, parse_held, study_of
 from stability.outcome import Outcome, Region, Row
 from stability.report.tables import both, short_hex, value
 from stability.shadow import UnsupportedPrimitive
@@ -114,7 +114,11 @@ def main(p: Parser, args: argparse.Namespace, argv: list[str], begun: float) -> 
         p.error("--exhaustive screens float32; add --dtype float32")
     jax.config.update("jax_enable_x64", True)
     try:
-        scalar = hold(load(args.function), arg=args.arg, held=parse_held(args.fix), grad=args.grad)
+        fn = load(args.function)
+    except ValueError as error:
+        p.error(str(error).splitlines()[0])
+    try:
+        scalar = hold(fn, arg=args.arg, held=parse_held(args.fix), grad=args.grad)
         domain = _domain(args.range)
         for dtype in dtypes:
             check_scalar(scalar, FORMATS[dtype])

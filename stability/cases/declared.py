@@ -63,11 +63,14 @@ def _where_sqrt_fixed(x: Array) -> Array:
 
 
 def _norm_squared(x: Array) -> Array:
-    return jnp.linalg.norm(x) ** 2
+    a = jnp.stack([x, 2 * x])
+    length = jnp.linalg.norm(a)
+    return length**2
 
 
 def _norm_squared_fixed(x: Array) -> Array:
-    return jnp.sum(x**2)
+    a = jnp.stack([x, 2 * x])
+    return jnp.sum(a**2)
 
 
 def _sigmoid(x: Array) -> Array:
@@ -144,6 +147,10 @@ def _variance_fixed(x: Array) -> Array:
 def _logistic(x: Array) -> Array:
     e = jnp.exp(-x)
     return 1 / (1 + e)
+
+
+def _sinc(x: Array) -> Array:
+    return jnp.sinc(x)
 
 
 def _sinc_slope_fixed(x: Array) -> Array:
@@ -235,10 +242,6 @@ def _logaddexp2_fixed(x: Array) -> Array:
     return jnp.maximum(x, 0) + jnp.log1p(small) / math.log(2)
 
 
-def _logaddexp2_truth(x: Array) -> Array:
-    return _logaddexp2(x)
-
-
 def _softplus_inverse(x: Array) -> Array:
     grown = jnp.expm1(x)
     return jnp.log(grown)
@@ -274,15 +277,15 @@ CASES: tuple[Case, ...] = (
         at=0.0,
         kind="nan",
         primitive="mul",
-        cause="0·∞",
+        cause="zero_times_infinity",
         line="jnp.sqrt(x)",
     ),
     Case(
         name="norm_squared",
         repository="jax-ml/jax",
-        number=21723,
-        title="NaN when computing gradient of squared norm evaluated at 0.",
-        report="The gradient of `norm(x)**2` is NaN at 0, and wherever x² underflows.",
+        number=4177,
+        title="Gradient of squared 2-norm returns NaN when input is vector of zeros",
+        report="The gradient of `norm(a)**2` is NaN at 0, and wherever the squares underflow.",
         remedy="The sum of squares, without the root.",
         naive=jax.grad(_norm_squared),
         fixed=jax.grad(_norm_squared_fixed),
@@ -291,8 +294,8 @@ CASES: tuple[Case, ...] = (
         at=0.0,
         kind="nan",
         primitive="mul",
-        cause="0·∞",
-        line="jnp.linalg.norm(x)",
+        cause="zero_times_infinity",
+        line="jnp.linalg.norm(a)",
     ),
     Case(
         name="sigmoid_gradient",
@@ -343,7 +346,7 @@ CASES: tuple[Case, ...] = (
         at=1.0,
         kind="nan",
         primitive="mul",
-        cause="0·∞",
+        cause="zero_times_infinity",
         line="jax.nn.logsumexp(a)",
     ),
     Case(
@@ -379,7 +382,7 @@ CASES: tuple[Case, ...] = (
         at=10.0,
         kind="nan",
         primitive="mul",
-        cause="0·∞",
+        cause="zero_times_infinity",
         line="jnp.clip(x, -1, 1)",
     ),
     Case(
@@ -408,9 +411,9 @@ CASES: tuple[Case, ...] = (
         remedy="`jax.nn.sigmoid`, whose derivative takes no exponential that can overflow.",
         naive=jax.grad(_logistic),
         fixed=jax.grad(_sigmoid),
-        dtype="float16",
-        domain=(-20.0, 0.0),
-        at=-12.0,
+        dtype="float32",
+        domain=(-200.0, 0.0),
+        at=-100.0,
         kind="nan",
         primitive="exp",
         cause="overflow",
@@ -423,16 +426,16 @@ CASES: tuple[Case, ...] = (
         title="`jnp.sinc`'s gradient has large errors",
         report="The derivative of `jnp.sinc` near 0 is a difference of two numbers near 1/x.",
         remedy="The Maclaurin series near 0, and not at 0 alone.",
-        naive=jax.grad(jnp.sinc),
+        naive=jax.grad(_sinc),
         fixed=_sinc_slope_fixed,
-        truth=jax.grad(jnp.sinc),
-        dtype="bfloat16",
-        domain=(0.0, 1.0),
-        at=0.0009765625,
+        truth=jax.grad(_sinc),
+        dtype="float32",
+        domain=(1e-5, 1.0),
+        at=1e-4,
         kind="inaccurate",
         primitive="add_any",
         cause="cancellation",
-        line="jax.grad(jnp.sinc)",
+        line="jnp.sinc(x)",
     ),
     Case(
         name="elu_gradient",
@@ -518,7 +521,7 @@ CASES: tuple[Case, ...] = (
         at=math.inf,
         kind="nan",
         primitive="sub",
-        cause="∞-∞",
+        cause="infinity_minus_infinity",
         line="jnp.maximum(x, 0) - x",
     ),
     Case(
@@ -535,7 +538,7 @@ CASES: tuple[Case, ...] = (
         at=-math.inf,
         kind="nan",
         primitive="mul",
-        cause="0·∞",
+        cause="zero_times_infinity",
         line="labels * log_probs",
     ),
     Case(
@@ -565,10 +568,10 @@ CASES: tuple[Case, ...] = (
         remedy="`log1p`.",
         naive=_logaddexp2,
         fixed=_logaddexp2_fixed,
-        truth=_logaddexp2_truth,
+        truth=_logaddexp2,
         dtype="float32",
-        domain=(-120.0, 0.0),
-        at=-30.0,
+        domain=(-25.0, 0.0),
+        at=-24.5,
         kind="vanished",
         primitive="add",
         cause="absorption",

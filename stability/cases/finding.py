@@ -12,11 +12,12 @@ from stability.cases.declared import Case
 from stability.diagnose import Diagnosis, diagnose
 from stability.floats import FORMATS, from_ordinal, hex_of, to_ordinal
 from stability.functions import study_of
-from stability.measure import KINDS, classify
+from stability.measure import KINDS, OK, classify
 from stability.outcome import Outcome, Region, Row
 
 POINTS = 4096
 TOLERANCE = 16.0
+REGIONS_WRITTEN = 10
 MODES = ["eager", "jit"]
 
 
@@ -25,9 +26,9 @@ class Finding:
     """What was measured of a case.
 
     **Attributes:** `regions` the regions of the reported kind of the naive function by mode, the one around the point
-    first; `worst` the kinds that the fix shows at floats inside that region, op by op, `ok` alone where it is clean;
-    `worst_ulp` the largest finite error of the fix there, in ulps of the true value; `diagnosis` of the naive function
-    at the point.
+    first; `fixed_kinds` the kinds that the fix shows at floats of that region, op by op, `ok` alone where it is clean
+    (and `flushed`, where XLA flushes a subnormal result); `fixed_ulp` its largest error there where it is `ok`, in
+    ulps of the true value; `diagnosis` of the naive function at the point.
     """
 
     case: Case
@@ -54,7 +55,10 @@ class Finding:
             "domain": [hex_of(v) for v in case.domain],
             "at": hex_of(case.at),
             "kind": case.kind,
-            "regions": {mode: [ends(r) for r in regions] for mode, regions in self.regions.items()},
+            "regions": {
+                mode: {"count": len(regions), "first": [ends(r) for r in regions[:REGIONS_WRITTEN]]}
+                for mode, regions in self.regions.items()
+            },
             "culprit": None
             if culprit is None
             else {"primitive": culprit.primitive, "kind": culprit.kind, "source": str(culprit.source)},
@@ -86,8 +90,8 @@ def examine(case: Case) -> Finding:
     """
     fmt, swept = FORMATS[case.dtype], study(case)
     options = dict(dtypes=[case.dtype], labels=[None], modes=MODES, points=POINTS, tolerance=TOLERANCE, seed=0)
-    outcome = engine.sweep(swept, forms=list(swept.forms), **options)
     at = int(to_ordinal(point_of(case)))
+    outcome = engine.sweep(swept, forms=list(swept.forms), **options, also=lambda *_: np.array([at]))
     rows = {(row.form, row.mode): row for row in outcome.rows}
     regions = {mode: _around(rows["naive", mode], case.kind, at) for mode in MODES}
     kinds: tuple[str, ...] = ()
@@ -97,14 +101,15 @@ def examine(case: Case) -> Finding:
         result = engine.evaluate(swept.forms["fixed"], z, np.zeros((), fmt.dtype))
         codes, ulps = classify(result, swept.truth(z, 0.0, fmt), fmt, TOLERANCE)
         kinds = tuple(KINDS[c] for c in np.unique(codes))
-        ulp = float(np.max(ulps[np.isfinite(ulps)], initial=0.0))
+        ulp = float(np.max(ulps[codes == OK], initial=0.0))
     return Finding(case, outcome, regions, kinds, ulp, diagnose(case.naive, jnp.asarray(point_of(case))))
 
 
 def _inside(region: Region, case: Case) -> np.ndarray:
-    """Floats of a region: its ends, and the floats a sweep of it starts from."""
+    """Floats of a region: its ends, and the floats a sweep of it starts from; no subnormals, which XLA on CPU takes as 0."""
     fmt = FORMATS[case.dtype]
     low, high = (float(from_ordinal(np.array(n), fmt)) for n in (region.start, region.stop))
     z = engine.floats_of(fmt, (low, high), POINTS, seed=1)
     ordinals = to_ordinal(z)
-    return z[(ordinals >= region.start) & (ordinals <= region.stop)]
+    subnormal = (z != 0) & (np.abs(z) < fmt.smallest_normal)
+    return z[(ordinals >= region.start) & (ordinals <= region.stop) & ~subnormal]
