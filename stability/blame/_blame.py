@@ -23,7 +23,8 @@ from stability.measure import KINDS, classify
 from stability.reference import Truth
 from stability.shadow import _evaluate as evaluate
 from stability.shadow import _interpreter as interpreter
-from stability.shadow._values import Undefined, infinite
+from stability.shadow._near import resolved
+from stability.shadow._values import Undefined, infinite, is_number
 
 TOLERANCE = 16.0
 """Results within this many ulps are not blamed on anything."""
@@ -38,7 +39,7 @@ def nearest(x: Any, fmt: FloatFormat | None) -> float | None:
     if fmt is None:
         return None if isinstance(x, Undefined) else x
     value = evaluate.rounded(x, fmt)
-    if value is None and isinstance(x, arb) and x.is_finite():
+    if value is None and is_number(x) and x.is_finite():
         value = evaluate.rounded(arb(x.mid()), fmt)
     return None if value is None or math.isnan(value) else value
 
@@ -55,12 +56,12 @@ def ulps_between(error: arb, value: Any, fmt: FloatFormat | None) -> float:
 
 def condition_number(node: Node) -> float:
     """`max_i |x_i ∂f/∂x_i / f|` at the true inputs, measured by a relative nudge of each."""
-    if node.fmt is None or not isinstance(node.true, arb) or infinite(node.true) or walk.size(node.true) == 0:
+    if node.fmt is None or not is_number(node.true) or infinite(node.true) or walk.size(node.true) == 0:
         return math.nan
     values = [p.true for p in node.parents]
     found = [0.0]
     for i, (parent, x) in enumerate(zip(node.parents, values, strict=True)):
-        if parent.fmt is None or not isinstance(x, arb) or infinite(x) or x == 0:
+        if parent.fmt is None or not is_number(x) or infinite(x) or x == 0:
             continue
         moved = node.rule(*(x * (1 + arb(NUDGE)) if j == i else v for j, v in enumerate(values)))  # type: ignore[misc]
         found.append(float(walk.gap(moved, node.true) / walk.size(node.true) / NUDGE))
@@ -103,7 +104,7 @@ def judge(node: Node, fmt: FloatFormat, tolerance: float) -> tuple[str, float]:
     near = nearest(node.true, fmt)
     if near is not None and math.isinf(near):
         return ("ok" if node.got == near else "inaccurate"), (0.0 if node.got == near else math.inf)
-    found = quanta_of(node.true, fmt) or quanta_of(arb(node.true.mid()), fmt)
+    found = quanta_of(resolved(node.true), fmt) or quanta_of(arb(node.true.mid()), fmt)
     n, f, e = found if found is not None else (math.nan, 0.0, fmt.least_exponent)
     kinds, errors = classify(got, Truth(np.array([n]), np.array([f]), np.array([e])), fmt, tolerance)
     return KINDS[kinds[0]], float(errors[0])

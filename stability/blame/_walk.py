@@ -20,7 +20,7 @@ from flint import arb
 
 from stability.blame._trace import Node, as_real
 from stability.shadow import _scalars as scalars
-from stability.shadow._values import INFINITY, Undefined, infinite
+from stability.shadow._values import INFINITY, Undefined, infinite, is_number
 
 HARMLESS = 4.0
 """Relative errors up to this many units of `2**-precision` are rounding."""
@@ -52,7 +52,7 @@ def gap(x: Any, y: Any) -> arb:
     """`|x - y|` of two reals, infinite where they are not both numbers and not the same."""
     if isinstance(x, Undefined) or isinstance(y, Undefined):
         return NOTHING if x is y else INFINITY
-    if not isinstance(x, arb) or not isinstance(y, arb):
+    if not (is_number(x) and is_number(y)):
         return NOTHING if x == y else INFINITY
     if infinite(x) or infinite(y):
         return NOTHING if x == y else INFINITY
@@ -138,7 +138,7 @@ def absorbed(node: Node, operand: Node) -> bool:
     """Whether rounding the sum lost more than rounding of the digits of an operand."""
     value = as_real(operand.got)
     return (
-        isinstance(value, arb)
+        is_number(value)
         and not infinite(value)
         and value != 0
         and in_units(own_error(node), value, node) > HARMLESS
@@ -200,11 +200,11 @@ def walk(node: Node) -> Verdict | None:
             born = not same
             cause = same[0] if same else worst_input(node)
             in_range = (
-                isinstance(node.true, arb)
+                is_number(node.true)
                 and not infinite(node.true)
                 and size(node.true) <= (node.fmt.max if node.fmt else 0)
             )
-            if born and is_infinite(node) and isinstance(exact, arb) and not infinite(exact) and not in_range:
+            if born and is_infinite(node) and is_number(exact) and not infinite(exact) and not in_range:
                 cause = None
             if cause is None:
                 return Verdict(node, birth_kind(node) or "inaccurate", steps)

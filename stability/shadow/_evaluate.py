@@ -15,6 +15,7 @@ from stability.balls import round_ball
 from stability.floats import FloatFormat, format_of
 from stability.shadow._arrays import as_array, bare
 from stability.shadow._interpreter import is_float, lift, run, trace
+from stability.shadow._near import resolved
 from stability.shadow._values import UNDECIDED, Scalar, Undecided, Undefined, infinite
 
 FIRST_PRECISION = 128
@@ -27,7 +28,7 @@ def rounded(x: Scalar, fmt: FloatFormat) -> float | None:
         return float("nan") if x.certain else None
     if infinite(x):
         return float("inf") if x > 0 else float("-inf")
-    return round_ball(x, fmt)
+    return round_ball(resolved(x), fmt)
 
 
 def reals(jaxpr: ClosedJaxpr, leaves: Sequence[Any], formats: Sequence[FloatFormat | None]) -> list:
@@ -131,7 +132,7 @@ def why_undefined(fn: Callable, *args, dtype=None):
     jaxpr, tree, leaves, formats = prepared(fn, args, dtype)
 
     def why(v, fmt):
-        if fmt is None or (isinstance(v, arb) and rounded(v, fmt) is not None):
+        if fmt is None or (not isinstance(v, Undefined) and rounded(v, fmt) is not None):
             return None
         return v.kind if isinstance(v, Undefined) else "undecided"
 

@@ -155,7 +155,11 @@ def apply(eqn, values: Sequence[Any]) -> list:
     if jaxpr is not None:
         return run(jaxpr, values)
     touches_reals = any(is_real(v) for v in values) or any(is_float(v.aval) for v in eqn.outvars)
-    if not touches_reals and name not in ("cond", "while", "scan"):
+    if (
+        not touches_reals
+        and name not in ("cond", "while", "scan")
+        and not name.startswith(("random_", "rng_", "threefry"))
+    ):
         out = eqn.primitive.bind(*values, **eqn.params)
         return [bare(np.asarray(o)) for o in (out if eqn.primitive.multiple_results else [out])]
     if name in scalars.ELEMENTWISE:

@@ -7,6 +7,7 @@ finite, a comparison is open, or an argument is infinite, the interpreter decide
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -17,14 +18,15 @@ import numpy as np
 from flint import arb
 from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
 
-from stability.balls import quanta_of
-from stability.floats import FloatFormat, format_of, widen
+from stability.balls import quanta_of, round_ball
+from stability.floats import FloatFormat, ulp_exponent, widen
 from stability.reference import Truth, nearest_quanta
 from stability.shadow import _scalars as scalars
 from stability.shadow._interpreter import called, is_float, lift, opened, run, trace
+from stability.shadow._near import resolved
 from stability.shadow._values import Undecided, Undefined, infinite, real
 
-PRECISIONS = (64, 256, 1024, 4096)
+PRECISIONS = (128, 512, 2048, 4096)
 FRACTION = 2.0**-24
 """How far off a `fraction` may be, in ulps."""
 
@@ -214,9 +216,21 @@ def points(fn: Callable, z: np.ndarray, *, argnum: int = 0, args: Sequence[Any] 
     return Truths(Truth(quanta, fraction, exponent, n), why)
 
 
-def _narrow(v: arb, fmt: FloatFormat):
+def _narrow(x, fmt: FloatFormat) -> tuple[float, float, int] | None:
+    """`quanta_of`, where the fraction is known well enough."""
+    v = resolved(x)
     found = quanta_of(v, fmt)
     return found if found is not None and v.rad() * arb(2) ** -found[2] <= FRACTION else None
+
+
+def _power_of_two(x, fmt: FloatFormat) -> tuple[float, float, int] | None:
+    """A number that is a power of two as far as its ball can tell, with the ulp of that power."""
+    v = resolved(x)
+    value = round_ball(v, fmt)
+    if not value or math.isinf(value) or abs(math.frexp(value)[0]) != 0.5:
+        return None
+    e = int(ulp_exponent(np.float64(value), fmt))
+    return (math.ldexp(value, -e), 0.0, e) if abs(v - value) * arb(2) ** -e <= FRACTION else None
 
 
 def _decided(x, fast: Callable | None, slow: Callable, fmt: FloatFormat):
@@ -227,21 +241,20 @@ def _decided(x, fast: Callable | None, slow: Callable, fmt: FloatFormat):
         with flint.ctx.workprec(prec):
             if fast is not None and not infinite(x):
                 try:
-                    v = fast(x)
+                    found = _narrow(fast(x), fmt)
                 except (Open, ZeroDivisionError):
-                    v = None
-                found = _narrow(v, fmt) if v is not None else None
+                    found = None
                 if found is not None:
                     return *found, None
-                if v is not None and v.is_finite() and prec == PRECISIONS[0]:
-                    continue
             v = slow(x)
             if isinstance(v, Undefined):
                 if v.certain:
                     return np.nan, 0.0, fmt.least_exponent, v.kind
-            elif infinite(v):
+                continue
+            if infinite(v):
                 return float("inf") if v > 0 else float("-inf"), 0.0, fmt.least_exponent, None
-            elif (found := _narrow(v, fmt)) is not None:
+            found = _narrow(v, fmt) or _power_of_two(v, fmt)
+            if found is not None:
                 return *found, None
     return np.nan, 0.0, fmt.least_exponent, "undecided"
 
@@ -254,7 +267,9 @@ def truth(fn: Callable, z: np.ndarray, *, argnum: int = 0, args: Sequence[Any] =
     the dtype of `z`); `fmt` the format to round to.
 
     **Returns:** a `stability.reference.Truth`. `quanta` is NaN where the input is NaN or the true value is undefined or
-    stays undecided (`points` tells why), and infinite where the correctly rounded value is.
+    stays undecided (`points` tells why), and infinite where the correctly rounded value is. The rounding is proven at every
+    other point, and `fraction` is within 2**-24. A value that is a power of two as far as 128 bits can tell has the
+    ulp of that power, though it may be just below.
 
     **Raises:** `UnsupportedPrimitive`; `ValueError` where `fn` returns anything but one float of shape ().
     """

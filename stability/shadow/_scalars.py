@@ -9,15 +9,20 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
+from operator import methodcaller
 from typing import Any
 
 import flint
 import numpy as np
 from flint import arb
 
+from stability.shadow._near import CLOSE, flat, near, plus
 from stability.shadow._values import INFINITY, MINUS_INFINITY, ONE, UNDECIDED, ZERO, Scalar, Undefined, chosen, infinite
 
 Rule = Callable[..., Any]
+
+FAR = 16
+"""From here on, what tends to a constant is kept as its distance from that."""
 
 DOMAIN, POLE = Undefined("domain"), Undefined("pole")
 
@@ -63,7 +68,7 @@ def add(x: Scalar, y: Scalar) -> Scalar:
         return _first_undefined(x, y)
     if infinite(x) and infinite(y) and (x > 0) != (y > 0):
         return Undefined("infinity_minus_infinity")
-    return x if infinite(x) else y if infinite(y) else _checked(x + y)
+    return x if infinite(x) else y if infinite(y) else _checked(plus(x, y))
 
 
 def neg(x: Scalar) -> Scalar:
@@ -103,13 +108,54 @@ def div(x: Scalar, y: Scalar) -> Scalar:
     if y == 0:
         return Undefined("zero_over_zero") if x == 0 else POLE if x != 0 else UNDECIDED
     if infinite(x):
-        return UNDECIDED if not y != 0 else INFINITY if (x > 0) == (y > 0) else MINUS_INFINITY
+        return UNDECIDED if not (y > 0 or y < 0) else INFINITY if (x > 0) == (y > 0) else MINUS_INFINITY
     return _checked(x / y)
 
 
-exp = _function(arb.exp, INFINITY, arb(0))
-log = _function(arb.log, INFINITY, None, _below(0))
-sqrt = _function(arb.sqrt, INFINITY, None, _below(0, None))
+def _exp(x):
+    return near(ONE, x.expm1()) if abs(x) < CLOSE else x.exp()
+
+
+def _expm1(x):
+    return near(-ONE, x.exp()) if x < -FAR else x.expm1()
+
+
+def _exp2(x):
+    if x.is_exact() and x.is_integer() and abs(x) < 2**20:
+        return arb(2) ** int(x.unique_fmpz())
+    return _exp(x * arb.const_log2())
+
+
+def _logistic(x):
+    e = (-abs(x)).exp()
+    if x > FAR:
+        return near(ONE, -e / (1 + e))
+    return e / (1 + e) if x < 0 else 1 / (1 + (-x).exp())
+
+
+def _tanh(x):
+    rest = 2 / ((2 * abs(x)).exp() + 1)
+    return near(ONE, -rest) if x > FAR else near(-ONE, rest) if x < -FAR else x.tanh()
+
+
+def _erf(x):
+    return near(ONE, -x.erfc()) if x > FAR else near(-ONE, (-x).erfc()) if x < -FAR else x.erf()
+
+
+def _erfc(x):
+    return near(arb(2), -(-x).erfc()) if x < -FAR else x.erfc()
+
+
+def _cos(x):
+    return near(ONE, -2 * (x / 2).sin() ** 2) if abs(x) < CLOSE else x.cos()
+
+
+def _cosh(x):
+    return near(ONE, 2 * (x / 2).sinh() ** 2) if abs(x) < CLOSE else x.cosh()
+
+
+exp = _function(_exp, INFINITY, arb(0))
+log = _function(methodcaller("log"), INFINITY, None, _below(0))
 
 
 def absolute(x: Scalar) -> Scalar:
@@ -136,7 +182,7 @@ def _integer_pow(y: int) -> Rule:
 def _pow(x: Scalar, y: Any) -> Scalar:
     if isinstance(y, Undefined) or isinstance(x, Undefined):
         return _first_undefined(x, y)
-    y = y if isinstance(y, arb) else arb(int(y))
+    y = arb(int(y)) if isinstance(y, int | np.integer) else y
     if y == 0:
         return ONE
     if y.is_exact() and y.is_integer() and abs(y) < 2**20:
@@ -153,13 +199,6 @@ def _pow(x: Scalar, y: Any) -> Scalar:
         magnitude = exp(mul(log(neg(x)), y))
         return neg(magnitude) if (y / 2).is_integer() is False else magnitude
     return DOMAIN if x < 0 else UNDECIDED
-
-
-def _logistic(x: arb) -> arb:
-    if x < 0:
-        e = x.exp()
-        return e / (1 + e)
-    return 1 / (1 + (-x).exp())
 
 
 def _cbrt(x: Scalar) -> Scalar:
@@ -185,7 +224,7 @@ def _atan2(y: Scalar, x: Scalar) -> Scalar:
         return arb.pi() if y >= 0 else -arb.pi() if y < 0 else UNDECIDED
     if x < 0 and not (y >= 0 or y < 0):
         return UNDECIDED
-    return _checked(arb.atan2(y, x))
+    return _checked(arb.atan2(flat(y), flat(x)))
 
 
 def _rem(x: Scalar, y: Scalar) -> Scalar:
@@ -230,7 +269,7 @@ def _nearest_even(x: arb) -> arb:
     return up - 1 if x + 0.5 == up and not (up / 2).is_integer() else up
 
 
-_floor, _ceil = _wrap_step(arb.floor), _wrap_step(arb.ceil)
+_floor, _ceil = _wrap_step(methodcaller("floor")), _wrap_step(methodcaller("ceil"))
 
 
 def _truncate(x: Scalar) -> Scalar:
@@ -258,7 +297,7 @@ def maximum(x: Scalar, y: Scalar) -> Scalar:
         return _first_undefined(x, y)
     if x >= y:
         return x
-    return y if y >= x else arb.max(x, y)
+    return y if y >= x else arb.max(flat(x), flat(y))
 
 
 def minimum(x: Scalar, y: Scalar) -> Scalar:
@@ -268,7 +307,7 @@ def minimum(x: Scalar, y: Scalar) -> Scalar:
         return _first_undefined(x, y)
     if x <= y:
         return x
-    return y if y <= x else arb.min(x, y)
+    return y if y <= x else arb.min(flat(x), flat(y))
 
 
 def clamp(low: Scalar, x: Scalar, high: Scalar) -> Scalar:
@@ -355,7 +394,7 @@ def _polygamma(m: Scalar, x: Scalar) -> Scalar:
     order = int(m.unique_fmpz())
     if infinite(x):
         return arb(0) if x > 0 else DOMAIN
-    y = arb(order).fac() * arb(order + 1).zeta(x)
+    y = arb(order).fac() * arb(order + 1).zeta(flat(x))
     return _nonpositive_integer(x) or _checked(y if order % 2 else -y)
 
 
@@ -364,7 +403,7 @@ def _zeta(s: Scalar, q: Scalar) -> Scalar:
         return _first_undefined(s, q)
     if infinite(s) or infinite(q) or s <= 1:
         return DOMAIN
-    return _nonpositive_integer(q) or _checked(s.zeta(q))
+    return _nonpositive_integer(q) or _checked(s.zeta(flat(q)))
 
 
 def _incomplete_gamma(compute: Callable[[arb, arb], arb], at_zero: int, at_infinity: int) -> Rule:
@@ -385,7 +424,7 @@ def _incomplete_beta(a: Scalar, b: Scalar, x: Scalar) -> Scalar:
         return _first_undefined(a, b, x)
     if any(infinite(v) for v in (a, b, x)) or a <= 0 or b <= 0 or x < 0 or x > 1:
         return DOMAIN
-    return _checked(x.beta_lower(a, b, regularized=True))
+    return _checked(x.beta_lower(flat(a), flat(b), regularized=True))
 
 
 def _bessel_scaled(order: int) -> Callable[[arb], arb]:
@@ -404,14 +443,14 @@ def _lgamma(x: arb) -> arb:
     return abs(x.gamma()).log()
 
 
-DIGAMMA = _function(arb.digamma, INFINITY, None, _nonpositive_integer)
+DIGAMMA = _function(methodcaller("digamma"), INFINITY, None, _nonpositive_integer)
 
 
 def _at_infinity(limit: Callable[[], arb], rule: Rule) -> Rule:
     """`rule` with a limit at +inf that is not exact; the limit at -inf is its negative."""
 
     def wrapped(x: Scalar) -> Scalar:
-        if isinstance(x, arb) and infinite(x):
+        if not isinstance(x, Undefined) and infinite(x):
             return limit() if x > 0 else -limit()
         return rule(x)
 
@@ -441,36 +480,36 @@ ELEMENTWISE: dict[str, Rule] = {
     "ceil": _ceil,
     "is_finite": is_finite,
     "exp": exp,
-    "exp2": _function(lambda x: (x * arb.const_log2()).exp() if not x.is_integer() else arb(2) ** x, INFINITY, arb(0)),
-    "expm1": _function(arb.expm1, INFINITY, arb(-1)),
+    "exp2": _function(_exp2, INFINITY, arb(0)),
+    "expm1": _function(_expm1, INFINITY, arb(-1)),
     "log": log,
-    "log1p": _function(arb.log1p, INFINITY, None, _below(-1)),
-    "sqrt": sqrt,
-    "rsqrt": _function(arb.rsqrt, arb(0), None, _below(0)),
+    "log1p": _function(methodcaller("log1p"), INFINITY, None, _below(-1)),
+    "sqrt": _function(methodcaller("sqrt"), INFINITY, None, _below(0, None)),
+    "rsqrt": _function(methodcaller("rsqrt"), arb(0), None, _below(0)),
     "cbrt": _cbrt,
     "logistic": _function(_logistic, ONE, arb(0)),
-    "sin": _function(arb.sin),
-    "cos": _function(arb.cos),
-    "tan": _function(arb.tan),
-    "asin": _function(arb.asin, None, None, _beyond_one(None)),
-    "acos": _function(arb.acos, None, None, _beyond_one(None)),
-    "atan": _at_infinity(lambda: arb.pi() / 2, _function(arb.atan)),
+    "sin": _function(methodcaller("sin")),
+    "cos": _function(_cos),
+    "tan": _function(methodcaller("tan")),
+    "asin": _function(methodcaller("asin"), None, None, _beyond_one(None)),
+    "acos": _function(methodcaller("acos"), None, None, _beyond_one(None)),
+    "atan": _at_infinity(lambda: arb.pi() / 2, _function(methodcaller("atan"))),
     "atan2": _atan2,
-    "sinh": _function(arb.sinh, INFINITY, MINUS_INFINITY),
-    "cosh": _function(arb.cosh, INFINITY, INFINITY),
-    "tanh": _function(arb.tanh, ONE, -ONE),
-    "asinh": _function(arb.asinh, INFINITY, MINUS_INFINITY),
-    "acosh": _function(arb.acosh, INFINITY, None, _below(1, None)),
-    "atanh": _function(arb.atanh, None, None, _beyond_one(POLE)),
-    "erf": _function(arb.erf, ONE, -ONE),
-    "erfc": _function(arb.erfc, arb(0), arb(2)),
-    "erf_inv": _function(arb.erfinv, None, None, _beyond_one(POLE)),
+    "sinh": _function(methodcaller("sinh"), INFINITY, MINUS_INFINITY),
+    "cosh": _function(_cosh, INFINITY, INFINITY),
+    "tanh": _function(_tanh, ONE, -ONE),
+    "asinh": _function(methodcaller("asinh"), INFINITY, MINUS_INFINITY),
+    "acosh": _function(methodcaller("acosh"), INFINITY, None, _below(1, None)),
+    "atanh": _function(methodcaller("atanh"), None, None, _beyond_one(POLE)),
+    "erf": _function(_erf, ONE, -ONE),
+    "erfc": _function(_erfc, arb(0), arb(2)),
+    "erf_inv": _function(methodcaller("erfinv"), None, None, _beyond_one(POLE)),
     "lgamma": _function(_lgamma, INFINITY, INFINITY, _nonpositive_integer),
     "digamma": DIGAMMA,
     "polygamma": _polygamma,
     "zeta": _zeta,
-    "igamma": _incomplete_gamma(lambda a, x: x.gamma_lower(a, regularized=1), 0, 1),
-    "igammac": _incomplete_gamma(lambda a, x: x.gamma_upper(a, regularized=1), 1, 0),
+    "igamma": _incomplete_gamma(lambda a, x: flat(x).gamma_lower(flat(a), regularized=1), 0, 1),
+    "igammac": _incomplete_gamma(lambda a, x: flat(x).gamma_upper(flat(a), regularized=1), 1, 0),
     "regularized_incomplete_beta": _incomplete_beta,
     "bessel_i0e": _function(_bessel_scaled(0), arb(0), arb(0)),
     "bessel_i1e": _function(_bessel_scaled(1), arb(0), arb(0)),

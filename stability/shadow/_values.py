@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from flint import arb
+
+from stability.shadow._near import Near
 
 
 class Undecided(ArithmeticError):
@@ -27,7 +29,8 @@ class Undefined(NamedTuple):
         return self.kind != "undecided"
 
 
-Scalar = arb | Undefined
+Scalar = Any
+"""A real number, an infinity or what is neither: `arb | Near | Undefined`."""
 
 UNDECIDED = Undefined("undecided")
 ONE = arb(1)
@@ -49,6 +52,11 @@ def chosen(x):
 def infinite(x: arb) -> bool:
     """Whether `x` is one of the two infinities, which are exact, rather than a number or an unbounded ball."""
     return not x.is_finite() and x.is_exact() and not x.is_nan()
+
+
+def is_number(x) -> bool:
+    """Whether `x` is a real number or an infinity, held as a ball or near an exact number."""
+    return isinstance(x, arb | Near)
 
 
 def real(x: float) -> Scalar:
