@@ -16,12 +16,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jax.extend import source_info_util
 
 from stability import shadow
 from stability.floats import FORMATS, FloatFormat
 from stability.forms import Form
 from stability.reference import Truth
 from stability.study import Study
+
+source_info_util.register_exclusion(__file__)
 
 Scalar = Callable[[Array], Array]
 

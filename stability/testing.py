@@ -6,7 +6,7 @@ the source that spoils it, so it works wherever those do, `chex` included:
 
     def test_softplus():
         assert_max_ulp(jax.nn.softplus, jnp.linspace(-20, 20, 1001, dtype=jnp.float32), max_ulp=4)
-        assert_gradient_max_ulp(jax.nn.softplus, dtype=jnp.float32, domain=(-80, 80), max_ulp=4)
+        assert_gradient_max_ulp(jax.nn.softplus, dtype=jnp.float32, domain=(-80, 80), max_ulp=16)
 
 **What fails.** An error over `max_ulp`, in ulps of the true value (Goldberg's, `stability.measure`); a NaN or an infinity
 where the truth is a number that fits the format; 0, or the wrong sign, where the truth rounds to a normal float; a number
@@ -16,22 +16,27 @@ where the truth is undefined. `pytest --ulp-report` lists the worst margin of ea
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flint import arb
 from jax import Array
 from jax.typing import ArrayLike, DTypeLike
 
 from stability import engine, measure, shadow
+from stability.balls import quanta_of
 from stability.diagnose import diagnose
 from stability.floats import FORMATS, FloatFormat, format_of, hex_of, ulp_exponent, widen
 from stability.functions import as_form, check_scalar, hold
 from stability.measure import FLUSHED, KINDS, NAN_INPUT, OK
 from stability.reference import Truth
+from stability.shadow import _evaluate as evaluate
+from stability.shadow._arrays import as_array
+from stability.shadow._values import Undefined, infinite
 
 _DIAGNOSED = 64
 """Elements in the arguments of a function of arrays up to which it is diagnosed whole."""
@@ -90,7 +95,7 @@ def _judge(result: np.ndarray, truth: Truth, fmt: FloatFormat, max_ulp: float) -
     kinds, ulps = measure.classify(result, truth, fmt, max_ulp)
     failed = ~np.isin(kinds, (OK, NAN_INPUT)) & ((kinds != FLUSHED) | (ulps > max_ulp))
     size = np.where(kinds == NAN_INPUT, 0.0, np.where(np.isnan(ulps), np.inf, ulps))
-    worst = int(np.argmax(np.where(failed, 1e308, 0.0) + np.minimum(size, 1e307))) if len(size) else 0
+    worst = int(np.argmax(np.where(failed, size, -1.0) if failed.any() else size))
     return _Verdict(kinds, size, failed, worst)
 
 
@@ -124,14 +129,14 @@ def _settle(
     )
 
 
-def _culprit(fn: Callable, args: tuple) -> str:
+def _culprit(fn: Callable, args: tuple, max_ulp: float, mode: Literal["eager", "jit"] = "eager") -> str:
     try:
-        found = diagnose(fn, *args).culprit
+        found = diagnose(fn, *args, mode=mode, tolerance=max_ulp).culprit
     except shadow.UnsupportedPrimitive as error:
         return f"not looked for: {str(error).splitlines()[0]}"
     if found is None:
-        return "none: run op by op, no equation spoils it"
-    return f"{found.primitive} ({found.kind}), {found.source}"
+        return f"none: equation by equation, its value there is within {max_ulp:g} ulps of what its own formula says"
+    return f"{found.primitive} ({found.kind}), {found.source or 'inside ' + _name(fn)}"
 
 
 def assert_max_ulp(fn: Callable, *args: ArrayLike, max_ulp: float, reference: Callable | Any = None) -> None:
@@ -160,16 +165,31 @@ def assert_max_ulp(fn: Callable, *args: ArrayLike, max_ulp: float, reference: Ca
         def told(i: int, shape=shape) -> str:
             return _inputs(arrays, shape, i)
 
-        def culprit(i: int, shape=shape, k=k) -> str:
-            return _array_culprit(fn, arrays, shape, i)
+        def culprit(i: int, shape=shape) -> str:
+            return _array_culprit(fn, arrays, shape, i, max_ulp)
 
         name = _name(fn) if len(results) == 1 else f"{_name(fn)} (result {k})"
         _settle(name, np.asarray(leaf).ravel(), truth, fmt, max_ulp, told, culprit)
 
 
-def _true_leaves(fn: Callable, arrays: tuple[Array, ...], formats: list[FloatFormat]) -> list[Truth]:
-    wide = jax.tree.leaves(shadow.true_value(fn, *arrays, dtype=np.float64))
-    return [_from_values(np.asarray(v), fmt) for v, fmt in zip(wide, formats, strict=True)]
+def _true_leaves(fn: Callable, arrays: tuple[Array, ...], formats: Sequence[FloatFormat]) -> list[Truth]:
+    jaxpr, _, leaves, _ = evaluate.prepared(fn, arrays, None)
+    outputs = evaluate.reals(jaxpr, leaves, formats)
+    return [_truth_of(as_array(x).ravel(), fmt) for x, fmt in zip(outputs, formats, strict=True)]
+
+
+def _truth_of(reals: np.ndarray, fmt: FloatFormat) -> Truth:
+    """Real numbers, balls decided to a format, as true values against its floats; NaN quanta where one is undefined."""
+    columns: list[tuple[float, float, int]] = []
+    for x in reals:
+        if isinstance(x, Undefined):
+            columns.append((np.nan, 0.0, fmt.least_exponent))
+        elif infinite(x):
+            columns.append((np.inf if x > 0 else -np.inf, 0.0, fmt.least_exponent))
+        else:
+            columns.append(quanta_of(x, fmt) or quanta_of(arb(x.mid()), fmt) or (np.nan, 0.0, fmt.least_exponent))
+    quanta, fraction, exponent = (np.array(column) for column in zip(*columns, strict=True))
+    return Truth(quanta, fraction, exponent)
 
 
 def _elementwise(arrays: tuple[Array, ...], shape: tuple[int, ...], i: int) -> list[Array]:
@@ -194,7 +214,7 @@ def _inputs(arrays: tuple[Array, ...], shape: tuple[int, ...], i: int) -> str:
     return "; ".join("[" + ", ".join(hex_of(x) for x in np.ravel(a)) + "]" for a in few) + at
 
 
-def _array_culprit(fn: Callable, arrays: tuple[Array, ...], shape: tuple[int, ...], i: int) -> str:
+def _array_culprit(fn: Callable, arrays: tuple[Array, ...], shape: tuple[int, ...], i: int, max_ulp: float) -> str:
     if shape and _broadcasts(arrays, shape):
         point = tuple(jnp.asarray(x) for x in _elementwise(arrays, shape, i))
         try:
@@ -202,9 +222,9 @@ def _array_culprit(fn: Callable, arrays: tuple[Array, ...], shape: tuple[int, ..
         except Exception:
             alone = []
         if len(alone) == 1 and alone[0].shape == ():
-            return _culprit(fn, point)
+            return _culprit(fn, point, max_ulp)
     if sum(a.size for a in arrays) <= _DIAGNOSED:
-        return _culprit(fn, arrays)
+        return _culprit(fn, arrays, max_ulp)
     return f"not looked for: the arguments have more than {_DIAGNOSED} elements"
 
 
@@ -248,4 +268,7 @@ def assert_gradient_max_ulp(
     def told(i: int) -> str:
         return _both(float(widen(x[i])))
 
-    _settle(_name(scalar), result, truth, fmt, max_ulp, told, lambda i: _culprit(scalar, (jnp.asarray(x[i]),)))
+    def culprit(i: int) -> str:
+        return _culprit(scalar, (jnp.asarray(x[i]),), max_ulp, "jit")
+
+    _settle(_name(scalar), result, truth, fmt, max_ulp, told, culprit)

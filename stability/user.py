@@ -14,6 +14,7 @@ from rich.console import Console
 
 from stability import engine, report, screen
 from stability.arguments import Parser, whole_number
+from stability.blame import MEANINGS
 from stability.diagnose import diagnose, load
 from stability.environment import environment
 from stability.floats import FORMATS, FloatFormat, from_ordinal
@@ -98,7 +99,7 @@ def _culprit(scalar: Scalar, ordinal: int, fmt: FloatFormat) -> dict:
     found = diagnose(scalar, jnp.asarray(from_ordinal(np.array(ordinal), fmt))).culprit
     if found is None:
         return {"primitive": "–", "cause": "op by op, no equation spoils it", "source": "–"}
-    return {"primitive": found.primitive, "cause": found.kind, "source": str(found.source)}
+    return {"primitive": found.primitive, "cause": MEANINGS.get(found.kind, found.kind), "source": found.source or "–"}
 
 
 def main(p: Parser, args: argparse.Namespace, argv: list[str], begun: float) -> tuple[Outcome, Console]:
