@@ -128,7 +128,8 @@ def floats_of(fmt: FloatFormat, domain: tuple[float, float], points: int, seed: 
 
 def ordinals_within(domain: tuple[float, float], fmt: FloatFormat) -> tuple[int, int]:
     """The ordinals of the least and the greatest float of `fmt` in a closed range; the first is over the last if none."""
-    low, high = (int(to_ordinal(np.array([v]).astype(fmt.dtype))[0]) for v in domain)
+    with np.errstate(over="ignore"):
+        low, high = (int(to_ordinal(np.array([v]).astype(fmt.dtype))[0]) for v in domain)
     low += float(widen(from_ordinal(np.array([low]), fmt))[0]) < domain[0]
     high -= float(widen(from_ordinal(np.array([high]), fmt))[0]) > domain[1]
     return min(low, -1) if domain[0] == 0 else low, max(high, 0) if domain[1] == 0 else high

@@ -119,8 +119,8 @@ def check_scalar(scalar: Scalar, fmt: FloatFormat) -> None:
     if leaf.shape != ():
         raise BadFunction(f"{name} is not scalar: it returns shape {leaf.shape} for a {fmt.name} scalar")
     if leaf.dtype != fmt.dtype:
-        kind = "the value of the function has to be a float" if leaf.dtype.name not in FORMATS else "cast its constants"
-        raise BadFunction(f"{name} returns {leaf.dtype.name} for a {fmt.name} scalar; {kind} of the swept format")
+        hint = f": cast its constants to {fmt.name}" if leaf.dtype.name in FORMATS else ""
+        raise BadFunction(f"{name} returns {leaf.dtype.name} for a {fmt.name} scalar; {fmt.name} is needed{hint}")
 
 
 def as_form(scalar: Scalar) -> Form:
