@@ -9,6 +9,7 @@ from typing import Any
 
 import flint
 import jax
+import jax.numpy as jnp
 import numpy as np
 from flint import arb
 from jax.extend.core import ClosedJaxpr
@@ -147,12 +148,11 @@ def diagnose(fn: Callable, *args, mode: str = "eager", dtype=None, tolerance: fl
     """
     if mode not in ("eager", "jit"):
         raise ValueError(f"{mode!r} is not a mode; choose eager or jit")
-    jaxpr, tree, leaves, formats = evaluate.prepared(fn, args, dtype)
+    jaxpr, _, leaves, formats = evaluate.prepared(fn, args, dtype)
     if not any(formats):
         raise TypeError(f"{_name(fn)} returns no float: {', '.join(map(str, jaxpr.out_avals))}")
-    args = jax.tree.unflatten(jax.tree.structure(args), leaves)
-    wide = interpreter.wide(leaves)
-    with jax.enable_x64(wide):
+    with jax.enable_x64(interpreter.wide(leaves)):
+        args = jax.tree.unflatten(jax.tree.structure(args), [jnp.asarray(x) for x in leaves])
         eager = [np.asarray(x) for x in jax.tree.leaves(fn(*args))]
         jit = [np.asarray(x) for x in jax.tree.leaves(jax.jit(fn)(*args))]
     first = _diagnosis(fn, jaxpr, leaves, mode, tolerance, eager, jit)

@@ -204,6 +204,9 @@ def walk(node: Node) -> Verdict | None:
                 and not infinite(node.true)
                 and size(node.true) <= (node.fmt.max if node.fmt else 0)
             )
+            truly = isinstance(node.true, Undefined) and isinstance(exact, Undefined) and node.true.kind == exact.kind
+            if born and truly:
+                cause = None
             if born and is_infinite(node) and is_number(exact) and not infinite(exact) and not in_range:
                 cause = None
             if cause is None:

@@ -54,7 +54,8 @@ def reals(jaxpr: ClosedJaxpr, leaves: Sequence[Any], formats: Sequence[FloatForm
 
 def prepared(fn: Callable, args, dtype):
     kind = np.dtype(dtype) if dtype is not None else None
-    args = jax.tree.map(lambda x: np.asarray(x, kind) if isinstance(x, float) and kind is not None else x, args)
+    default = kind if kind is not None else jax.dtypes.canonicalize_dtype(np.float64)
+    args = jax.tree.map(lambda x: np.asarray(x, default) if isinstance(x, float) else x, args)
     jaxpr, tree = trace(fn, *args)
     formats = [
         None if not is_float(v.aval) else format_of(kind if kind is not None else v.aval.dtype)
