@@ -44,6 +44,8 @@ class Near:
             return self.at + self.by
 
     def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
         return getattr(self.ball(), name)
 
     def __repr__(self) -> str:
