@@ -127,7 +127,7 @@ def floats_of(fmt: FloatFormat, domain: tuple[float, float], points: int, seed: 
 
 
 def ordinals_within(domain: tuple[float, float], fmt: FloatFormat) -> tuple[int, int]:
-    """The ordinals of the least and the greatest float of `fmt` in a closed range; the first is over the last if none."""
+    """The ordinals of the least and the greatest float of `fmt` in a closed range; the first is greater if none is."""
     with np.errstate(over="ignore"):
         low, high = (int(to_ordinal(np.array([v]).astype(fmt.dtype))[0]) for v in domain)
     low += float(widen(from_ordinal(np.array([low]), fmt))[0]) < domain[0]
@@ -290,8 +290,8 @@ def sweep(
 
     **Arguments:** names from `study.forms`, `FORMATS` and `MODES`; `labels` in `study.label_range`, each rounded
     to the format it is used in; `points` the size of the grid of float32 and float64; `tolerance` in ulps of the true
-    value; `progress` is called once a row with its name; `also`, of a form's name, the form in a mode and a wide format,
-    gives ordinals (int64, shape `(n,)`) to look at besides the grid.
+    value; `progress` is called once a row with its name; `also`, of a form's name, the form in a mode and a wide
+    format, gives ordinals (int64, shape `(n,)`) to look at besides the grid.
 
     **Returns:** an `Outcome`, its rows in the order dtype, label, form, mode. float64 needs `jax_enable_x64`.
     """

@@ -114,7 +114,9 @@ def check_scalar(scalar: Scalar, fmt: FloatFormat) -> None:
         raise BadFunction(f"{name} does not take a {fmt.name} scalar: {_first_line(error)}") from error
     leaves = jax.tree.leaves(out)
     if len(leaves) != 1 or not hasattr(leaves[0], "shape"):
-        raise BadFunction(f"{name} returns {len(leaves)} values for a {fmt.name} scalar; a function of one scalar result")
+        raise BadFunction(
+            f"{name} returns {len(leaves)} values for a {fmt.name} scalar; a function of one scalar result"
+        )
     (leaf,) = leaves
     if leaf.shape != ():
         raise BadFunction(f"{name} is not scalar: it returns shape {leaf.shape} for a {fmt.name} scalar")

@@ -33,7 +33,8 @@ def pytest_terminal_summary(terminalreporter, exitstatus, config) -> None:
         used = f"{c.worst / c.max_ulp:7.1%}" if c.max_ulp else "      –"
         kind = "" if c.kind in ("ok", "inaccurate") else f" {c.kind}"
         terminalreporter.write_line(
-            f"{c.worst:10.4g} of {c.max_ulp:<8g} {used}  {c.name} {c.dtype}{kind} at {c.at}, {c.points} points  {c.test}"
+            f"{c.worst:10.4g} of {c.max_ulp:<8g} {used}  {c.name} {c.dtype}{kind} at {c.at}, {c.points} points  "
+            f"{c.test}"
         )
     if not checks:
         terminalreporter.write_line("no check was made")

@@ -87,7 +87,11 @@ def screen(
         joined = np.concatenate([previous, kinds])
         before = np.flatnonzero(np.diff(joined))
         blurred = np.isin(joined[before], (OK, INACCURATE)) & np.isin(joined[before + 1], (OK, INACCURATE))
-        kept = start - len(previous) + np.concatenate([before[~blurred], before[blurred][[0, -1]] if blurred.any() else []])
+        kept = (
+            start
+            - len(previous)
+            + np.concatenate([before[~blurred], before[blurred][[0, -1]] if blurred.any() else []])
+        )
         changes += [kept, kept + 1]
         previous = kinds[-1:]
         tell(len(kinds))

@@ -7,7 +7,7 @@ import math
 import sys
 import time
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import jax
 import numpy as np
@@ -99,7 +99,7 @@ def _sweep(args: argparse.Namespace, console: Console) -> Outcome:
     dtypes = args.dtype or list(FORMATS)
     labels = args.label or list(STUDY.labels)
     modes = args.mode or DEFAULT_MODES
-    chosen = {
+    chosen: dict[str, Any] = {
         "forms": list(dict.fromkeys(forms)),
         "dtypes": list(dict.fromkeys(dtypes)),
         "labels": list(dict.fromkeys(labels)),

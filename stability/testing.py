@@ -8,9 +8,9 @@ the source that spoils it, so it works wherever those do, `chex` included:
         assert_max_ulp(jax.nn.softplus, jnp.linspace(-20, 20, 1001, dtype=jnp.float32), max_ulp=4)
         assert_gradient_max_ulp(jax.nn.softplus, dtype=jnp.float32, domain=(-80, 80), max_ulp=16)
 
-**What fails.** An error over `max_ulp`, in ulps of the true value (Goldberg's, `stability.measure`); a NaN or an infinity
-where the truth is a number that fits the format; 0, or the wrong sign, where the truth rounds to a normal float; a number
-where the truth is undefined. `pytest --ulp-report` lists the worst margin of each check at the end of the run.
+**What fails.** An error over `max_ulp`, in ulps of the true value (Goldberg's, `stability.measure`); a NaN or an
+infinity where the truth is a number that fits the format; 0, or the wrong sign, where the truth rounds to a normal
+float; a number where the truth is undefined. `pytest --ulp-report` lists the worst margin of each check at the end.
 """
 
 from __future__ import annotations
@@ -142,16 +142,16 @@ def _culprit(fn: Callable, args: tuple, max_ulp: float, mode: Literal["eager", "
 def assert_max_ulp(fn: Callable, *args: ArrayLike, max_ulp: float, reference: Callable | Any = None) -> None:
     """Asserts that every element of `fn(*args)` is within `max_ulp` ulps of its true value.
 
-    **Arguments:** `fn` takes arrays to an array, or a pytree of arrays, of any float format, and is called as it is (pass
-    `jax.jit(fn)` to check what a jitted caller gets); `max_ulp` in ulps of the true value; `reference` another function
-    of the same arguments whose value in real arithmetic is the truth, or the true values themselves, arrays of the
-    shapes of the result, taken as they are. Without it, `fn` in real arithmetic is.
+    **Arguments:** `fn` takes arrays to an array, or a pytree of arrays, of any float format, and is called as it is
+    (pass `jax.jit(fn)` to check what a jitted caller gets); `max_ulp` in ulps of the true value; `reference` another
+    function of the same arguments whose value in real arithmetic is the truth, or the true values themselves, arrays
+    of the shapes of the result, taken as they are. Without it, `fn` in real arithmetic is.
 
     **Raises:** `AssertionError` with the worst element; `TypeError` for a result that is not a float;
     `stability.shadow.UnsupportedPrimitive`.
     """
     arrays = tuple(jnp.asarray(a) for a in args)
-    results, tree = jax.tree.flatten(fn(*arrays))
+    results = jax.tree.leaves(fn(*arrays))
     formats = [_format(leaf, f"the result of {_name(fn)}") for leaf in results]
     if reference is None or callable(reference):
         truths = _true_leaves(reference or fn, arrays, formats)
@@ -160,7 +160,9 @@ def assert_max_ulp(fn: Callable, *args: ArrayLike, max_ulp: float, reference: Ca
     for k, (leaf, truth, fmt) in enumerate(zip(results, truths, formats, strict=True)):
         shape = np.shape(leaf)
         if truth.quanta.shape != (int(np.prod(shape)),):
-            raise ValueError(f"the reference has {truth.quanta.size} values, the result of {_name(fn)} has shape {shape}")
+            raise ValueError(
+                f"the reference has {truth.quanta.size} values, the result of {_name(fn)} has shape {shape}"
+            )
 
         def told(i: int, shape=shape) -> str:
             return _inputs(arrays, shape, i)
@@ -241,15 +243,15 @@ def assert_gradient_max_ulp(
 ) -> None:
     """Asserts that `jax.grad` of a scalar function is within `max_ulp` ulps of the true derivative, all over a range.
 
-    The gradient is run under `jit`, over the points by `vmap`. The points are the same at every run: every float of the
-    range in a 16-bit format; else both ends, the zeros, the powers of two and their neighbours that lie in it, and about
-    `points` more, spread over its binades with a fixed seed.
+    The gradient is run under `jit`, over the points by `vmap`. The points are the same at every run: every float of
+    the range in a 16-bit format; else both ends, the zeros, the powers of two and their neighbours that lie in it, and
+    about `points` more, spread over its binades with a fixed seed.
 
     **Arguments:** `fn` takes scalars to a scalar; `argnums` the one argument to differentiate by, which runs over the
-    closed range `domain` in the format `dtype`; `max_ulp` in ulps of the true value; `fixed` the other arguments by name
-    (floats take the format); `reference` a function of the same arguments whose derivative in real arithmetic is the
-    truth. Without it, the gradient that JAX derives is evaluated in real arithmetic: then a custom derivative rule is
-    held to its own formula, and one that is wrong in real numbers is found only by giving the function without the rule.
+    closed range `domain` in the format `dtype`; `max_ulp` in ulps of the true value; `fixed` the other arguments by
+    name (floats take the format); `reference` a function of the same arguments whose derivative in real arithmetic is
+    the truth. Without it, the gradient that JAX derives is evaluated in real arithmetic: then a custom derivative rule
+    is held to its own formula, and one that is wrong in real numbers is found only by giving the function without it.
 
     **Raises:** `AssertionError` with the worst point; `stability.functions.BadFunction`;
     `stability.shadow.UnsupportedPrimitive`; `ValueError` for a range that holds no float.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 import time
 from pathlib import Path
 
@@ -99,7 +100,17 @@ def _culprit(scalar: Scalar, ordinal: int, fmt: FloatFormat) -> dict:
     found = diagnose(scalar, jnp.asarray(from_ordinal(np.array(ordinal), fmt))).culprit
     if found is None:
         return {"primitive": "–", "cause": "op by op, no equation spoils it", "source": "–"}
-    return {"primitive": found.primitive, "cause": MEANINGS.get(found.kind, found.kind), "source": found.source or "–"}
+    return {
+        "primitive": found.primitive,
+        "cause": MEANINGS.get(found.kind, found.kind),
+        "source": _nearby(found.source) or "–",
+    }
+
+
+def _nearby(source: str) -> str:
+    """A source line with its path from the working directory where the file is below it."""
+    path, colon, rest = source.partition(":")
+    return (os.path.relpath(path) if Path(path).is_relative_to(Path.cwd()) else path) + colon + rest if path else ""
 
 
 def main(p: Parser, args: argparse.Namespace, argv: list[str], begun: float) -> tuple[Outcome, Console]:
@@ -171,7 +182,8 @@ def main(p: Parser, args: argparse.Namespace, argv: list[str], begun: float) -> 
 
 def _screened(found: screen.Screening) -> str:
     return (
-        f"float32: {found.floats:,} evaluations screened against float64, {found.flagged:,} of them not `ok` by that estimate; "
-        f"the {found.certified:,} floats where the estimate changed kind were measured against balls and the region ends "
-        "bisected between them. A region is missed only where it is narrower than the grid and float64 errs as float32 does."
+        f"float32: {found.floats:,} evaluations screened against float64, {found.flagged:,} of them not `ok` by that "
+        f"estimate; the {found.certified:,} floats where the estimate changed kind were measured against balls and the "
+        "region ends bisected between them. A region is missed only where it is narrower than the grid and float64 "
+        "errs as float32 does."
     )

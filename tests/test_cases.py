@@ -1,4 +1,4 @@
-"""Reported failures: each is reproduced, its culprit is the operation that the public fix changes, and the fix is clean."""
+"""Reported failures: each is reproduced, its culprit is what the public fix changes, and the fix is clean."""
 
 import functools
 import json
@@ -101,4 +101,6 @@ def test_a_case_that_does_not_exist(tmp_path, capsys):
     with pytest.raises(SystemExit) as stop:
         main(["--case", "none", "--out", str(tmp_path / "r")])
     message = capsys.readouterr().err
-    assert stop.value.code == 2 and message.count("\n") == 1 and "where_sqrt" in message and not list(tmp_path.iterdir())
+    assert (
+        stop.value.code == 2 and message.count("\n") == 1 and "where_sqrt" in message and not list(tmp_path.iterdir())
+    )

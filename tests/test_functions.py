@@ -14,7 +14,7 @@ from stability.functions import BadFunction, as_form, check_scalar, hold, parse_
 
 F32, BF16 = FORMATS["float32"], FORMATS["bfloat16"]
 
-SOURCE = '''
+SOURCE = """
 import jax, jax.numpy as jnp
 
 def softplus(x):
@@ -30,7 +30,7 @@ def wide(x): return x * jnp.ones((), jnp.float64)
 def row(n): return jnp.arange(10.0)[n]
 def sorts(x): return jnp.linalg.qr(x[None, None])[1][0, 0]
 number = 3
-'''
+"""
 
 
 @pytest.fixture
@@ -42,7 +42,16 @@ def mine(tmp_path, monkeypatch):
 
 
 def test_a_function_from_the_shell(mine, capsys):
-    arguments = ["--function", "mine_functions:softplus", "--dtype", "bfloat16", "--dtype", "float32", "--points", "2048"]
+    arguments = [
+        "--function",
+        "mine_functions:softplus",
+        "--dtype",
+        "bfloat16",
+        "--dtype",
+        "float32",
+        "--points",
+        "2048",
+    ]
     assert sweep.main([*arguments, "--out", str(mine / "r")]) == 0
     assert {p.name for p in (mine / "r" / "plots").iterdir()} == {
         f"{kind}_{dtype}.{end}"
@@ -169,7 +178,9 @@ def test_an_infinity_is_right_where_the_truth_overflows():
     assert "inf" not in row.counts and row.max_ulp < 16
 
 
-@pytest.mark.parametrize(("domain", "dtype"), [((0.0, 1.0), "float32"), ((-3.0, 0.0), "float64"), ((5.0, 5.0), "float32")])
+@pytest.mark.parametrize(
+    ("domain", "dtype"), [((0.0, 1.0), "float32"), ((-3.0, 0.0), "float64"), ((5.0, 5.0), "float32")]
+)
 def test_a_range_holds_both_ends_and_nothing_else(domain, dtype):
     z = widen(engine.floats_of(FORMATS[dtype], domain, 512, seed=0))
     assert z.min() == domain[0] and z.max() == domain[1] and len(z) >= (1 if domain[0] == domain[1] else 512)
@@ -187,7 +198,9 @@ def test_a_region_narrower_than_the_grid_is_found_by_screening():
     found = screen.Screening()
 
     def also(name, run, fmt):
-        return screen.screen(study.forms[name], run, engine.ordinals_within((1.2, 1.3), fmt), 16.0, found, lambda n: None)
+        return screen.screen(
+            study.forms[name], run, engine.ordinals_within((1.2, 1.3), fmt), 16.0, found, lambda n: None
+        )
 
     options = dict(dtypes=["float32"], labels=[None], modes=["jit"], points=64, tolerance=16.0, seed=0)
     (without,) = engine.sweep(study, forms=["spiked"], **options).rows

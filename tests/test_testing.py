@@ -170,7 +170,7 @@ def test_what_cannot_be_checked_is_refused():
         assert_max_ulp(jnp.sqrt, jnp.ones(2), max_ulp=1, reference=np.ones(3))
     with pytest.raises(BadFunction, match="scalar"):
         assert_gradient_max_ulp(lambda x: jnp.sum(x[None] * jnp.ones(3)) * jnp.ones(2), domain=(0, 1), max_ulp=1)
-    with pytest.raises(BadFunction, match="fixed|y"):
+    with pytest.raises(BadFunction, match="value for y"):
         assert_gradient_max_ulp(lambda x, y: x * y, domain=(0, 1), max_ulp=1)
     with pytest.raises(ValueError, match="no float32"):
         assert_gradient_max_ulp(jnp.sqrt, domain=(1e39, 1e40), max_ulp=1)

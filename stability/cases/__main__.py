@@ -12,6 +12,7 @@ from rich.console import Console
 from stability.arguments import Parser, unwritable, write_atomically, write_json
 from stability.blame import MEANINGS
 from stability.cases import CASES, Case, Finding, examine
+from stability.cases.finding import place, point_of
 from stability.environment import environment
 from stability.floats import FORMATS
 from stability.report.tables import both, value
@@ -21,7 +22,7 @@ def source_of(fn) -> str:
     """The code of a function of a case as it stands in its file; of a library's, its name."""
     inner = inspect.unwrap(fn)
     if inner.__module__ != Case.__module__:
-        return f"{inner.__module__}.{inner.__name__}"
+        return f"# {inner.__name__} of {inner.__module__.partition('.')[0]}"
     return inspect.getsource(inner).strip()
 
 
@@ -44,12 +45,6 @@ def _span(case: Case, found: Finding, mode: str) -> str:
     return ends + (f" (one of {len(regions):,} such regions)" if len(regions) > 1 else "")
 
 
-def _place(source: str) -> str:
-    """A source line without the directories of this machine."""
-    path, _, rest = source.partition(":")
-    return f"{Path(path).name}:{rest}" if rest else source
-
-
 def _as_expected(found: Finding) -> bool:
     culprit, case = found.diagnosis.culprit, found.case
     return culprit is not None and (culprit.primitive, culprit.kind) == (case.primitive, case.cause)
@@ -59,11 +54,15 @@ def _section(found: Finding) -> str:
     case, culprit = found.case, found.diagnosis.culprit
     fmt = FORMATS[case.dtype]
     eager, jit = _span(case, found, "eager"), _span(case, found, "jit")
-    where = f"`{case.kind}` op by op and under jit at x from {eager}" if eager == jit else (
-        f"`{case.kind}` op by op at x from {eager}; under jit at x from {jit}"
+    where = (
+        f"`{case.kind}` op by op and under jit at x from {eager}"
+        if eager == jit
+        else (f"`{case.kind}` op by op at x from {eager}; under jit at x from {jit}")
     )
-    blamed = "none" if culprit is None else (
-        f"`{culprit.primitive}`, {MEANINGS.get(culprit.kind, culprit.kind)}, at {_place(culprit.source)}"
+    blamed = (
+        "none"
+        if culprit is None
+        else (f"`{culprit.primitive}`, {MEANINGS.get(culprit.kind, culprit.kind)}, at {place(culprit.source)}")
     )
     kinds = ", ".join(f"`{kind}`" for kind in found.fixed_kinds)
     low, high = case.domain
@@ -76,40 +75,51 @@ def _section(found: Finding) -> str:
             "",
             _code(case.naive),
             f"- **Region**, {case.dtype}, x from {low:g} to {high:g}: {where}.",
-            f"- **Culprit** at x = {both(case.at, fmt)}: {blamed}.",
-            f"- **Fix**: {case.remedy} In that region it is {kinds}; its worst error there is {found.fixed_ulp:.3g} ulps.",
+            f"- **Culprit** at x = {both(float(point_of(case)), fmt)}: {blamed}.",
+            f"- **Fix**: {case.remedy} In that region: {kinds}, with an error up to {found.fixed_ulp:.3g} ulps.",
             "",
             _code(case.fixed),
         ]
     )
 
 
+INTRODUCTION = """
+Each is a NaN or a loss of digits that someone reported of a JAX function or gradient in a public tracker, cut down to
+the operation that the report is about. The truth is the function in real arithmetic; the region's ends are exact, where
+one float further the function is not of that kind; the culprit is what `stability.diagnose` names at the point: in {}
+of {} the operation that the fix changes. The errors of the fix are measured at floats of that region, in ulps of the true
+value (`ok`: within 16; `flushed`: a subnormal result that XLA takes as 0). Subnormal inputs are left out there.
+
+| case | reported in | kind | first float of the region | culprit | what happened | the fix there |
+|---|---|---|---|---|---|---|
+"""
+
+
+def _line(found: Finding) -> str:
+    case, culprit, regions = found.case, found.diagnosis.culprit, found.regions["eager"]
+    fmt = FORMATS[case.dtype]
+    cells = [
+        f"[{case.name}](#{case.name})",
+        f"[{case.repository}#{case.number}]({case.url})",
+        case.kind,
+        both(value(regions[0].start, fmt), fmt) if regions else "none",
+        f"`{culprit.primitive}`" if culprit else "none",
+        MEANINGS.get(culprit.kind, culprit.kind) if culprit else "",
+        f"{', '.join(found.fixed_kinds)}, {found.fixed_ulp:.3g} ulps",
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
 def page(findings: list[Finding], manifest: dict) -> str:
     """The page as Markdown."""
-    lines = [
-        "# Reported failures, reproduced",
-        "",
+    written = (
         f"Written by `{manifest['command']}` with jax {manifest['jax']}, jaxlib {manifest['jaxlib']}, python-flint "
-        f"{manifest['python-flint']}, on {manifest['backend']} ({manifest['cpu']}).",
-        "",
-        "Each is a NaN or a loss of digits that someone reported of a JAX function or gradient in a public tracker, cut down to the "
-        "operation that the report is about. The truth is the function in real arithmetic; the region's ends are exact, where one "
-        "float further the function is not of that kind; the culprit is what `stability.diagnose` names at the point: in "
-        f"{sum(map(_as_expected, findings))} of {len(findings)} the operation that the fix changes. The errors of the fix are measured at floats of that region, in ulps "
-        "of the true value (`ok`: within 16; `flushed`: a subnormal result that XLA takes as 0). Subnormal inputs are left out there.",
-        "",
-        "| case | reported in | kind | first float of the region | culprit | what happened | the fix there |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for f in findings:
-        case, culprit, fmt = f.case, f.diagnosis.culprit, FORMATS[f.case.dtype]
-        start = value(f.regions["eager"][0].start, fmt) if f.regions["eager"] else float("nan")
-        lines.append(
-            f"| [{case.name}](#{case.name}) | [{case.repository}#{case.number}]({case.url}) | {case.kind} | {both(start, fmt)} | "
-            f"`{culprit.primitive if culprit else '–'}` | {MEANINGS.get(culprit.kind, culprit.kind) if culprit else '–'} | "
-            f"{', '.join(f.fixed_kinds)}, {f.fixed_ulp:.3g} ulps |"
-        )
-    return "\n".join(lines) + "\n\n" + "\n\n".join(map(_section, findings)) + "\n"
+        f"{manifest['python-flint']}, on {manifest['backend']} ({manifest['cpu']})."
+    )
+    introduction = INTRODUCTION.format(sum(map(_as_expected, findings)), len(findings))
+    table = "\n".join(map(_line, findings))
+    sections = "\n\n".join(map(_section, findings))
+    return f"# Reported failures, reproduced\n\n{written}\n{introduction}{table}\n\n{sections}\n"
 
 
 def main(argv: list[str]) -> int:

@@ -1,7 +1,7 @@
 """The cases: each the function as it was reported, the public fix of it, and what is expected of a diagnosis.
 
-Every function is of one float scalar. A citation is of a thread in a public tracker; the code is reduced to the operation
-that the thread is about, one operation a line where that tells two of them apart.
+Every function is of one float scalar. A citation is of a thread in a public tracker; the code is reduced to the
+operation that the thread is about, one operation a line where that tells two of them apart.
 """
 
 from __future__ import annotations
@@ -231,15 +231,9 @@ def _log_cosh_fixed(x: Array) -> Array:
     return jnp.logaddexp(x, -x) - math.log(2)
 
 
-def _logaddexp2(x: Array) -> Array:
-    small = jnp.exp2(-jnp.abs(x))
-    total = 1 + small
-    return jnp.maximum(x, 0) + jnp.log2(total)
-
-
-def _logaddexp2_fixed(x: Array) -> Array:
-    small = jnp.exp2(-jnp.abs(x))
-    return jnp.maximum(x, 0) + jnp.log1p(small) / math.log(2)
+def _log_one_plus(x: Array) -> Array:
+    total = 1 + x
+    return jnp.log(total)
 
 
 def _softplus_inverse(x: Array) -> Array:
@@ -477,7 +471,7 @@ CASES: tuple[Case, ...] = (
         number=1368,
         title="log1m_exp and log_diff_exp functions",
         report="`log(1 - exp(x))` is -inf for a small negative x.",
-        remedy="`log(-expm1(x))` above -log 2 and `log1p(-exp(x))` below, as in the pull request pyro-ppl/numpyro#1960.",
+        remedy="`log(-expm1(x))` above -log 2 and `log1p(-exp(x))` below, as in pyro-ppl/numpyro#1960.",
         naive=_log1mexp,
         fixed=_log1mexp_fixed,
         dtype="float32",
@@ -560,22 +554,21 @@ CASES: tuple[Case, ...] = (
         line="jnp.cosh(x)",
     ),
     Case(
-        name="logaddexp2",
+        name="log_one_plus",
         repository="jax-ml/jax",
-        number=1599,
-        title="Use log1p in definition of logaddexp2 to match logaddexp.",
-        report="`log2(1 + 2**x)` is 0 where 2**x is absorbed by 1.",
+        number=1200,
+        title="Use log1p when computing log(1 + x) or log(1 - x)",
+        report="`log(1 + x)` is 0 where x is absorbed by 1.",
         remedy="`log1p`.",
-        naive=_logaddexp2,
-        fixed=_logaddexp2_fixed,
-        truth=_logaddexp2,
-        dtype="bfloat16",
-        domain=(-100.0, 0.0),
-        at=-30.0,
+        naive=_log_one_plus,
+        fixed=jnp.log1p,
+        dtype="float32",
+        domain=(1e-30, 1.0),
+        at=1e-9,
         kind="vanished",
         primitive="add",
         cause="absorption",
-        line="1 + small",
+        line="1 + x",
     ),
     Case(
         name="softplus_inverse",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
@@ -53,7 +54,7 @@ class Finding:
             "title": case.title,
             "dtype": case.dtype,
             "domain": [hex_of(v) for v in case.domain],
-            "at": hex_of(case.at),
+            "at": hex_of(point_of(case)),
             "kind": case.kind,
             "regions": {
                 mode: {"count": len(regions), "first": [ends(r) for r in regions[:REGIONS_WRITTEN]]}
@@ -61,9 +62,15 @@ class Finding:
             },
             "culprit": None
             if culprit is None
-            else {"primitive": culprit.primitive, "kind": culprit.kind, "source": str(culprit.source)},
+            else {"primitive": culprit.primitive, "kind": culprit.kind, "source": place(culprit.source)},
             "fixed": {"kinds": list(self.fixed_kinds), "worst_ulp": self.fixed_ulp},
         }
+
+
+def place(source: str) -> str:
+    """A source line by the name of its file, without directories."""
+    path, _, rest = source.partition(":")
+    return f"{Path(path).name}:{rest}" if rest else source
 
 
 def point_of(case: Case) -> np.ndarray:
@@ -89,9 +96,18 @@ def examine(case: Case) -> Finding:
     float32 and float64 by a grid and exact ends, 16-bit formats on every float. float64 needs `jax_enable_x64`.
     """
     fmt, swept = FORMATS[case.dtype], study(case)
-    options = dict(dtypes=[case.dtype], labels=[None], modes=MODES, points=POINTS, tolerance=TOLERANCE, seed=0)
     at = int(to_ordinal(point_of(case)))
-    outcome = engine.sweep(swept, forms=list(swept.forms), **options, also=lambda *_: np.array([at]))
+    outcome = engine.sweep(
+        swept,
+        forms=list(swept.forms),
+        dtypes=[case.dtype],
+        labels=[None],
+        modes=MODES,
+        points=POINTS,
+        tolerance=TOLERANCE,
+        seed=0,
+        also=lambda *_: np.array([at]),
+    )
     rows = {(row.form, row.mode): row for row in outcome.rows}
     regions = {mode: _around(rows["naive", mode], case.kind, at) for mode in MODES}
     kinds: tuple[str, ...] = ()
@@ -106,7 +122,7 @@ def examine(case: Case) -> Finding:
 
 
 def _inside(region: Region, case: Case) -> np.ndarray:
-    """Floats of a region: its ends, and the floats a sweep of it starts from; no subnormals, which XLA on CPU takes as 0."""
+    """Floats of a region: its ends, and those a sweep of it starts from; no subnormals, which XLA on CPU takes as 0."""
     fmt = FORMATS[case.dtype]
     low, high = (float(from_ordinal(np.array(n), fmt)) for n in (region.start, region.stop))
     z = engine.floats_of(fmt, (low, high), POINTS, seed=1)

@@ -63,7 +63,9 @@ def write(
         manifest = manifest | {"seconds": {phase: round(s, 3) for phase, s in seconds.items()}}
         images = {n: base64.b64encode((staging / "plots" / f"{n}.png").read_bytes()).decode() for n in names}
         context = tables.context(outcome, manifest, tolerance) | {"pictures": images, "blame": blame or []}
-        context["title"] = "Where each line of the derivation fails" if context["label"] else f"Where {study.name} fails"
+        context["title"] = (
+            "Where each line of the derivation fails" if context["label"] else f"Where {study.name} fails"
+        )
         if not context["label"]:
             context["findings"] = unlabelled.findings(outcome, study.swept)
         context["findings"] = [*context["findings"], *notes]
