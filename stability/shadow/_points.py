@@ -23,7 +23,7 @@ from stability.floats import FloatFormat, ulp_exponent, widen
 from stability.reference import Truth, nearest_quanta
 from stability.shadow import _scalars as scalars
 from stability.shadow._interpreter import called, is_float, lift, opened, run, trace
-from stability.shadow._near import resolved
+from stability.shadow._near import flat, resolved
 from stability.shadow._values import Undecided, Undefined, infinite, real
 
 PRECISIONS = (128, 512, 2048, 4096)
@@ -77,7 +77,9 @@ FAST = {
 
 def _strict(rule: Callable) -> Callable:
     def checked(*values):
-        out = rule(*values)
+        if any(isinstance(v, arb) and not v.is_finite() for v in values):
+            raise Open
+        out = flat(rule(*values))
         if isinstance(out, Undefined):
             raise Open
         return out
