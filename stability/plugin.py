@@ -30,7 +30,7 @@ def pytest_terminal_summary(terminalreporter, exitstatus, config) -> None:
     terminalreporter.section("worst errors [ulps of the true value]")
     checks = _checks()[config.ulp_checks_before :]
     for c in sorted(checks, key=lambda c: -c.worst / c.max_ulp if c.max_ulp else -c.worst):
-        used = f"{c.worst / c.max_ulp:7.1%}" if c.max_ulp else "      –"
+        used = f"{c.worst / c.max_ulp:7.1%}" if c.passed and c.max_ulp else " exact " if c.passed else " failed"
         kind = "" if c.kind in ("ok", "inaccurate") else f" {c.kind}"
         terminalreporter.write_line(
             f"{c.worst:10.4g} of {c.max_ulp:<8g} {used}  {c.name} {c.dtype}{kind} at {c.at}, {c.points} points  "

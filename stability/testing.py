@@ -44,7 +44,7 @@ _DIAGNOSED = 64
 
 @dataclass(frozen=True)
 class Check:
-    """One check that was made: where, of what, the bound and the worst error in ulps, and the input of it in hex."""
+    """One check that was made: where, of what, its bound and worst error in ulps, the input of it, and if it passed."""
 
     test: str
     name: str
@@ -54,6 +54,7 @@ class Check:
     worst: float
     kind: str
     at: str
+    passed: bool
 
 
 CHECKS: list[Check] = []
@@ -107,14 +108,16 @@ def _settle(
     name: str, result: np.ndarray, truth: Truth, fmt: FloatFormat, max_ulp: float, told: Callable[[int], str], culprit
 ) -> None:
     """Records the check, and raises where it failed; `told` an input, `culprit` the equation, by position."""
+    __tracebackhide__ = True
     if not len(result):
         return
     verdict = _judge(result, truth, fmt, max_ulp)
     i = verdict.worst
     where = os.environ.get("PYTEST_CURRENT_TEST", "").rpartition(" ")[0]
     kind = KINDS[verdict.kinds[i]]
-    CHECKS.append(Check(where, name, fmt.name, len(result), max_ulp, float(verdict.ulps[i]), kind, told(i)))
     failed = int(verdict.failed.sum())
+    worst = float(verdict.ulps[i])
+    CHECKS.append(Check(where, name, fmt.name, len(result), max_ulp, worst, kind, told(i), not failed))
     if not failed:
         return
     desired = "undefined" if np.isnan(truth.quanta[i]) else _both(float(truth.rounded[i]))
@@ -150,6 +153,7 @@ def assert_max_ulp(fn: Callable, *args: ArrayLike, max_ulp: float, reference: Ca
     **Raises:** `AssertionError` with the worst element; `TypeError` for a result that is not a float;
     `stability.shadow.UnsupportedPrimitive`.
     """
+    __tracebackhide__ = True
     arrays = tuple(jnp.asarray(a) for a in args)
     results = jax.tree.leaves(fn(*arrays))
     formats = [_format(leaf, f"the result of {_name(fn)}") for leaf in results]
@@ -256,6 +260,7 @@ def assert_gradient_max_ulp(
     **Raises:** `AssertionError` with the worst point; `stability.functions.BadFunction`;
     `stability.shadow.UnsupportedPrimitive`; `ValueError` for a range that holds no float.
     """
+    __tracebackhide__ = True
     fmt = format_of(dtype)
     scalar = hold(fn, arg=argnums, held=fixed, grad=argnums)
     check_scalar(scalar, fmt)

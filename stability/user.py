@@ -15,7 +15,6 @@ from rich.console import Console
 
 from stability import engine, report, screen
 from stability.arguments import Parser, whole_number
-from stability.blame import MEANINGS
 from stability.diagnose import diagnose, load
 from stability.environment import environment
 from stability.floats import FORMATS, FloatFormat, from_ordinal
@@ -102,7 +101,7 @@ def _culprit(scalar: Scalar, ordinal: int, fmt: FloatFormat) -> dict:
         return {"primitive": "–", "cause": "op by op, no equation spoils it", "source": "–"}
     return {
         "primitive": found.primitive,
-        "cause": MEANINGS.get(found.kind, found.kind),
+        "cause": found.kind.replace("_", " "),
         "source": _nearby(found.source) or "–",
     }
 

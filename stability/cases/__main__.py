@@ -86,9 +86,9 @@ def _section(found: Finding) -> str:
 INTRODUCTION = """
 Each is a NaN or a loss of digits that someone reported of a JAX function or gradient in a public tracker, cut down to
 the operation that the report is about. The truth is the function in real arithmetic; the region's ends are exact, where
-one float further the function is not of that kind; the culprit is what `stability.diagnose` names at the point: in {}
-of {} the operation that the fix changes. The errors of the fix are measured at floats of that region, in ulps of the true
-value (`ok`: within 16; `flushed`: a subnormal result that XLA takes as 0). Subnormal inputs are left out there.
+one float further the function is not of that kind; the culprit is what `stability.diagnose` names at the point: in
+{} of {} the operation that the fix changes. The errors of the fix are measured at floats of that region, in ulps of the
+true value (`ok`: within 16; `flushed`: a subnormal result that XLA takes as 0). Subnormal inputs are left out there.
 
 | case | reported in | kind | first float of the region | culprit | what happened | the fix there |
 |---|---|---|---|---|---|---|
