@@ -204,12 +204,20 @@ def exact(x) -> arb:
         return (-1 if sign else 1) * arb(flint.fmpz(int(mantissa))) * arb(2) ** flint.fmpz(exponent)
 
 
-def true_or_reason(program, x, y):
-    with mpmath.workprec(4 * PRECISION):
+def by_mpmath(program, x, y, precision) -> arb:
+    with mpmath.workprec(precision):
         value = interpret(program, 1, mpmath.mpf(x), mpmath.mpf(y))
         if not mpmath.isfinite(value) or isinstance(value, mpmath.mpc):
             raise NoValue
         return exact(mpmath.mpf(value))
+
+
+def true_or_reason(program, x, y) -> arb:
+    """The value that mpmath finds at four times the precision, unless eight times shows that its own digits are gone."""
+    value = by_mpmath(program, x, y, 4 * PRECISION)
+    if not agrees(value, by_mpmath(program, x, y, 8 * PRECISION)):
+        raise Inconclusive
+    return value
 
 
 def agrees(v, value: arb) -> bool:

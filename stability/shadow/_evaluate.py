@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -16,7 +17,7 @@ from stability.floats import FloatFormat, format_of
 from stability.shadow._arrays import as_array, bare
 from stability.shadow._interpreter import is_float, lift, run, trace
 from stability.shadow._near import resolved
-from stability.shadow._values import UNDECIDED, Scalar, Undecided, Undefined, infinite
+from stability.shadow._values import UNDECIDED, Scalar, Undecided, Undefined, array, infinite
 
 FIRST_PRECISION = 128
 LAST_PRECISION = 4096
@@ -44,7 +45,8 @@ def reals(jaxpr: ClosedJaxpr, leaves: Sequence[Any], formats: Sequence[FloatForm
             try:
                 out = run(jaxpr, args)
             except Undecided:
-                out = [np.full(v.aval.shape, UNDECIDED, object) for v in jaxpr.jaxpr.outvars]
+                shapes = [v.aval.shape for v in jaxpr.jaxpr.outvars]
+                out = [bare(array([UNDECIDED] * math.prod(s), s)) for s in shapes]
             pairs = list(zip(out, formats, strict=True))
             if all(f is None or all(rounded(v, f) is not None for v in as_array(x).ravel()) for x, f in pairs):
                 break

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -135,9 +136,15 @@ CONTROL: dict[str, Callable] = {
     "while": _while,
     "scan": _scan,
     "convert_element_type": lambda eqn, values: [arrays.elementwise(conversion(eqn))(*values)],
+    "empty2": lambda eqn, values: [_uninitialized(eqn.outvars[0].aval)],
     "iota": lambda eqn, values: [_integers(eqn, values)],
     "scatter-add": lambda eqn, values: [arrays.scatter_add(eqn, *values)],
 }
+
+
+def _uninitialized(aval):
+    """Elements that are not there yet: they have no value until something is written over them."""
+    return bare(array([Undefined("nan")] * math.prod(aval.shape), aval.shape))
 
 
 def _integers(eqn, values):
