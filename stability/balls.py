@@ -62,10 +62,24 @@ def _endpoints(x: arb) -> tuple[tuple[int, int], tuple[int, int]]:
     return (mid - rad, e), (mid + rad, e)
 
 
+def _is_tiny(x: arb, fmt: FloatFormat) -> bool:
+    """Whether every point is so far below the least subnormal that its digits no longer matter."""
+    return bool(abs(x) < arb(2) ** (fmt.least_exponent - 128))
+
+
+def _is_huge(x: arb, fmt: FloatFormat) -> bool:
+    """Whether every point is so far above the greatest float that its digits no longer matter."""
+    return bool(abs(x) > arb(2) ** (fmt.emax + 128))
+
+
 def round_ball(x: arb, fmt: FloatFormat) -> float | None:
     """The float of `fmt` nearest to every point of the ball (ties to even), or `None`."""
     if not x.is_finite():
         return None
+    if _is_tiny(x, fmt):
+        return 0.0 if x >= 0 else -0.0
+    if _is_huge(x, fmt):
+        return math.inf if x > 0 else -math.inf
     lower, upper = (_to_float(*_round_dyadic(*end, fmt), fmt) for end in _endpoints(x))
     if lower != upper:
         return None
@@ -122,6 +136,10 @@ def _exponent(end: tuple[int, int], fmt: FloatFormat) -> int:
 
 def quanta_of(x: arb, fmt: FloatFormat) -> tuple[float, float, int] | None:
     """A ball as `(n + f) * 2**e`, as for `decide_quanta`, or `None` where its points differ in `n` or `e`."""
+    if x.is_finite() and _is_tiny(x, fmt):
+        return (0.0 if x >= 0 else -0.0), 0.0, fmt.least_exponent
+    if x.is_finite() and _is_huge(x, fmt):
+        return (math.inf if x > 0 else -math.inf), 0.0, fmt.least_exponent
     ends = _endpoints(x) if x.is_finite() else None
     if ends is None or round_ball(x, fmt) is None or _exponent(ends[0], fmt) != _exponent(ends[1], fmt):
         return None

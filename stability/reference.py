@@ -156,6 +156,7 @@ def nearest_quanta(
     mantissa, exponent = np.frexp(h)
     below = (np.abs(mantissa) == 0.5) & (np.sign(l) == -np.sign(h))
     e = np.maximum(exponent - below + scale - fmt.precision, fmt.least_exponent).astype(np.int64)
+    e = np.where(h == 0, fmt.least_exponent, e)
     shift = (scale - e).astype(np.int64)
     x, rest = np.ldexp(h, shift), np.ldexp(l, shift)
     n = np.rint(x)

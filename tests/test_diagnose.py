@@ -104,7 +104,12 @@ CASES = {
     "guarded log": (jax.grad(guarded_log), (0.0,), {"div", "mul"}, {"zero_over_zero", "zero_times_infinity"}),
     "guarded sqrt": (jax.grad(guarded_sqrt), (0.0,), {"mul", "div"}, {"zero_times_infinity", "pole"}),
     "guarded sqrt below": (jax.grad(guarded_sqrt), (-1.0,), {"sqrt"}, {"domain"}),
-    "guarded ratio": (jax.grad(guarded_ratio), (0.0,), {"div", "mul"}, {"zero_over_zero", "pole", "zero_times_infinity"}),
+    "guarded ratio": (
+        jax.grad(guarded_ratio),
+        (0.0,),
+        {"div", "mul"},
+        {"zero_over_zero", "pole", "zero_times_infinity"},
+    ),
     "norm": (jax.grad(norm), (f(0.0, 0.0),), {"div", "mul"}, {"zero_over_zero", "pole", "zero_times_infinity"}),
     "x log x": (lambda x: x * jnp.log(x), (0.0,), {"mul"}, {"zero_times_infinity"}),
     "x/x": (lambda x: (x + 0.0) / x, (0.0,), {"div"}, {"zero_over_zero"}),
@@ -126,6 +131,7 @@ CASES = {
     "cancelled at 10": (forms.cancelled, (10.0, 1.0), {"sub"}, {"cancellation"}),
     "power": (lambda x: (1 + 1 / x) ** x, (1e6,), {"add"}, {"absorption"}),
     "float overflow of a square": (lambda x: x**2 / (1 + x**2), (1e25,), {"integer_pow", "square"}, {"overflow"}),
+    "mean of logs": (lambda x: jnp.log(jnp.mean(jnp.exp(x))), (f(-150.0, -151.0),), {"exp"}, {"underflow"}),
     "grad mish": (jax.grad(mish_like), (100.0,), {"exp"}, {"overflow"}),
 }
 
@@ -137,3 +143,117 @@ def test_the_culprit(name):
     assert found.culprit is not None, found
     assert found.culprit.primitive in primitives and found.culprit.kind in kinds, found
     assert "test_diagnose.py" in found.source or "stability/forms.py" in found.source
+
+
+def test_nothing_is_blamed_where_nothing_is_wrong():
+    for fn, args in [
+        (jax.nn.softplus, (100.0,)),
+        (jnp.tanh, (0.3,)),
+        (jnp.exp, (89.0,)),
+        (forms.componentwise, (20.0, 1.0)),
+    ]:
+        found = diagnose(fn, *args, dtype=np.float32)
+        assert found.culprit is None and found.verdict == "ok" and found.error <= 4
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
+def test_every_format(dtype):
+    found = diagnose(lambda x: (1 - jnp.cos(x)) / x**2, 2.0**-6 if dtype.endswith("16") else 1e-5, dtype=dtype)
+    assert found.dtype == dtype and found.culprit.primitive == "sub" and found.culprit.kind == "cancellation"
+
+
+def test_the_numbers_of_a_row():
+    found = diagnose(lambda x: 1 - jnp.cos(x), 1e-3, dtype=np.float32)
+    cos, sub = found.rows
+    assert cos.own_error <= 1 and cos.total_error == pytest.approx(cos.own_error)
+    assert sub.own_error == 0 and sub.total_error == pytest.approx(found.error)
+    assert sub.amplification == pytest.approx(2e6, rel=0.01) and sub.inputs[1].row == 0
+    assert found.true == pytest.approx(5e-7, rel=1e-4) and found.path == (1, 0)
+
+
+def test_a_removable_singularity_has_its_limit():
+    found = diagnose(expm1_ratio, 0.0, dtype=np.float32)
+    assert found.verdict == "undefined" and found.undefined == "zero_over_zero" and found.limit == 1
+    assert diagnose(lambda x: 1 / x, 0.0, dtype=np.float32).limit is None
+
+
+def test_jit_and_eager_that_differ_are_both_shown():
+    found = diagnose(forms.chain_split, -88.0, 1.0, dtype=np.float32)
+    assert found.differs and np.isnan(found.eager) and found.jit == 0
+    assert found.verdict == "nan" and found.other.verdict == "vanished" and found.other.mode == "jit"
+    assert found.other.culprit.primitive == "logistic"
+    assert "jit gives -0 and eager nan" in str(found)
+    assert diagnose(forms.chain_split, -88.0, 1.0, dtype=np.float32, mode="jit").verdict == "vanished"
+
+
+def test_arrays_loops_and_branches():
+    def looped(x):
+        return jax.lax.fori_loop(0, 3, lambda i, v: v * 1.5, jnp.sum(1 - jnp.cos(x)))
+
+    found = diagnose(looped, f(1e-4, 2e-4))
+    assert found.culprit.primitive == "sub" and len(found.rows) > 5
+
+    def branched(x):
+        return jax.lax.cond(x > 0, lambda v: jnp.log(1 + v), lambda v: v, x)
+
+    assert diagnose(branched, 1e-9, dtype=np.float32).culprit.kind == "absorption"
+
+
+def test_an_equation_of_a_library_function_has_the_users_line():
+    found = diagnose(jax.grad(lambda x: jnp.where(x > 0, jnp.sqrt(x), 0.0)), 0.0, dtype=np.float32)
+    assert all("test_diagnose.py" in row.source for row in found.rows)
+
+
+def test_the_module_is_the_function():
+    assert stability.diagnose(softplus, 100.0, dtype=np.float32).culprit.kind == "overflow"
+
+
+def test_every_kind_of_a_row_has_a_meaning():
+    seen = {row.kind for name in CASES for row in diagnose(CASES[name][0], *CASES[name][1], dtype=np.float32).rows}
+    assert seen - {""} <= set(MEANINGS)
+
+
+def test_an_unknown_primitive_is_refused():
+    with pytest.raises(UnsupportedPrimitive, match=r"nextafter.*test_diagnose\.py"):
+        diagnose(lambda x: jax.lax.nextafter(x, x), 1.0, dtype=np.float32)
+    with pytest.raises(UnsupportedPrimitive, match=r"complex.*test_diagnose\.py"):
+        diagnose(lambda x: jnp.abs(jnp.exp(1j * x)), 1.0, dtype=np.float32)
+
+
+def test_an_integer_function_is_refused():
+    with pytest.raises(TypeError, match="no float"):
+        diagnose(lambda x: jnp.argmax(jnp.stack([x, x])), 1.0, dtype=np.float32)
+
+
+def test_the_command_line(tmp_path, capsys):
+    out = tmp_path / "found.json"
+    assert main(["stability.forms:autodiff", "--at", "0x1.4p+4,1.0", "--json", str(out)]) == 0
+    printed, data = capsys.readouterr().out, json.loads(out.read_text())
+    assert "cancellation" in printed and data["culprit"]["primitive"] == "sub" and data["arguments"] == [20.0, 1.0]
+    assert main(["stability.forms:binary_cross_entropy_from_logits", "--at=-20,1.0", "--grad", "0"]) == 0
+    assert main(["stability.forms:cancelled", "--at", "3,1.0", "--dtype", "bfloat16", "--mode", "jit"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["no_such_module:f", "--at", "1"], "does not import"),
+        (["stability.forms:nope", "--at", "1"], "has no nope"),
+        (["stability.forms", "--at", "1"], "module:function"),
+        (["stability.forms:FORMS", "--at", "1"], "not a function"),
+        (["stability.forms:autodiff", "--at", "1"], "with 1 arguments"),
+        (["stability.forms:autodiff", "--at", "one,1"], "'one' is not a float"),
+        (["stability.forms:autodiff", "--at", "1,1", "--grad", "2"], "choose 0 to 1"),
+        (["stability.forms:autodiff", "--at", "1,1", "--dtype", "int32"], "invalid choice"),
+        (["jax.numpy:isfinite", "--at", "1"], "returns bool"),
+        (["jax.numpy:frexp", "--at", "1"], "one float of shape ()"),
+        (["jax.numpy:atleast_1d", "--at", "1"], "one float of shape ()"),
+        (["jax.numpy:nextafter", "--at", "1,2"], "nextafter"),
+        (["stability.forms:autodiff", "--at", "1,1", "--json", "/dev/null/x"], "--json"),
+    ],
+)
+def test_bad_input_is_one_line_and_status_2(argv, message, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(argv)
+    err = capsys.readouterr().err
+    assert stop.value.code == 2 and message in err and err.count("\n") == 1

@@ -39,8 +39,27 @@ def within(bound):
 big, medium, small = within(1e6), within(1e3), within(30)
 
 
+def lost(s, near) -> bool:
+    """Whether `s` is so close to a number that mpmath keeps too few digits of the distance, or none."""
+    return abs(s - near) < max(abs(s), abs(near)) * mpmath.mpf(2) ** (-0.5 * mpmath.mp.prec)
+
+
+def open_ended(function, *limits):
+    """A function that tends to limits, or starts at them, without having them as values anywhere but at 0."""
+
+    def checked(x):
+        s = function(x)
+        if x != 0 and any(lost(s, limit) for limit in limits):
+            raise Inconclusive
+        return s
+
+    return checked
+
+
 def total(a, b):
     s = a + b
+    if a and b and lost(s, max(a, b, key=abs)):
+        raise Inconclusive
     if abs(s) < max(abs(a), abs(b)) * mpmath.mpf(2) ** (-0.75 * mpmath.mp.prec) and (a or b):
         raise Inconclusive
     return s
@@ -66,9 +85,9 @@ def quotient(a, b):
 def power(x, y):
     if abs(y) > 1e3:
         raise Inconclusive
-    if x == 0 and y < 0 or (x < 0 and y != mpmath.floor(y)):
+    if (x == 0 and y < 0) or (x < 0 and y != mpmath.floor(y)):
         raise NoValue
-    return mpmath.mpf(1) if y == 0 else mpmath.power(x, y)
+    return mpmath.mpf(1) if y == 0 else open_ended(lambda v: mpmath.power(v, y), 1)(x) if x != 1 else mpmath.mpf(1)
 
 
 def gamma_like(function):
@@ -116,29 +135,29 @@ def apart(choose):
 
 
 UNARY = {
-    "exp": (lax.exp, lambda x: mpmath.exp(big(x))),
-    "exp2": (lax.exp2, lambda x: mpmath.power(2, big(x))),
-    "expm1": (lax.expm1, lambda x: mpmath.expm1(big(x))),
+    "exp": (lax.exp, open_ended(lambda x: mpmath.exp(big(x)), 1)),
+    "exp2": (lax.exp2, open_ended(lambda x: mpmath.power(2, big(x)), 1)),
+    "expm1": (lax.expm1, open_ended(lambda x: mpmath.expm1(big(x)), -1)),
     "log": (lax.log, inside(mpmath.log, 0, strict=True)),
     "log1p": (lax.log1p, inside(lambda x: mpmath.log(total(1, x)), -1, strict=True)),
     "sqrt": (lax.sqrt, inside(mpmath.sqrt, 0)),
     "rsqrt": (lax.rsqrt, inside(lambda x: 1 / mpmath.sqrt(x), 0, strict=True)),
     "cbrt": (lax.cbrt, lambda x: mpmath.sign(x) * mpmath.cbrt(abs(x))),
-    "logistic": (lax.logistic, lambda x: 1 / (1 + mpmath.exp(-big(x)))),
+    "logistic": (lax.logistic, open_ended(lambda x: 1 / (1 + mpmath.exp(-big(x))), 1)),
     "sin": (lax.sin, lambda x: mpmath.sin(big(x))),
-    "cos": (lax.cos, lambda x: mpmath.cos(big(x))),
+    "cos": (lax.cos, open_ended(lambda x: mpmath.cos(big(x)), 1, -1)),
     "tan": (lax.tan, lambda x: mpmath.tan(big(x))),
     "asin": (lax.asin, inside(mpmath.asin, -1, 1)),
     "acos": (lax.acos, inside(mpmath.acos, -1, 1)),
     "atan": (lax.atan, mpmath.atan),
     "sinh": (lax.sinh, lambda x: mpmath.sinh(big(x))),
-    "cosh": (lax.cosh, lambda x: mpmath.cosh(big(x))),
-    "tanh": (lax.tanh, lambda x: mpmath.tanh(big(x))),
+    "cosh": (lax.cosh, open_ended(lambda x: mpmath.cosh(big(x)), 1)),
+    "tanh": (lax.tanh, open_ended(lambda x: mpmath.tanh(big(x)), 1, -1)),
     "asinh": (lax.asinh, mpmath.asinh),
     "acosh": (lax.acosh, inside(mpmath.acosh, 1)),
     "atanh": (lax.atanh, inside(mpmath.atanh, -1, 1, strict=True)),
-    "erf": (lax.erf, lambda x: mpmath.erf(small(x))),
-    "erfc": (lax.erfc, lambda x: mpmath.erfc(small(x))),
+    "erf": (lax.erf, open_ended(lambda x: mpmath.erf(small(x)), 1, -1)),
+    "erfc": (lax.erfc, open_ended(lambda x: mpmath.erfc(small(x)), 1, 2)),
     "lgamma": (lax.lgamma, gamma_like(lambda x: mpmath.log(abs(mpmath.gamma(x))))),
     "digamma": (lax.digamma, gamma_like(lambda x: mpmath.psi(0, x))),
     "bessel_i0e": (lax.bessel_i0e, lambda x: mpmath.besseli(0, small(x)) * mpmath.exp(-abs(x))),
@@ -213,7 +232,7 @@ def by_mpmath(program, x, y, precision) -> arb:
 
 
 def true_or_reason(program, x, y) -> arb:
-    """The value that mpmath finds at four times the precision, unless eight times shows that its own digits are gone."""
+    """What mpmath finds at four times the precision, unless eight times shows that its own digits are gone."""
     value = by_mpmath(program, x, y, 4 * PRECISION)
     if not agrees(value, by_mpmath(program, x, y, 8 * PRECISION)):
         raise Inconclusive

@@ -19,7 +19,7 @@ from stability.blame import _trace as trace
 from stability.blame import _walk as walk
 from stability.blame._diagnosis import Diagnosis, Input, Row
 from stability.blame._trace import Node, Tracer, as_real
-from stability.floats import FloatFormat, ulp_exponent, widen
+from stability.floats import FORMATS, FloatFormat, ulp_exponent, widen
 from stability.measure import KINDS, classify
 from stability.reference import Truth
 from stability.shadow import _evaluate as evaluate
@@ -33,6 +33,13 @@ TOLERANCE = 16.0
 PRECISIONS = (256, 1024, 4096)
 NUDGE = 2.0**-64
 """The relative change of an input by which a condition number is measured."""
+
+
+def shown(x: Any, fmt: FloatFormat | None) -> float | None:
+    """A real correctly rounded to the format, or to float64 where the format would make it 0 or infinite."""
+    value = nearest(x, fmt)
+    lost = value is not None and fmt is not None and (value == 0 or math.isinf(value))
+    return nearest(x, FORMATS["float64"]) if lost else value
 
 
 def nearest(x: Any, fmt: FloatFormat | None) -> float | None:
@@ -52,7 +59,7 @@ def ulps_between(error: arb, value: Any, fmt: FloatFormat | None) -> float:
     near = nearest(value, fmt)
     if near is None or math.isinf(near):
         return math.nan
-    return float(error * arb(2) ** -int(ulp_exponent(np.float64(near), fmt)))
+    return float(error * arb(2) ** -int(ulp_exponent(np.asarray(near), fmt)))
 
 
 def condition_number(node: Node) -> float:
@@ -81,10 +88,10 @@ def row_of(tracer: Tracer, index: int, node: Node, kind: str | None = None) -> R
         primitive=execution.primitive,
         source=execution.source,
         inputs=tuple(
-            Input(p.equation if p.equation >= 0 else None, p.name, p.got, nearest(p.true, p.fmt)) for p in node.parents
+            Input(p.equation if p.equation >= 0 else None, p.name, p.got, shown(p.true, p.fmt)) for p in node.parents
         ),
         result=node.got,
-        true=nearest(node.true, node.fmt),
+        true=shown(node.true, node.fmt),
         undefined=node.true.kind if isinstance(node.true, Undefined) else None,
         total_error=total,
         own_error=ulps_between(walk.gap(as_real(node.got), exact), exact, node.fmt),
@@ -137,10 +144,10 @@ def _is_decided(node: Node) -> bool:
 def diagnose(fn: Callable, *args, mode: str = "eager", dtype=None, tolerance: float = TOLERANCE) -> Diagnosis:
     """Runs a function in floats and in reals at one point, equation by equation, and says which one lost the digits.
 
-    **Arguments:** `fn` of any arguments that JAX traces, returning at least one float (of several elements the worst is looked at); `mode`,
-    `eager` for each equation by itself, `jit` for the equations of one XLA computation, as far as looking at them all leaves
-    the result what it was; `dtype` that of Python floats among the arguments; `tolerance` in ulps, beyond which a
-    result is `inaccurate`.
+    **Arguments:** `fn` of any arguments that JAX traces, returning at least one float (of several elements the worst
+    is looked at); `mode`, `eager` for each equation by itself, `jit` for the equations of one XLA computation, as far
+    as looking at them all leaves the result what it was; `dtype` that of Python floats among the arguments;
+    `tolerance` in ulps, beyond which a result is `inaccurate`.
 
     **Returns:** a `Diagnosis`. Where jit and eager give different bits, it holds that of the other mode as `other`.
 
@@ -197,7 +204,7 @@ def _diagnosis(fn, jaxpr, leaves, mode: str, tolerance: float, eager: list, jit:
         ),
         element=tuple(int(i) for i in np.unravel_index(j, out[k][0].shape)),
         result=node.got,
-        true=nearest(node.true, fmt),
+        true=shown(node.true, fmt),
         undefined=node.true.kind if isinstance(node.true, Undefined) else None,
         limit=evaluate.limit(jaxpr, leaves, k, j, fmt) if isinstance(node.true, Undefined) else None,
         error=error,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +13,8 @@ from rich.table import Table
 
 @dataclass(frozen=True)
 class Input:
-    """An input of a row: the `row` that computed it (`None` for an argument or a constant), its `name`, float and true value."""
+    """An input of a row: the `row` that computed it (`None` for an argument or a constant), its `name`, float and
+    true value."""
 
     row: int | None
     name: str
@@ -27,12 +29,12 @@ class Input:
 class Row:
     """One execution of one equation; of an array, the element that is furthest off, or the one to blame.
 
-    **Attributes:** `primitive` by JAX's name; `source` the user's line, `file:line:column (function)`; `inputs`; `result` as the
-    floats have it; `true` correctly rounded, `None` where the truth is no number, and then `undefined` says why;
-    `total_error` in ulps of the true value; `own_error`, that of this equation on the inputs that it was given, in
-    ulps of the exact result on those; `amplification`, the condition number: the relative change of the true
-    result for a relative change of the input that matters most; `kind` of what happened here, empty where nothing did.
-    Numbers that can't be told are NaN.
+    **Attributes:** `primitive` by JAX's name; `source` the user's line, `file:line:column (function)`; `inputs`;
+    `result` as the floats have it; `true` correctly rounded (to float64 where the format would make it 0 or infinite), `None` where the truth is no number, and then
+    `undefined` says why; `total_error` in ulps of the true value; `own_error`, that of this equation on the inputs
+    that it was given, in ulps of the exact result on those; `amplification`, the condition number: the relative
+    change of the true result for a relative change of the input that matters most; `kind` of what happened here,
+    empty where nothing did. Numbers that can't be told are NaN.
     """
 
     index: int
@@ -103,13 +105,13 @@ MEANINGS = {
 class Diagnosis:
     """The floats and the reals of a function at one point, side by side.
 
-    **Attributes:** `dtype` the format of the result; `mode`, `eager` (each equation an XLA computation of its own) or `jit`; `arguments`; `element` the
-    index of the output element looked at; `result` in this mode; `true` correctly rounded, `None` where the truth is no number, then
-    `undefined` says why and `limit` is the limit there, if all ways of approach that were tried agree on one; `error` in ulps of the
-    true value; `verdict` a kind of `stability.measure.KINDS`, or `undefined`; `rows`; `culprit` the row to blame, or `None`;
-    `path` the indices of the rows from the result to where the error came from;
-    `eager` and `jit` the results of both; `other` the diagnosis in the other mode where the two results differ;
-    `note` what else there is to say.
+    **Attributes:** `dtype` the format of the result; `mode`, `eager` (each equation an XLA computation of its own) or
+    `jit`; `arguments`; `element` the index of the output element looked at; `result` in this mode; `true` correctly
+    rounded, `None` where the truth is no number, then `undefined` says why and `limit` is the limit there, if all
+    ways of approach that were tried agree on one; `error` in ulps of the true value; `verdict` a kind of
+    `stability.measure.KINDS`, or `undefined`; `rows`; `culprit` the row to blame, or `None`; `path` the indices of
+    the rows from the result to where the error came from; `eager` and `jit` the results of both; `other` the
+    diagnosis in the other mode where the two results differ; `note` what else there is to say.
     """
 
     function: str
@@ -215,17 +217,9 @@ class Diagnosis:
             self.other.print(console)
 
     def __str__(self) -> str:
-        console = Console(width=160, record=True, file=_Nowhere(), color_system=None)
+        console = Console(width=160, record=True, file=io.StringIO(), color_system=None)
         self.print(console)
         return console.export_text().rstrip()
-
-
-class _Nowhere:
-    def write(self, text: str) -> int:
-        return len(text)
-
-    def flush(self) -> None:
-        pass
 
 
 def line_of(source: str) -> str:

@@ -24,9 +24,9 @@ from stability.shadow._values import Undefined, array, real
 class Node:
     """One number: `got` as the floats have it, `true` as the reals do.
 
-    **Attributes:** `rule` the real function that gives it from `parents`, `None` for arguments and constants; `equation` the
-    index of the equation execution that computed it, -1 for those, and `name` its primitive (or the argument's name);
-    `fmt` its format, `None` for integers and truth values.
+    **Attributes:** `rule` the real function that gives it from `parents`, `None` for arguments and constants;
+    `equation` the index of the equation execution that computed it, -1 for those, and `name` its primitive (or the
+    argument's name); `fmt` its format, `None` for integers and truth values.
     """
 
     got: Any
@@ -135,7 +135,11 @@ class Tracer:
         if name in arrays.DATA:
             moved = arrays.move(eqn, [as_array(n) for _, n in with_native_indices(eqn, values)])
             return [(x, as_array(n)) for x, n in zip(floats, moved, strict=True)]
-        return self.computed(eqn, floats, [n for _, n in values], source)
+        try:
+            interpreter.refuse_complex(eqn)
+            return self.computed(eqn, floats, [n for _, n in values], source)
+        except interpreter.UnsupportedPrimitive as error:
+            raise interpreter.UnsupportedPrimitive(error.primitive, error.source or source) from None
 
     def computed(self, eqn, floats: list[np.ndarray], inputs: list[np.ndarray], source: str) -> list[Values]:
         execution = Execution(eqn.primitive.name, source)
@@ -170,8 +174,9 @@ def elementwise_rule(eqn) -> Callable | None:
     return scalars.ELEMENTWISE.get(name) if floats or logical else None
 
 
-def provenance(eqn, inputs: list[np.ndarray]) -> list[tuple[list, list]]:
-    """For each output of an equation, for each of its elements: the nodes it depends on and the real function of them."""
+def provenance(eqn: Any, inputs: list[np.ndarray]) -> list[tuple[list, list]]:
+    """For each output of an equation, for each of its elements: the nodes it depends on and the real function of
+    them."""
     name = eqn.primitive.name
     shape = eqn.outvars[0].aval.shape
     rule = elementwise_rule(eqn)
@@ -179,8 +184,8 @@ def provenance(eqn, inputs: list[np.ndarray]) -> list[tuple[list, list]]:
         rows = list(zip(*(np.broadcast_to(n, shape).ravel() for n in inputs), strict=True))
         return [(rows, [rule] * len(rows))]
     if name in arrays.FOLDED and inputs[0].size:
-        rows = arrays.last(inputs[0], eqn.params["axes"])
-        rows = list(rows.reshape(-1, rows.shape[-1]))
+        elements = arrays.last(inputs[0], eqn.params["axes"])
+        rows = list(elements.reshape(-1, elements.shape[-1]))
         step = arrays.FOLDED[name]
         return [(rows, [lambda *values, step=step: functools.reduce(step, values)] * len(rows))]
     sizes = [n.shape for n in inputs]
@@ -206,7 +211,7 @@ def provenance(eqn, inputs: list[np.ndarray]) -> list[tuple[list, list]]:
 
 def _agreed(values: Values, what: str) -> Any:
     """A predicate that floats and reals agree on."""
-    x, nodes = values
+    _, nodes = values
     true = nodes.ravel()[0].true
     if isinstance(true, Undefined) or bool(true != nodes.ravel()[0].got):
         raise Diverged(what)
@@ -259,7 +264,7 @@ def record(jaxpr: ClosedJaxpr, args: Sequence[Any]) -> Iterator[Sequence[Any]]:
             env = dict(zip(jaxpr.invars, args, strict=True)) | dict(zip(jaxpr.constvars, consts, strict=True))
 
             def read(v):
-                return np.asarray(v.val, v.aval.dtype) if isinstance(v, Literal) else env[v]
+                return np.asarray(v.val, interpreter.aval(v).dtype) if isinstance(v, Literal) else env[v]
 
             for eqn in jaxpr.eqns:
                 inner, inputs = interpreter.called(eqn), [read(v) for v in eqn.invars]

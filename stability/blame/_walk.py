@@ -1,14 +1,15 @@
 """Which equation is to blame: a walk from a bad result back to where it went bad.
 
 With `v̂` the float result of an equation `f` on the float inputs `x̂`, `v` and `x` the real ones, the error splits:
-`v̂ - v = (v̂ - f(x̂)) + (f(x̂) - f(x))`, the equation's *own* error and the one that it *passes on*. The walk starts at a
-bad output. Where the own error is the larger part, the error was born there. Otherwise it goes to the input whose error
-alone moves `f` the most, as long as that input is off by more than rounding can be blamed for (`HARMLESS` units of
-`2**-precision`, relatively). If it ends at inputs that are harmless, then some equation on the way made much of little:
-the one that magnified the relative error most is to blame, a *cancellation* where it is a sum, an *amplification*
-otherwise, unless what it magnified is the rounding of a sum that had swallowed the digits of its smaller operand: then that sum, an
-*absorption*. A result that is not a number has its equation's kind, unless an input was already wrong: an infinity
-that is a number in truth, a zero that is not zero, or an argument off by more than rounding. Then the walk goes on from there.
+`v̂ - v = (v̂ - f(x̂)) + (f(x̂) - f(x))`, the equation's *own* error and the one that it *passes on*. The walk starts
+at a bad output. Where the own error is the larger part, the error was born there. Otherwise it goes to the input
+whose error alone moves `f` the most, as long as that input is off by more than rounding can be blamed for (`HARMLESS`
+units of `2**-precision`, relatively). If it ends at inputs that are harmless, then some equation on the way made much
+of little: the one that magnified the relative error most is to blame, a *cancellation* where it is a sum, an
+*amplification* otherwise, unless what it magnified is the rounding of a sum that had swallowed the digits of its
+smaller operand: then that sum, an *absorption*. A result that is not a number has its equation's kind, unless an
+input was already wrong: an infinity that is a number in truth, a zero that is not zero, or an argument off by more
+than rounding. Then the walk goes on from there.
 """
 
 from __future__ import annotations
@@ -137,12 +138,7 @@ def birth_kind(node: Node) -> str:
 def absorbed(node: Node, operand: Node) -> bool:
     """Whether rounding the sum lost more than rounding of the digits of an operand."""
     value = as_real(operand.got)
-    return (
-        is_number(value)
-        and not infinite(value)
-        and value != 0
-        and in_units(own_error(node), value, node) > HARMLESS
-    )
+    return is_number(value) and not infinite(value) and value != 0 and in_units(own_error(node), value, node) > HARMLESS
 
 
 def birthplace(node: Node) -> Node:

@@ -57,7 +57,7 @@ def reals(jaxpr: ClosedJaxpr, leaves: Sequence[Any], formats: Sequence[FloatForm
 def prepared(fn: Callable, args, dtype):
     kind = np.dtype(dtype) if dtype is not None else None
     default = kind if kind is not None else jax.dtypes.canonicalize_dtype(np.float64)
-    args = jax.tree.map(lambda x: np.asarray(x, default) if isinstance(x, float) else x, args)
+    args = jax.tree.map(lambda x: np.asarray(x, default) if type(x) is float else x, args)
     jaxpr, tree = trace(fn, *args)
     formats = [
         None if not is_float(v.aval) else format_of(kind if kind is not None else v.aval.dtype)
@@ -69,8 +69,9 @@ def prepared(fn: Callable, args, dtype):
 def limit(jaxpr: ClosedJaxpr, leaves: Sequence[Any], output: int, element: int, fmt: FloatFormat) -> float | None:
     """The limit of an output element at a point where it has no value, or `None`.
 
-    Each element of each float argument alone is moved by a hair to either side, at two distances. Where these ways of approach give
-    values, and all of them round to one float, that float is taken for the limit. This is evidence, not proof.
+    Each element of each float argument alone is moved by a hair to either side, at two distances. Where these ways of
+    approach give values, and all of them round to one float, that float is taken for the limit. This is evidence, not
+    proof.
     """
     found = set()
     inputs = [v.aval for v in jaxpr.jaxpr.invars]
@@ -103,11 +104,13 @@ def _nearby(jaxpr, points, i: int, j: int, step: float, output: int, element: in
 def true_value(fn: Callable, *args, dtype=None):
     """The correctly rounded true value of `fn(*args)`.
 
-    **Arguments:** `args` pytrees of NumPy or JAX arrays of any shape, or Python floats, taken at face value in their dtype (a Python
-    float in `dtype`, or in JAX's default float); `dtype` the format to round to, by default that of each output.
+    **Arguments:** `args` pytrees of NumPy or JAX arrays of any shape, or Python floats, taken at face value in their
+    dtype (a Python float in `dtype`, or in JAX's default float); `dtype` the format to round to, by default that of
+    each output.
 
-    **Returns:** a pytree as of `fn(*args)` with NumPy arrays. An element is NaN where the true value is undefined or stays
-    undecided at 4096 bits (`why_undefined` tells which), and infinite where it overflows or is a limit that is infinite.
+    **Returns:** a pytree as of `fn(*args)` with NumPy arrays. An element is NaN where the true value is undefined or
+    stays undecided at 4096 bits (`why_undefined` tells which), and infinite where it overflows or is a limit that is
+    infinite.
 
     **Raises:** `UnsupportedPrimitive`, with the primitive's name and the user's source line.
     """

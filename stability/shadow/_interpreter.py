@@ -22,10 +22,19 @@ from stability.shadow._values import LITERAL_ZERO, Undecided, Undefined, array, 
 class UnsupportedPrimitive(NotImplementedError):
     """The function uses a primitive that shadow evaluation has no rule for; names it and the user's source line."""
 
+    def __init__(self, primitive: str, source: str):
+        super().__init__(f"no rule for the primitive {primitive}, used at {source or 'an unknown line'}")
+        self.primitive, self.source = primitive, source
+
 
 def source_of(eqn) -> str:
     """The user's source line of an equation, as JAX records it: `file:line:column (function)`."""
     return source_info_util.summarize(eqn.source_info)
+
+
+def aval(v: Any) -> Any:
+    """The abstract value (shape and dtype) of a variable or a literal."""
+    return v.aval
 
 
 def is_float(aval) -> bool:
@@ -160,7 +169,11 @@ def apply(eqn, values: Sequence[Any]) -> list:
     name = eqn.primitive.name
     jaxpr = called(eqn)
     if jaxpr is not None:
-        return run(jaxpr, values)
+        try:
+            return run(jaxpr, values)
+        except UnsupportedPrimitive as error:
+            raise error if error.source else UnsupportedPrimitive(error.primitive, source_of(eqn)) from None
+    refuse_complex(eqn)
     touches_reals = any(is_real(v) for v in values) or any(is_float(v.aval) for v in eqn.outvars)
     if (
         not touches_reals
@@ -180,7 +193,13 @@ def apply(eqn, values: Sequence[Any]) -> list:
         return out if eqn.primitive.multiple_results else [out]
     if name in CONTROL:
         return CONTROL[name](eqn, values)
-    raise UnsupportedPrimitive(f"no rule for the primitive {name}, used at {source_of(eqn)}")
+    raise UnsupportedPrimitive(name, source_of(eqn))
+
+
+def refuse_complex(eqn) -> None:
+    """Raises `UnsupportedPrimitive` for an equation on complex numbers."""
+    if any(jnp.issubdtype(v.aval.dtype, np.complexfloating) for v in (*eqn.invars, *eqn.outvars)):
+        raise UnsupportedPrimitive(f"{eqn.primitive.name} of complex numbers", source_of(eqn))
 
 
 def native(out: list, eqn) -> list:
@@ -202,10 +221,10 @@ def run(jaxpr: Jaxpr | ClosedJaxpr, args: Sequence[Any], apply: Callable = apply
     """The outputs of a jaxpr on real arguments (bare scalars, or object arrays of `Scalar`)."""
     jaxpr, consts = opened(jaxpr)
     env = dict(zip(jaxpr.invars, args, strict=True))
-    env.update((v, lift(c, v.aval.dtype)) for v, c in zip(jaxpr.constvars, consts, strict=True))
+    env.update((v, lift(c, aval(v).dtype)) for v, c in zip(jaxpr.constvars, consts, strict=True))
 
     def read(v):
-        return lift(v.val, v.aval.dtype, literal=True) if isinstance(v, Literal) else env[v]
+        return lift(v.val, aval(v).dtype, literal=True) if isinstance(v, Literal) else env[v]
 
     for eqn in jaxpr.eqns:
         env.update(zip(eqn.outvars, native(apply(eqn, [read(v) for v in eqn.invars]), eqn), strict=True))

@@ -1,7 +1,7 @@
 """Numbers that lie close to an exact one, and keep their distance.
 
-`1 - σ(z)` is `e^-z / (1 + e^-z)`, and a ball around `σ(z)` needs `1.44 z` bits to know more of it than that it is about 0: for
-most floats `z` no precision is enough. So a sum of an exact number and a much smaller one is kept as that,
+`1 - σ(z)` is `e^-z / (1 + e^-z)`, and a ball around `σ(z)` needs `1.44 z` bits to know more of it than that it is
+about 0: for most floats `z` no precision is enough. So a sum of an exact number and a much smaller one is kept as that,
 unevaluated: `Near(at, by)` is the real number `at + by`, `at` exact and not 0, `|by| < 2**-16 |at|` a ball of its own.
 Arithmetic goes by the exact identities
 

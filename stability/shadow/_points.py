@@ -1,8 +1,8 @@
 """The true values of a scalar function over many points: the jaxpr compiled once, interpreted where that does not do.
 
-A jaxpr of scalars is compiled to one straight-line Python function over balls. In it NaN stands for everything that is not
-a number, and a finite result is an enclosure, since every NaN that matters reaches the result; where the result is not
-finite, a comparison is open, or an argument is infinite, the interpreter decides.
+A jaxpr of scalars is compiled to one straight-line Python function over balls. In it NaN stands for everything that
+is not a number, and a finite result is an enclosure, since every NaN that matters reaches the result; where the
+result is not finite, a comparison is open, or an argument is infinite, the interpreter decides.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from stability.balls import quanta_of, round_ball
 from stability.floats import FloatFormat, ulp_exponent, widen
 from stability.reference import Truth, nearest_quanta
 from stability.shadow import _scalars as scalars
-from stability.shadow._interpreter import called, is_float, lift, opened, run, trace
+from stability.shadow._interpreter import aval, called, is_float, lift, opened, run, trace
 from stability.shadow._near import flat, resolved
 from stability.shadow._values import Undecided, Undefined, infinite, real
 
@@ -30,7 +30,10 @@ PRECISIONS = (128, 512, 2048, 4096)
 FRACTION = 2.0**-24
 """How far off a `fraction` may be, in ulps."""
 
-METHODS = "exp expm1 log log1p sqrt rsqrt sin cos tan sinh cosh tanh asinh acosh atanh asin acos atan erf erfc digamma".split()
+METHODS = (
+    *("exp", "expm1", "log", "log1p", "sqrt", "rsqrt", "sin", "cos", "tan", "asin", "acos", "atan"),
+    *("sinh", "cosh", "tanh", "asinh", "acosh", "atanh", "erf", "erfc", "digamma"),
+)
 TEXT = {
     "add": "{0} + {1}",
     "add_any": "{0} + {1}",
@@ -101,13 +104,15 @@ def compiled(jaxpr: ClosedJaxpr, fixed: dict[int, Any]) -> Callable[[arb], arb] 
     def emit(jaxpr: Jaxpr | ClosedJaxpr, args: Sequence[str]) -> list[str] | None:
         jaxpr, consts = opened(jaxpr)
         env = dict(zip(jaxpr.invars, args, strict=True))
-        env.update((v, constant(lift(c, v.aval.dtype))) for v, c in zip(jaxpr.constvars, consts, strict=True))
+        env.update((v, constant(lift(c, aval(v).dtype))) for v, c in zip(jaxpr.constvars, consts, strict=True))
 
         def read(v) -> str:
-            return constant(lift(v.val, v.aval.dtype)) if isinstance(v, Literal) else env[v]
+            return constant(lift(v.val, aval(v).dtype)) if isinstance(v, Literal) else env[v]
 
         for eqn in jaxpr.eqns:
-            if any(v.aval.shape or not (is_float(v.aval) or v.aval.dtype == bool) for v in (*eqn.invars, *eqn.outvars)):
+            if any(
+                aval(v).shape or not (is_float(aval(v)) or aval(v).dtype == bool) for v in (*eqn.invars, *eqn.outvars)
+            ):
                 return None
             inputs, inner = [read(v) for v in eqn.invars], called(eqn)
             if inner is not None:
@@ -167,7 +172,7 @@ def points(fn: Callable, z: np.ndarray, *, argnum: int = 0, args: Sequence[Any] 
     fixed = {i + (i >= argnum): a for i, a in enumerate(others)}
     full = [fixed[i] if i in fixed else np.zeros((), z.dtype) for i in range(len(others) + 1)]
     jaxpr, _ = trace(fn, *full)
-    outs = jaxpr.out_avals
+    outs: list[Any] = list(jaxpr.out_avals)
     if len(outs) != 1 or outs[0].shape or not is_float(outs[0]):
         raise ValueError(f"the function returns {', '.join(map(str, outs))}; one float of shape () is needed")
     fast = compiled(jaxpr, fixed)
@@ -209,7 +214,7 @@ def points(fn: Callable, z: np.ndarray, *, argnum: int = 0, args: Sequence[Any] 
     with np.errstate(over="ignore"):
         undecided |= ~(np.ldexp(bound, -exponent) <= FRACTION)
     why = np.full(n, None, object)
-    for i in np.flatnonzero(undecided):
+    for i in np.flatnonzero(undecided).tolist():
         quanta[i], fraction[i], exponent[i], why[i] = _decided(real(wide[i]), fast, slow, fmt)
     with np.errstate(over="ignore"):
         overflow = np.abs(np.ldexp(quanta, exponent)) > fmt.max
@@ -233,7 +238,7 @@ def _power_of_two(x, fmt: FloatFormat) -> tuple[float, float, int] | None:
     value = round_ball(v, fmt)
     if not value or math.isinf(value) or abs(math.frexp(value)[0]) != 0.5:
         return None
-    e = int(ulp_exponent(np.float64(value), fmt))
+    e = int(ulp_exponent(np.asarray(value), fmt))
     return (math.ldexp(value, -e), 0.0, e) if abs(v - value) * arb(2) ** -e <= FRACTION else None
 
 
@@ -266,14 +271,14 @@ def _decided(x, fast: Callable | None, slow: Callable, fmt: FloatFormat):
 def truth(fn: Callable, z: np.ndarray, *, argnum: int = 0, args: Sequence[Any] = (), fmt: FloatFormat) -> Truth:
     """The true values of a scalar function over the floats `z`, its other arguments fixed.
 
-    **Arguments:** `fn` a function of scalars that returns one float of shape (); `z` of shape `(n,)`, in any format, infinities and NaN
-    included, taken at face value as argument number `argnum`; `args` the other arguments in order (a Python float in
-    the dtype of `z`); `fmt` the format to round to.
+    **Arguments:** `fn` a function of scalars that returns one float of shape (); `z` of shape `(n,)`, in any format,
+    infinities and NaN included, taken at face value as argument number `argnum`; `args` the other arguments in order
+    (a Python float in the dtype of `z`); `fmt` the format to round to.
 
     **Returns:** a `stability.reference.Truth`. `quanta` is NaN where the input is NaN or the true value is undefined or
-    stays undecided (`points` tells why), and infinite where the correctly rounded value is. The rounding is proven at every
-    other point, and `fraction` is within 2**-24. A value that is a power of two as far as 128 bits can tell has the
-    ulp of that power, though it may be just below.
+    stays undecided (`points` tells why), and infinite where the correctly rounded value is. The rounding is proven at
+    every other point, and `fraction` is within 2**-24. A value that is a power of two as far as 128 bits can tell has
+    the ulp of that power, though it may be just below.
 
     **Raises:** `UnsupportedPrimitive`; `ValueError` where `fn` returns anything but one float of shape ().
     """
