@@ -120,6 +120,8 @@ def _whole_and_rest(x: arb, exponent: int) -> tuple[float, float]:
     shift = exponent - e
     if shift <= 0:
         return math.ldexp(float(mantissa), -shift), 0.0
+    if shift > abs(mantissa).bit_length() + 1100:
+        return 0.0, math.copysign(0.0, mantissa)
     n, rest = divmod(mantissa, 1 << shift)
     half = 1 << (shift - 1)
     if rest > half or (rest == half and n & 1):

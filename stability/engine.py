@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import jax
@@ -26,6 +26,7 @@ from stability.study import Study
 
 BATCH = 8192
 PROFILE_BINS = 240
+LOOKED_AROUND = 256
 
 
 def eager(form: Form) -> Form:
@@ -100,6 +101,37 @@ def grid(fmt: FloatFormat, points: int, seed: int) -> np.ndarray:
     return np.unique(np.concatenate([magnitudes, -magnitudes - 1]))
 
 
+def floats_of(fmt: FloatFormat, domain: tuple[float, float], points: int, seed: int) -> np.ndarray:
+    """The floats of `domain` that a sweep starts from: all of a 16-bit format, a grid of a wider one, NaN after them.
+
+    A part of the line has its ends, the points that `grid` has there, and half as many as `points` at equal distances
+    in ordinals with random offsets; no NaN, which lies in no range.
+    """
+    whole = domain == (-np.inf, np.inf)
+    if fmt.bits == 16:
+        z = every_float(fmt)
+        return z if whole else z[(widen(z) >= domain[0]) & (widen(z) <= domain[1])]
+    ordinals = grid(fmt, points, seed)
+    if whole:
+        return np.concatenate([from_ordinal(ordinals, fmt), np.array([np.nan], fmt.dtype)])
+    first, last = ordinals_within(domain, fmt)
+    inside = ordinals[(ordinals >= first) & (ordinals <= last)]
+    strata = max(points // 2, 1)
+    position = (np.arange(strata) + np.random.default_rng(seed).random(strata)) / strata
+    offset = np.floor(position * float(last - first)).astype(np.uint64)
+    spread = (np.array([first]).astype(np.uint64) + offset).astype(np.int64)
+    return from_ordinal(np.unique(np.concatenate([inside, spread, [first, last]])), fmt)
+
+
+def ordinals_within(domain: tuple[float, float], fmt: FloatFormat) -> tuple[int, int]:
+    """The ordinals of the least and the greatest float of `fmt` in a closed range; the first is greater if none is."""
+    with np.errstate(over="ignore"):
+        low, high = (int(to_ordinal(np.array([v]).astype(fmt.dtype))[0]) for v in domain)
+    low += float(widen(from_ordinal(np.array([low]), fmt))[0]) < domain[0]
+    high -= float(widen(from_ordinal(np.array([high]), fmt))[0]) > domain[1]
+    return min(low, -1) if domain[0] == 0 else low, max(high, 0) if domain[1] == 0 else high
+
+
 def evaluate(run: Form, z: np.ndarray, label: np.ndarray) -> np.ndarray:
     """`run` over points of shape `(n,)` in batches of one shape, so that it is compiled once."""
     padded = np.concatenate([z, np.zeros(-len(z) % BATCH, z.dtype)])
@@ -131,17 +163,21 @@ def _open_gaps(sample: _Sample) -> np.ndarray:
     return (low + (high - low) // 2)[high - low > 1]
 
 
-def _around_ends(sample: _Sample, fmt: FloatFormat) -> np.ndarray:
-    """Ordinals at every power-of-two distance up to 4096 from the ends that no tolerance blurs."""
+def _around_ends(sample: _Sample) -> np.ndarray:
+    """Ordinals at every power-of-two distance up to 4096 from the ends that no tolerance blurs.
+
+    Of more than `LOOKED_AROUND` such ends, which is two kinds alternating, as many at equal distances in their order.
+    """
     before, after = sample.kinds[:-1], sample.kinds[1:]
     blurred = np.isin(before, (OK, INACCURATE)) & np.isin(after, (OK, INACCURATE))
     ends = sample.ordinals[:-1][(before != after) & ~blurred]
+    ends = ends[np.unique(np.linspace(0, len(ends) - 1, min(len(ends), LOOKED_AROUND)).astype(int))]
     steps = np.left_shift(np.int64(1), np.arange(13))
     near = (ends[:, None] + np.concatenate([-steps, 1 + steps])).ravel()
-    return np.setdiff1d(near[(near >= -fmt.infinity - 1) & (near <= fmt.infinity)], sample.ordinals)
+    return np.setdiff1d(near[(near >= sample.ordinals[0]) & (near <= sample.ordinals[-1])], sample.ordinals)
 
 
-def refine(sample: _Sample, measured: Callable[[np.ndarray], _Sample], fmt: FloatFormat) -> _Sample:
+def refine(sample: _Sample, measured: Callable[[np.ndarray], _Sample]) -> _Sample:
     """Adds points until the ends of all runs of one kind are neighbouring floats.
 
     Plain bisection adds one point a gap and a round, so that a zone where two kinds alternate does not make
@@ -154,7 +190,7 @@ def refine(sample: _Sample, measured: Callable[[np.ndarray], _Sample], fmt: Floa
         return s
 
     sample = bisect(sample)
-    near = _around_ends(sample, fmt)
+    near = _around_ends(sample)
     return bisect(sample.merged(measured(near))) if len(near) else sample
 
 
@@ -182,7 +218,7 @@ def _searched(
     for found in met:
         keep = ~np.isin(found.kinds, (OK, INACCURATE)) | (found.ordinals == best)
         sample = sample.merged(_Sample(found.ordinals[keep], *(column[keep] for column in found.columns())))
-    return refine(sample, measured, fmt), len(ordinals)
+    return refine(sample, measured), len(ordinals)
 
 
 def profile_position(z: np.ndarray, fmt: FloatFormat) -> np.ndarray:
@@ -191,10 +227,11 @@ def profile_position(z: np.ndarray, fmt: FloatFormat) -> np.ndarray:
     return np.arcsinh(2 * np.clip(widen(z), -reach, reach)) / np.arcsinh(2 * reach)
 
 
-def _profile(z: np.ndarray, sample: _Sample, fmt: FloatFormat) -> Profile:
+def _profile(z: np.ndarray, sample: _Sample, fmt: FloatFormat, labelled: bool) -> Profile:
     counted = sample.normal & np.isin(sample.kinds, (OK, INACCURATE))
     ulps = np.where(counted, sample.ulps, -1.0)
-    position = profile_position(z, fmt)
+    first, last = (float(n) for n in sample.ordinals[[0, -1]])
+    position = profile_position(z, fmt) if labelled else 2 * (sample.ordinals - first) / max(last - first, 1.0) - 1
     bins = np.split(np.arange(len(z)), np.flatnonzero(np.diff(np.floor(position * PROFILE_BINS / 2))) + 1)
     worst = np.array([b[np.argmax(ulps[b])] for b in bins])
     return Profile(z[worst].astype(np.float64), np.where(ulps[worst] < 0, np.nan, ulps[worst]))
@@ -204,7 +241,7 @@ def _summarise(
     study: str,
     form: str,
     fmt: FloatFormat,
-    label: float,
+    label: float | None,
     mode: str,
     sample: _Sample,
     nans: np.ndarray,
@@ -218,7 +255,7 @@ def _summarise(
     regions = tuple(
         Region(KINDS[r.code], int(sample.ordinals[r.start]), int(sample.ordinals[r.stop]))
         for r in measure.runs(sample.kinds)
-        if r.code != OK
+        if r.code not in (OK, NAN_INPUT)
     )
     codes, numbers = np.unique(np.concatenate([sample.kinds, nans]), return_counts=True)
     counts = {KINDS[c]: int(n) for c, n in zip(codes, numbers, strict=True)}
@@ -235,7 +272,7 @@ def _summarise(
         worst_ok=float(ok.max()) if ok.size and ok.max() >= 0 else None,
         regions=regions,
         counts=counts,
-        profile=_profile(z, sample, fmt),
+        profile=_profile(z, sample, fmt, label is not None),
         searched=searched,
     )
 
@@ -273,20 +310,22 @@ def sweep(
     *,
     forms: list[str],
     dtypes: list[str],
-    labels: list[float],
+    labels: Sequence[float | None],
     modes: list[str],
     points: int,
     tolerance: float,
     seed: int,
     search: bool = False,
     progress: Callable[[str], None] = lambda row: None,
+    also: Callable[[str, Form, FloatFormat], np.ndarray] | None = None,
 ) -> Outcome:
     """Measures forms in formats, at labels, in modes, and compares jit with eager where both are asked for.
 
     **Arguments:** names from `study.forms`, `FORMATS` and `MODES`; `labels` in `study.label_range`, each rounded
     to the format it is used in; `points` the size of the grid of float32 and float64; `tolerance` in ulps of the true
     value; `search` whether to hunt the worst error of float32 and float64 rows (`stability.search`); `progress` is
-    called once a row with its name.
+    called once a row with its name; `also`, of a form's name, the form in a mode and a wide format, gives ordinals
+    (int64, shape `(n,)`) to look at besides the grid.
 
     **Returns:** an `Outcome`, its rows in the order dtype, label, form, mode. float64 needs `jax_enable_x64`.
     """
@@ -296,12 +335,11 @@ def sweep(
     by_balls = 0
     for dtype in dtypes:
         fmt = FORMATS[dtype]
-        z = every_float(fmt) if fmt.bits == 16 else from_ordinal(grid(fmt, points, seed), fmt)
-        z = z if fmt.bits == 16 else np.concatenate([z, np.array([np.nan], fmt.dtype)])
+        z = floats_of(fmt, study.domain, points, seed)
         numbers = int(np.sum(~np.isnan(widen(z))))
         compiled: dict[tuple[str, str], Form] = {}
         for label in labels:
-            exact = np.asarray(label).astype(fmt.dtype)
+            exact = np.asarray(0.0 if label is None else label).astype(fmt.dtype)
 
             def truth_of(x: np.ndarray, exact=exact, fmt=fmt) -> Truth:
                 nonlocal by_balls
@@ -337,14 +375,15 @@ def sweep(
                     sample = _Sample(to_ordinal(z[n]), kinds[n], ulps[n], normal[n])
                     searched = None
                     if fmt.bits != 16:
-                        sample = refine(sample, at, fmt)
+                        more = np.setdiff1d(also(form, run, fmt), sample.ordinals) if also else np.array([])
+                        sample = refine(sample.merged(at(more)) if len(more) else sample, at)
                     if fmt.bits != 16 and search:
                         sample, searched = _searched(sample, at, true_at, fmt, seed)
                     found[mode] = _summarise(study.name, form, fmt, label, mode, sample, kinds[numbers:], searched)
                     results[mode] = result
                     silent |= np.isfinite(widen(result)) & ~np.isin(kinds, (OK, NAN_INPUT))
                     rows.append(found[mode])
-                    progress(f"{form} {dtype} label {label:g} {mode}")
+                    progress(f"{form} {dtype} {'' if label is None else f'label {label:g} '}{mode}")
                 if {"jit", "eager"} <= found.keys():
                     disagreement = _disagreement(found["jit"], found["eager"], results, silent)
                     if disagreement.count or disagreement.regions:

@@ -20,8 +20,9 @@ KINDS = ("ok", "nan", "inf", "vanished", "flushed", "wrong_sign", "inaccurate", 
 
 `nan`: NaN where the truth is a number. `inf`: infinite where it is finite. `vanished`: 0 where the truth rounds to
 a normal float. `flushed`: 0 where it rounds to a subnormal. `wrong_sign`: neither is 0 and the signs differ.
-`inaccurate`: none of these, and the error is over the tolerance. `nan_input`: the input is NaN and so is the
-result, which is right; a number there is `inaccurate`.
+`inaccurate`: none of these, and the error is over the tolerance. `nan_input`: the input is NaN (or the truth is not
+defined there) and so is the result, which is right; a number there is `inaccurate`. An infinity where the truth
+rounds to it is `ok`.
 """
 
 OK, NAN, INF, VANISHED, FLUSHED, WRONG_SIGN, INACCURATE, NAN_INPUT = range(len(KINDS))
@@ -49,7 +50,8 @@ def error_in_ulps(result: np.ndarray, truth: Truth) -> np.ndarray:
 
 def true_is_normal(truth: Truth, fmt: FloatFormat) -> np.ndarray:
     """Where the correctly rounded true value is a normal float of `fmt`."""
-    return np.abs(truth.rounded) >= fmt.smallest_normal
+    size = np.abs(truth.rounded)
+    return (size >= fmt.smallest_normal) & (size <= fmt.max)
 
 
 def classify(result: np.ndarray, truth: Truth, fmt: FloatFormat, tolerance: float) -> tuple[np.ndarray, np.ndarray]:
@@ -58,8 +60,9 @@ def classify(result: np.ndarray, truth: Truth, fmt: FloatFormat, tolerance: floa
     **Arguments:** `result` of shape `(n,)`; `tolerance` in ulps of the true value.
     """
     x = widen(result)
-    ulps = error_in_ulps(result, truth)
     rounded = truth.rounded
+    overflowed = np.isinf(x) & (np.abs(rounded) > fmt.max) & (np.sign(x) == np.sign(rounded))
+    ulps = np.where(overflowed, 0.0, error_in_ulps(result, truth))
     nan_input = np.isnan(truth.quanta)
     zero = x == 0
     subnormal = (np.abs(rounded) < fmt.smallest_normal) & (rounded != 0)
@@ -68,13 +71,14 @@ def classify(result: np.ndarray, truth: Truth, fmt: FloatFormat, tolerance: floa
             nan_input & np.isnan(x),
             nan_input,
             np.isnan(x),
+            overflowed,
             np.isinf(x),
             zero & subnormal,
             zero & (rounded != 0),
             (rounded != 0) & (np.sign(x) != np.sign(rounded)),
             ulps > tolerance,
         ],
-        [NAN_INPUT, INACCURATE, NAN, INF, FLUSHED, VANISHED, WRONG_SIGN, INACCURATE],
+        [NAN_INPUT, INACCURATE, NAN, OK, INF, FLUSHED, VANISHED, WRONG_SIGN, INACCURATE],
         default=OK,
     )
     return kind.astype(np.int8), ulps

@@ -29,7 +29,8 @@ class Region:
 
 @dataclass(frozen=True)
 class Profile:
-    """What plots show of a row: the worst error in each of the bins of equal width in `arcsinh(2 z)`.
+    """What plots show of a row: the worst error in each of the bins of equal width in `arcsinh(2 z)`, or, where the row
+    has no label, in the ordinal of z.
 
     **Attributes:** `z` the input of the worst error of each bin (float64), `ulps` that error, NaN where the bin
     has no `ok` or `inaccurate` point with a normal true value.
@@ -46,13 +47,13 @@ class Row:
     Where `exhaustive`, `max_ulp` is the largest error; else a lower bound of it, raised by a hunt that looked at
     `searched` floats besides the `points` where that is a number. Only the exhaustive sweep of float32
     gives a `histogram` (points with an error below 1/2 ulp, below 1, below 2, ..., from 2**22 up) and `undecided`, the
-    points that the bound of its reference left to the proven one.
+    points that the bound of its reference left to the proven one. `label` is `None` where the form has none.
     """
 
     study: str
     form: str
     dtype: str
-    label: float
+    label: float | None
     mode: str
     points: int
     exhaustive: bool
@@ -99,7 +100,7 @@ class Disagreement:
 
     form: str
     dtype: str
-    label: float
+    label: float | None
     count: int
     silently_wrong: bool
     regions: tuple[tuple[int, int, str, str], ...]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -23,7 +24,9 @@ class Study:
     condition numbers in `z` and in the label, each of shape `(n,)`: the relative change of the true
     value for a relative change of that argument; `labels` the default ones; `label_range` the allowed
     ones; `device_truth` the true values on the device, where the study has them: it is monotone in the float, and
-    float32 is swept exhaustively by it.
+    float32 is swept exhaustively by it. A form of the swept float alone has the one label `None` and needs no
+    `condition`; it is called with label 0 and ignores it. `domain` is the closed range of the swept float, `swept` its
+    name.
     """
 
     name: str
@@ -31,7 +34,9 @@ class Study:
     forms: Mapping[str, Form]
     formulas: Mapping[str, str]
     truth: Callable[[np.ndarray, float, FloatFormat], Truth]
-    condition: Callable[[np.ndarray, float], tuple[np.ndarray, np.ndarray]]
-    labels: tuple[float, ...]
-    label_range: tuple[float, float]
+    condition: Callable[[np.ndarray, float], tuple[np.ndarray, np.ndarray]] | None = None
+    labels: tuple[float | None, ...] = (None,)
+    label_range: tuple[float, float] = (0.0, 0.0)
     device_truth: DeviceTruth | None = None
+    domain: tuple[float, float] = (-math.inf, math.inf)
+    swept: str = "z"

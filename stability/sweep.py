@@ -19,12 +19,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from stability import engine, exhaustive, report
+from stability import engine, exhaustive, report, user
 from stability.arguments import Parser, number_in, unwritable, whole_number
 from stability.engine import MODES
 from stability.environment import environment
 from stability.floats import FORMATS, from_ordinal
 from stability.outcome import Outcome, Row, joined
+from stability.report.tables import label_text
 from stability.studies import sigmoid_bce, softmax_ce
 from stability.study import Study
 
@@ -50,7 +51,7 @@ def _chosen_study(argv: list[str]) -> Study:
     return STUDIES[p.parse_known_args(argv)[0].study]
 
 
-def parser(study: Study) -> argparse.ArgumentParser:
+def parser(study: Study) -> Parser:
     low, high = study.label_range
     p = Parser(prog="python -m stability.sweep", description=__doc__, allow_abbrev=False)
     _add_study(p)
@@ -80,7 +81,8 @@ def parser(study: Study) -> argparse.ArgumentParser:
     p.add_argument(
         "--exhaustive",
         action="store_true",
-        help="every float: float32 (the default) under jit at labels 0 and 1, and 16-bit formats where asked for",
+        help="every float: float32 (the default) under jit at labels 0 and 1, and 16-bit formats where asked for; "
+        "with --function, float32 is screened by float64",
     )
     p.add_argument(
         "--search", action="store_true", help="hunt the worst errors of float64 (the default) and sampled float32"
@@ -101,11 +103,12 @@ def parser(study: Study) -> argparse.ArgumentParser:
         "--out",
         type=Path,
         metavar="DIR",
-        help="where the report goes (default reports, or reports/exhaustive, or reports/search)",
+        help="where the report goes (default reports, or a directory in it for any other sweep than the plain one)",
     )
     p.add_argument("--seed", type=whole_number(0), default=0, help="seed of the grid's offsets (default 0)")
     p.add_argument("--no-plots", dest="plots", action="store_false", help="leave the pictures out")
     p.add_argument("--list", action="store_true", help="list forms, dtypes, labels and modes, and stop")
+    user.add_arguments(p)
     return p
 
 
@@ -129,13 +132,13 @@ def _first_failures(row: Row) -> tuple[str, str]:
 
 
 def _table(outcome: Outcome) -> Table:
-    table = Table(title="first failing z on each side, and the worst error where the result is ok")
+    table = Table(title="first failing z on each side of zero, and the worst error where the result is ok")
     for name in ("form", "dtype", "label", "mode", "z < 0", "z >= 0"):
         table.add_column(name, no_wrap=True)
     table.add_column("worst ok [ulps]", justify="right")
     for row in outcome.rows:
         worst = "-" if row.worst_ok is None else f"{row.worst_ok:.2f}"
-        table.add_row(row.form, row.dtype, f"{row.label:g}", row.mode, *_first_failures(row), worst)
+        table.add_row(row.form, row.dtype, label_text(row.label), row.mode, *_first_failures(row), worst)
     return table
 
 
@@ -148,7 +151,7 @@ class Plan:
     dtypes: list[str]
     every_float32: bool
     float32_labels: list[float]
-    labels: list[float]
+    labels: list[float | None]
     modes: list[str]
 
 
@@ -269,6 +272,13 @@ def _start(args: argparse.Namespace) -> None:
         jax.distributed.initialize(args.coordinator, args.num_processes, args.process_id)
 
 
+def _default_out(args: argparse.Namespace) -> Path:
+    if args.function:
+        return Path("reports", args.function.replace(":", "."))
+    directory = Path("reports", "exhaustive" if args.exhaustive else "search" if args.search else "")
+    return directory / ("" if args.study == DEFAULT_STUDY else args.study)
+
+
 def main(argv: list[str]) -> int:
     begun = time.perf_counter()
     study = _chosen_study(argv)
@@ -277,15 +287,18 @@ def main(argv: list[str]) -> int:
     if args.list:
         _list(study)
         return 0
-    args.out = args.out or Path(
-        "reports/exhaustive" if args.exhaustive else "reports/search" if args.search else "reports"
-    ) / ("" if study.name == DEFAULT_STUDY else study.name)
+    args.out = args.out or _default_out(args)
+    if problem := unwritable(args.out):
+        p.error(problem)
+    if args.function:
+        outcome, console = user.main(p, args, argv, begun)
+        return _told(outcome, console, args.out)
+    if args.arg or args.grad is not None or args.fix or args.range:
+        p.error("--arg, --grad, --fix and --range need --function module:function")
     try:
         chosen = plan(args, study)
     except ValueError as contradiction:
         p.error(str(contradiction))
-    if problem := unwritable(args.out):
-        p.error(problem)
     _start(args)
     console = Console()
     if "optax" not in study.forms:
@@ -299,9 +312,13 @@ def main(argv: list[str]) -> int:
     manifest = _manifest(argv, args.seed) | {"seconds": outcome.seconds}
     report.write(outcome, study, manifest, args.out, args.plots, tolerance=args.tolerance, begun=begun)
     (args.out / CHECKPOINT).unlink(missing_ok=True)
+    return _told(outcome, console, args.out)
+
+
+def _told(outcome: Outcome, console: Console, out: Path) -> int:
     wide = console if console.is_terminal else Console(width=120)
     wide.print(_table(outcome))
-    print(f"report in {args.out}: README.md, index.html, summary.json, summary.csv")
+    print(f"report in {out}: README.md, index.html, summary.json, summary.csv")
     return 0
 
 

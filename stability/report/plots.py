@@ -66,9 +66,9 @@ def draw(outcome: Outcome, study: Study, tolerance: float, directory: Path) -> l
             rows = [row for row in outcome.rows if row.dtype == dtype]
             figures[f"errors_{dtype}"] = _errors(rows, FORMATS[dtype], tolerance)
             figures[f"regions_{dtype}"] = _regions(rows, FORMATS[dtype])
-        for dtype in ordered:
+        for dtype in ordered if study.condition else ():
             rows = [row for row in outcome.rows if row.dtype == dtype]
-            figures[f"condition_{dtype}"] = _condition(rows, FORMATS[dtype], study)
+            figures[f"condition_{dtype}"] = _condition(rows, FORMATS[dtype], study.condition)
         measured = [row for row in outcome.rows if row.histogram is not None]
         figures["histogram_float32"] = _histogram(measured) if measured else None
         figures["jit_against_eager"] = _jit_against_eager(outcome)
@@ -102,7 +102,7 @@ def _preferred_mode(rows: list[Row]) -> str:
 
 
 def _labels(rows: list[Row]) -> list[float]:
-    return list(dict.fromkeys(row.label for row in rows))
+    return list(dict.fromkeys(row.label for row in rows if row.label is not None))
 
 
 def _line_style(form: str, forms: list[str]) -> dict:
@@ -197,7 +197,7 @@ def _regions(rows: list[Row], fmt: FloatFormat) -> Figure:
 
 
 def _ladder(outcome: Outcome, study: Study, dtype: str) -> Figure | None:
-    label, fmt = spotlight(outcome), FORMATS[dtype]
+    label, fmt = spotlight(outcome) or 0.0, FORMATS[dtype]
     present = {row.form for row in outcome.rows}
     steps = [(form, text) for form, text in study.formulas.items() if form in present]
     if not steps:
@@ -229,7 +229,7 @@ def _ladder(outcome: Outcome, study: Study, dtype: str) -> Figure | None:
     return figure
 
 
-def _condition(rows: list[Row], fmt: FloatFormat, study: Study) -> Figure:
+def _condition(rows: list[Row], fmt: FloatFormat, condition) -> Figure:
     mode, labels = _preferred_mode(rows), _labels(rows)
     forms = list(dict.fromkeys(row.form for row in rows))
     shown = [f for f in ("cancelled", "componentwise", "optax") if f in forms] or forms[:3]
@@ -241,7 +241,7 @@ def _condition(rows: list[Row], fmt: FloatFormat, study: Study) -> Figure:
         chosen = [r for r in rows if r.form in shown and (r.label, r.mode) == (label, mode)]
         _plot_errors(top, chosen, forms, fmt)
         top.set_title(f"label y = {label:g}", loc="left")
-        in_z, in_label = study.condition(z, float(np.asarray(label).astype(fmt.dtype)))
+        in_z, in_label = condition(z, float(np.asarray(label).astype(fmt.dtype)))
         bottom.plot(z, in_z, color=_COLOURS[0], label="condition in z")
         bottom.plot(z, in_label, color=_COLOURS[3], linestyle="--", label="condition in y")
         bottom.set_yscale("log")
@@ -293,7 +293,7 @@ def _histogram(rows: list[Row]) -> Figure:
 
 
 def _jit_against_eager(outcome: Outcome) -> Figure | None:
-    label = spotlight(outcome)
+    label = spotlight(outcome) or 0.0
     chosen = [d for d in outcome.disagreements if d.label == label and d.regions]
     if not chosen:
         return None

@@ -11,7 +11,11 @@ from stability.outcome import Disagreement, Outcome, Region, Row
 REGIONS_SHOWN = 30
 
 
-def spotlight(outcome: Outcome) -> float:
+def label_text(label: float | None) -> str:
+    return "–" if label is None else f"{label:g}"
+
+
+def spotlight(outcome: Outcome) -> float | None:
     """The label that the findings are told at: 1 where it was swept, else the first."""
     labels = [row.label for row in outcome.rows]
     return 1.0 if 1.0 in labels else labels[0]
@@ -93,7 +97,7 @@ def _row(row: Row) -> dict:
     below, above = nearest(row.regions, False), nearest(row.regions, True)
     return _line(row) | {
         "dtype": row.dtype,
-        "label": f"{row.label:g}",
+        "label": label_text(row.label),
         "points": f"{row.points:,}",
         "how": "every float" if row.exhaustive else "sampled" if row.searched is None else "sampled, worst hunted",
         "below": f"{both(value(below[0], fmt), fmt)} {below[1]}" if below else "–",
@@ -117,7 +121,7 @@ def _disagreement(d: Disagreement) -> dict:
     return {
         "form": d.form,
         "dtype": d.dtype,
-        "label": f"{d.label:g}",
+        "label": label_text(d.label),
         "count": f"{d.count:,}",
         "silent": "yes" if d.silently_wrong else "no",
         "regions": shown,
@@ -131,11 +135,11 @@ def _names(rows: list[Row]) -> str:
 
 def findings(outcome: Outcome) -> list[str]:
     """What the rows at the spotlight label say, a sentence each."""
-    label = spotlight(outcome)
+    label = label_text(spotlight(outcome))
     found = []
     for dtype in dict.fromkeys(row.dtype for row in outcome.rows):
         fmt = FORMATS[dtype]
-        rows = [row for row in outcome.rows if (row.dtype, row.label) == (dtype, label)]
+        rows = [row for row in outcome.rows if (row.dtype, label_text(row.label)) == (dtype, label)]
         modes = list(dict.fromkeys(row.mode for row in rows))
         for mode in modes:
             here = [row for row in rows if row.mode == mode]
@@ -148,39 +152,39 @@ def findings(outcome: Outcome) -> list[str]:
             for (above, below), group in groups.items():
                 where = [f"from z = {both(value(above[0], fmt), fmt)} up"] if above else []
                 where += [f"from z = {both(value(below[0], fmt), fmt)} down"] if below else []
-                found.append(f"{dtype}, label {label:g}, {mode}: {_names(group)} give NaN {' and '.join(where)}.")
+                found.append(f"{dtype}, label {label}, {mode}: {_names(group)} give NaN {' and '.join(where)}.")
             if never:
                 worst = max(never, key=lambda row: row.max_ulp or 0.0)
                 found.append(
-                    f"{dtype}, label {label:g}, {mode}: {_names(never)} never give NaN nor lose a normal gradient; "
+                    f"{dtype}, label {label}, {mode}: {_names(never)} never give NaN nor lose a normal gradient; "
                     f"the worst error among them is {_bound(worst)} ulps."
                 )
-        for d in (d for d in outcome.disagreements if (d.dtype, d.label) == (dtype, label)):
+        for d in (d for d in outcome.disagreements if (d.dtype, label_text(d.label)) == (dtype, label)):
             for a, b, jit, eager in d.regions:
                 if {jit, eager} == {"nan", "vanished"}:
                     silent = "jit" if jit == "vanished" else "eager"
                     found.append(
-                        f"{dtype}, label {label:g}: `{d.form}` is silently 0 in mode {silent} and "
+                        f"{dtype}, label {label}: `{d.form}` is silently 0 in mode {silent} and "
                         f"NaN in the other mode at {b - a + 1:,} floats, from z = {both(value(a, fmt), fmt)} "
                         f"to {both(value(b, fmt), fmt)}."
                     )
         cancelled = next((row for row in rows if row.form == "cancelled"), None)
         if cancelled and (end := nearest(cancelled.regions, True, "vanished")):
             found.append(
-                f"{dtype}, label {label:g}: `cancelled` is 0 from z = {both(value(end[0], fmt), fmt)} up, "
+                f"{dtype}, label {label}: `cancelled` is 0 from z = {both(value(end[0], fmt), fmt)} up, "
                 "where the gradient is still a normal float."
             )
     return found
 
 
 def context(outcome: Outcome, manifest: dict, tolerance: float) -> dict:
-    """What the templates of the page and of its README show."""
+    """What the templates of the page and of its README show; `label` is empty where the forms have none."""
     label = spotlight(outcome)
     dtypes = list(dict.fromkeys(row.dtype for row in outcome.rows))
     return {
         "manifest": manifest,
         "tolerance": f"{tolerance:g}",
-        "label": f"{label:g}",
+        "label": "" if label is None else f"{label:g}",
         "findings": findings(outcome),
         "spotlight": {d: [_line(r) for r in outcome.rows if (r.dtype, r.label) == (d, label)] for d in dtypes},
         "rows": [_row(row) for row in outcome.rows],

@@ -11,6 +11,7 @@ import signal
 import tempfile
 import threading
 import time
+from collections.abc import Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,7 +19,7 @@ import jinja2
 
 from stability.outcome import Outcome
 from stability.report import plots as pictures
-from stability.report import tables
+from stability.report import tables, unlabelled
 from stability.study import Study
 
 _TEMPLATES = jinja2.Environment(
@@ -31,12 +32,22 @@ _TEMPLATES = jinja2.Environment(
 
 
 def write(
-    outcome: Outcome, study: Study, manifest: dict, directory: Path, plots: bool, *, tolerance: float, begun: float
+    outcome: Outcome,
+    study: Study,
+    manifest: dict,
+    directory: Path,
+    plots: bool,
+    *,
+    tolerance: float,
+    begun: float,
+    blame: list[dict] | None = None,
+    notes: Sequence[str] = (),
 ) -> None:
     """Writes `summary.json`, `summary.csv`, `README.md`, `index.html` and `plots/` into `directory`.
 
     **Arguments:** `manifest` as in `summary.json`, its `seconds` by phase, to which `plots` and `total` (since
-    `begun`, of `time.perf_counter`) are added; `tolerance` in ulps of the true value; `plots` whether to draw.
+    `begun`, of `time.perf_counter`) are added; `tolerance` in ulps of the true value; `plots` whether to draw; `blame`
+    the equation where each failing region begins, a dictionary of JSON values a region; `notes` further findings.
 
     Everything is written to a temporary directory first, inside `directory` where it exists, and moved when it is
     complete: an interrupt or an error before that leaves the previous report as it was. Other files stay.
@@ -46,29 +57,41 @@ def write(
     staging = Path(tempfile.mkdtemp(prefix=".report-", dir=beside))
     try:
         start = time.perf_counter()
-        names = pictures.draw(outcome, study, tolerance, staging / "plots") if plots else []
+        names = _draw(outcome, study, tolerance, staging / "plots") if plots else []
         now = time.perf_counter()
         seconds = manifest["seconds"] | {"plots": now - start, "total": now - begun}
         manifest = manifest | {"seconds": {phase: round(s, 3) for phase, s in seconds.items()}}
         images = {n: base64.b64encode((staging / "plots" / f"{n}.png").read_bytes()).decode() for n in names}
-        context = tables.context(outcome, manifest, tolerance) | {"pictures": images, "title": study.title}
+        context = tables.context(outcome, manifest, tolerance) | {"pictures": images, "blame": blame or []}
+        context["title"] = study.title
+        if not context["label"]:
+            context["findings"] = unlabelled.findings(outcome, study.swept)
+        context["findings"] = [*context["findings"], *notes]
         for name in ("README.md", "index.html"):
             (staging / name).write_text(_TEMPLATES.get_template(f"{name}.j2").render(context))
         _write_csv(staging / "summary.csv", outcome)
-        (staging / "summary.json").write_text(_summary(outcome, manifest))
+        (staging / "summary.json").write_text(_summary(outcome, manifest, blame))
         with _uninterrupted():
             _move(staging, directory, replace_plots=plots)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 
 
-def _summary(outcome: Outcome, manifest: dict) -> str:
-    def lines(items) -> str:
-        return ",\n".join(json.dumps(item.as_json(), allow_nan=False) for item in items)
+def _draw(outcome: Outcome, study: Study, tolerance: float, directory: Path) -> list[str]:
+    if all(row.label is None for row in outcome.rows):
+        return unlabelled.draw(outcome, tolerance, study.swept, directory)
+    return pictures.draw(outcome, study, tolerance, directory)
 
+
+def _summary(outcome: Outcome, manifest: dict, blame: list[dict] | None) -> str:
+    def lines(items) -> str:
+        return ",\n".join(json.dumps(item, allow_nan=False) for item in items)
+
+    blamed = "" if blame is None else f',\n"blame": [\n{lines(blame)}\n]'
     return (
         f'{{"schema": 1,\n"manifest": {json.dumps(manifest, allow_nan=False)},\n'
-        f'"results": [\n{lines(outcome.rows)}\n],\n"disagreements": [\n{lines(outcome.disagreements)}\n]}}\n'
+        f'"results": [\n{lines(row.as_json() for row in outcome.rows)}\n],\n'
+        f'"disagreements": [\n{lines(d.as_json() for d in outcome.disagreements)}\n]{blamed}}}\n'
     )
 
 

@@ -227,6 +227,8 @@ def _narrow(x, fmt: FloatFormat) -> tuple[float, float, int] | None:
     """`quanta_of`, where the fraction is known well enough."""
     v = resolved(x)
     found = quanta_of(v, fmt)
+    if found is not None and found[2] > fmt.emax:
+        return math.copysign(math.inf, found[0]), 0.0, fmt.least_exponent
     return found if found is not None and v.rad() * arb(2) ** -found[2] <= FRACTION else None
 
 

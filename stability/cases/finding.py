@@ -1,0 +1,131 @@
+"""A case measured: both functions swept op by op and under jit, the region of the reported kind, and its culprit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import jax.numpy as jnp
+import numpy as np
+
+from stability import engine
+from stability.cases.declared import Case
+from stability.diagnose import Diagnosis, diagnose
+from stability.floats import FORMATS, from_ordinal, hex_of, to_ordinal
+from stability.functions import study_of
+from stability.measure import KINDS, OK, classify
+from stability.outcome import Outcome, Region, Row
+
+POINTS = 4096
+TOLERANCE = 16.0
+REGIONS_WRITTEN = 10
+MODES = ["eager", "jit"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What was measured of a case.
+
+    **Attributes:** `regions` the regions of the reported kind of the naive function by mode, the one around the point
+    first; `fixed_kinds` the kinds that the fix shows at floats of that region, op by op, `ok` alone where it is clean
+    (and `flushed`, where XLA flushes a subnormal result); `fixed_ulp` its largest error there where it is `ok`, in
+    ulps of the true value; `diagnosis` of the naive function at the point.
+    """
+
+    case: Case
+    outcome: Outcome
+    regions: dict[str, tuple[Region, ...]]
+    fixed_kinds: tuple[str, ...]
+    fixed_ulp: float
+    diagnosis: Diagnosis
+
+    def as_json(self) -> dict:
+        case, fmt = self.case, FORMATS[self.case.dtype]
+
+        def ends(region: Region) -> dict:
+            start, stop = (hex_of(from_ordinal(np.array(n), fmt)) for n in (region.start, region.stop))
+            return {"kind": region.kind, "from": start, "to": stop, "count": region.count}
+
+        culprit = self.diagnosis.culprit
+        return {
+            "name": case.name,
+            "repository": case.repository,
+            "number": case.number,
+            "title": case.title,
+            "dtype": case.dtype,
+            "domain": [hex_of(v) for v in case.domain],
+            "at": hex_of(point_of(case)),
+            "kind": case.kind,
+            "regions": {
+                mode: {"count": len(regions), "first": [ends(r) for r in regions[:REGIONS_WRITTEN]]}
+                for mode, regions in self.regions.items()
+            },
+            "culprit": None
+            if culprit is None
+            else {"primitive": culprit.primitive, "kind": culprit.kind, "source": place(culprit.source)},
+            "fixed": {"kinds": list(self.fixed_kinds), "worst_ulp": self.fixed_ulp},
+        }
+
+
+def place(source: str) -> str:
+    """A source line by the name of its file, without directories."""
+    path, _, rest = source.partition(":")
+    return f"{Path(path).name}:{rest}" if rest else source
+
+
+def point_of(case: Case) -> np.ndarray:
+    """The point of the case as a scalar of its format."""
+    return np.asarray(case.at).astype(FORMATS[case.dtype].dtype)
+
+
+def _around(row: Row, kind: str, at: int) -> tuple[Region, ...]:
+    """The regions of a kind, the one that holds an ordinal (or is nearest to it) first."""
+    regions = [r for r in row.regions if r.kind == kind]
+    return tuple(sorted(regions, key=lambda r: max(r.start - at, at - r.stop, 0)))
+
+
+def study(case: Case):
+    """The case as a study of its two functions."""
+    forms = {"naive": case.naive, "fixed": case.fixed}
+    return study_of(forms, reference=case.truth or case.fixed, name=case.name, domain=case.domain)
+
+
+def examine(case: Case) -> Finding:
+    """Sweeps both functions of a case over its domain and diagnoses the naive one at its point.
+
+    float32 and float64 by a grid and exact ends, 16-bit formats on every float. float64 needs `jax_enable_x64`.
+    """
+    fmt, swept = FORMATS[case.dtype], study(case)
+    at = int(to_ordinal(point_of(case)))
+    outcome = engine.sweep(
+        swept,
+        forms=list(swept.forms),
+        dtypes=[case.dtype],
+        labels=[None],
+        modes=MODES,
+        points=POINTS,
+        tolerance=TOLERANCE,
+        seed=0,
+        also=lambda *_: np.array([at]),
+    )
+    rows = {(row.form, row.mode): row for row in outcome.rows}
+    regions = {mode: _around(rows["naive", mode], case.kind, at) for mode in MODES}
+    kinds: tuple[str, ...] = ()
+    ulp = 0.0
+    if regions["eager"]:
+        z = _inside(regions["eager"][0], case)
+        result = engine.evaluate(swept.forms["fixed"], z, np.zeros((), fmt.dtype))
+        codes, ulps = classify(result, swept.truth(z, 0.0, fmt), fmt, TOLERANCE)
+        kinds = tuple(KINDS[c] for c in np.unique(codes))
+        ulp = float(np.max(ulps[codes == OK], initial=0.0))
+    return Finding(case, outcome, regions, kinds, ulp, diagnose(case.naive, jnp.asarray(point_of(case))))
+
+
+def _inside(region: Region, case: Case) -> np.ndarray:
+    """Floats of a region: its ends, and those a sweep of it starts from; no subnormals, which XLA on CPU takes as 0."""
+    fmt = FORMATS[case.dtype]
+    low, high = (float(from_ordinal(np.array(n), fmt)) for n in (region.start, region.stop))
+    z = engine.floats_of(fmt, (low, high), POINTS, seed=1)
+    ordinals = to_ordinal(z)
+    subnormal = (z != 0) & (np.abs(z) < fmt.smallest_normal)
+    return z[(ordinals >= region.start) & (ordinals <= region.stop) & ~subnormal]

@@ -1,0 +1,281 @@
+"""Tolerance checks for tests: a function, or its gradient, within so many ulps of its true value.
+
+The true value is the function itself in real arithmetic (`stability.shadow`), so that no reference has to be written.
+A check raises `AssertionError` laid out as those of `numpy.testing`, with the worst input in hex and the equation of
+the source that spoils it, so it works wherever those do, `chex` included:
+
+    def test_softplus():
+        assert_max_ulp(jax.nn.softplus, jnp.linspace(-20, 20, 1001, dtype=jnp.float32), max_ulp=4)
+        assert_gradient_max_ulp(jax.nn.softplus, dtype=jnp.float32, domain=(-80, 80), max_ulp=16)
+
+**What fails.** An error over `max_ulp`, in ulps of the true value (Goldberg's, `stability.measure`); a NaN or an
+infinity where the truth is a number that fits the format; 0, or the wrong sign, where the truth rounds to a normal
+float; a number where the truth is undefined. `pytest --ulp-report` lists the worst margin of each check at the end.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flint import arb
+from jax import Array
+from jax.typing import ArrayLike, DTypeLike
+
+from stability import engine, measure, shadow
+from stability.balls import quanta_of
+from stability.diagnose import diagnose
+from stability.floats import FORMATS, FloatFormat, format_of, hex_of, ulp_exponent, widen
+from stability.functions import as_form, check_scalar, hold
+from stability.measure import FLUSHED, KINDS, NAN_INPUT, OK
+from stability.reference import Truth
+from stability.shadow import _evaluate as evaluate
+from stability.shadow._arrays import as_array
+from stability.shadow._values import Undefined, infinite
+
+_DIAGNOSED = 64
+"""Elements in the arguments of a function of arrays up to which it is diagnosed whole."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One check that was made: where, of what, its bound and worst error in ulps, the input of it, and if it passed."""
+
+    test: str
+    name: str
+    dtype: str
+    points: int
+    max_ulp: float
+    worst: float
+    kind: str
+    at: str
+    passed: bool
+
+
+CHECKS: list[Check] = []
+"""Every check made in this process, in order."""
+
+
+def _name(fn: Callable) -> str:
+    return getattr(fn, "__name__", type(fn).__name__)
+
+
+def _format(x: Any, what: str) -> FloatFormat:
+    dtype = np.dtype(x.dtype)
+    if dtype.name not in FORMATS:
+        raise TypeError(f"{what} has dtype {dtype.name}; only {', '.join(FORMATS)} have ulps")
+    return format_of(dtype)
+
+
+def _from_values(values: np.ndarray, fmt: FloatFormat) -> Truth:
+    """True values given in float64, as they are."""
+    y = widen(values).ravel()
+    finite = np.where(np.isfinite(y), y, 0.0)
+    exponent = ulp_exponent(finite, fmt)
+    quanta = np.rint(np.ldexp(finite, -exponent))
+    fraction = np.ldexp(finite, -exponent) - quanta
+    return Truth(np.where(np.isfinite(y), quanta, y), fraction, exponent)
+
+
+@dataclass(frozen=True)
+class _Verdict:
+    """Results against the truth: kinds, errors, which fail, and the position of the worst."""
+
+    kinds: np.ndarray
+    ulps: np.ndarray
+    failed: np.ndarray
+    worst: int
+
+
+def _judge(result: np.ndarray, truth: Truth, fmt: FloatFormat, max_ulp: float) -> _Verdict:
+    kinds, ulps = measure.classify(result, truth, fmt, max_ulp)
+    failed = ~np.isin(kinds, (OK, NAN_INPUT)) & ((kinds != FLUSHED) | (ulps > max_ulp))
+    size = np.where(kinds == NAN_INPUT, 0.0, np.where(np.isnan(ulps), np.inf, ulps))
+    worst = int(np.argmax(np.where(failed, size, -1.0) if failed.any() else size))
+    return _Verdict(kinds, size, failed, worst)
+
+
+def _both(x: float) -> str:
+    return f"{x!r} = {hex_of(x)}"
+
+
+def _settle(
+    name: str, result: np.ndarray, truth: Truth, fmt: FloatFormat, max_ulp: float, told: Callable[[int], str], culprit
+) -> None:
+    """Records the check, and raises where it failed; `told` an input, `culprit` the equation, by position."""
+    __tracebackhide__ = True
+    if not len(result):
+        return
+    verdict = _judge(result, truth, fmt, max_ulp)
+    i = verdict.worst
+    where = os.environ.get("PYTEST_CURRENT_TEST", "").rpartition(" ")[0]
+    kind = KINDS[verdict.kinds[i]]
+    failed = int(verdict.failed.sum())
+    worst = float(verdict.ulps[i])
+    CHECKS.append(Check(where, name, fmt.name, len(result), max_ulp, worst, kind, told(i), not failed))
+    if not failed:
+        return
+    desired = "undefined" if np.isnan(truth.quanta[i]) else _both(float(truth.rounded[i]))
+    raise AssertionError(
+        f"\n{name} is not within {max_ulp:g} ulps of its true value in {fmt.name}\n\n"
+        f"Mismatched elements: {failed} / {len(result)} ({100 * failed / len(result):.3g}%)\n"
+        f"Worst: {kind}, error {verdict.ulps[i]:.6g} ulps\n"
+        f" x: {told(i)}\n"
+        f" ACTUAL: {_both(float(widen(result[i])))}\n"
+        f" DESIRED: {desired}\n"
+        f" CULPRIT: {culprit(i)}"
+    )
+
+
+def _culprit(fn: Callable, args: tuple, max_ulp: float, mode: Literal["eager", "jit"] = "eager") -> str:
+    try:
+        found = diagnose(fn, *args, mode=mode, tolerance=max_ulp).culprit
+    except shadow.UnsupportedPrimitive as error:
+        return f"not looked for: {str(error).splitlines()[0]}"
+    if found is None:
+        return f"none: equation by equation, its value there is within {max_ulp:g} ulps of what its own formula says"
+    return f"{found.primitive} ({found.kind}), {found.source or 'inside ' + _name(fn)}"
+
+
+def assert_max_ulp(fn: Callable, *args: ArrayLike, max_ulp: float, reference: Callable | Any = None) -> None:
+    """Asserts that every element of `fn(*args)` is within `max_ulp` ulps of its true value.
+
+    **Arguments:** `fn` takes arrays to an array, or a pytree of arrays, of any float format, and is called as it is
+    (pass `jax.jit(fn)` to check what a jitted caller gets); `max_ulp` in ulps of the true value; `reference` another
+    function of the same arguments whose value in real arithmetic is the truth, or the true values themselves, arrays
+    of the shapes of the result, taken as they are. Without it, `fn` in real arithmetic is.
+
+    **Raises:** `AssertionError` with the worst element; `TypeError` for a result that is not a float;
+    `stability.shadow.UnsupportedPrimitive`.
+    """
+    __tracebackhide__ = True
+    arrays = tuple(jnp.asarray(a) for a in args)
+    results = jax.tree.leaves(fn(*arrays))
+    formats = [_format(leaf, f"the result of {_name(fn)}") for leaf in results]
+    if reference is None or callable(reference):
+        truths = _true_leaves(reference or fn, arrays, formats)
+    else:
+        truths = [_from_values(np.asarray(v), f) for v, f in zip(jax.tree.leaves(reference), formats, strict=True)]
+    for k, (leaf, truth, fmt) in enumerate(zip(results, truths, formats, strict=True)):
+        shape = np.shape(leaf)
+        if truth.quanta.shape != (int(np.prod(shape)),):
+            raise ValueError(
+                f"the reference has {truth.quanta.size} values, the result of {_name(fn)} has shape {shape}"
+            )
+
+        def told(i: int, shape=shape) -> str:
+            return _inputs(arrays, shape, i)
+
+        def culprit(i: int, shape=shape) -> str:
+            return _array_culprit(fn, arrays, shape, i, max_ulp)
+
+        name = _name(fn) if len(results) == 1 else f"{_name(fn)} (result {k})"
+        _settle(name, np.asarray(leaf).ravel(), truth, fmt, max_ulp, told, culprit)
+
+
+def _true_leaves(fn: Callable, arrays: tuple[Array, ...], formats: Sequence[FloatFormat]) -> list[Truth]:
+    jaxpr, _, leaves, _ = evaluate.prepared(fn, arrays, None)
+    outputs = evaluate.reals(jaxpr, leaves, formats)
+    return [_truth_of(as_array(x).ravel(), fmt) for x, fmt in zip(outputs, formats, strict=True)]
+
+
+def _truth_of(reals: np.ndarray, fmt: FloatFormat) -> Truth:
+    """Real numbers, balls decided to a format, as true values against its floats; NaN quanta where one is undefined."""
+    columns: list[tuple[float, float, int]] = []
+    for x in reals:
+        if isinstance(x, Undefined):
+            columns.append((np.nan, 0.0, fmt.least_exponent))
+        elif infinite(x):
+            columns.append((np.inf if x > 0 else -np.inf, 0.0, fmt.least_exponent))
+        else:
+            columns.append(quanta_of(x, fmt) or quanta_of(arb(x.mid()), fmt) or (np.nan, 0.0, fmt.least_exponent))
+    quanta, fraction, exponent = (np.array(column) for column in zip(*columns, strict=True))
+    return Truth(quanta, fraction, exponent)
+
+
+def _elementwise(arrays: tuple[Array, ...], shape: tuple[int, ...], i: int) -> list[Array]:
+    """The arguments that broadcast to the shape of the result, at one element of it."""
+    index = np.unravel_index(i, shape) if shape else ()
+    return [np.broadcast_to(np.asarray(a), shape)[index] for a in arrays]
+
+
+def _broadcasts(arrays: tuple[Array, ...], shape: tuple[int, ...]) -> bool:
+    try:
+        return all(np.broadcast_shapes(a.shape, shape) == shape for a in arrays)
+    except ValueError:
+        return False
+
+
+def _inputs(arrays: tuple[Array, ...], shape: tuple[int, ...], i: int) -> str:
+    index = tuple(int(n) for n in np.unravel_index(i, shape)) if shape else ()
+    at = f" at index {index}" if shape else ""
+    if arrays and _broadcasts(arrays, shape):
+        return ", ".join(_both(float(x)) for x in _elementwise(arrays, shape, i)) + at
+    few = [a for a in arrays if a.size <= 8]
+    return "; ".join("[" + ", ".join(hex_of(x) for x in np.ravel(a)) + "]" for a in few) + at
+
+
+def _array_culprit(fn: Callable, arrays: tuple[Array, ...], shape: tuple[int, ...], i: int, max_ulp: float) -> str:
+    if shape and _broadcasts(arrays, shape):
+        point = tuple(jnp.asarray(x) for x in _elementwise(arrays, shape, i))
+        try:
+            alone = jax.tree.leaves(jax.eval_shape(fn, *point))
+        except Exception:
+            alone = []
+        if len(alone) == 1 and alone[0].shape == ():
+            return _culprit(fn, point, max_ulp)
+    if sum(a.size for a in arrays) <= _DIAGNOSED:
+        return _culprit(fn, arrays, max_ulp)
+    return f"not looked for: the arguments have more than {_DIAGNOSED} elements"
+
+
+def assert_gradient_max_ulp(
+    fn: Callable,
+    argnums: int = 0,
+    dtype: DTypeLike = jnp.float32,
+    *,
+    domain: tuple[float, float],
+    max_ulp: float,
+    points: int = 4096,
+    fixed: Mapping[str, Any] | None = None,
+    reference: Callable | None = None,
+) -> None:
+    """Asserts that `jax.grad` of a scalar function is within `max_ulp` ulps of the true derivative, all over a range.
+
+    The gradient is run under `jit`, over the points by `vmap`. The points are the same at every run: every float of
+    the range in a 16-bit format; else both ends, the zeros, the powers of two and their neighbours that lie in it, and
+    about `points` more, spread over its binades with a fixed seed.
+
+    **Arguments:** `fn` takes scalars to a scalar; `argnums` the one argument to differentiate by, which runs over the
+    closed range `domain` in the format `dtype`; `max_ulp` in ulps of the true value; `fixed` the other arguments by
+    name (floats take the format); `reference` a function of the same arguments whose derivative in real arithmetic is
+    the truth. Without it, the gradient that JAX derives is evaluated in real arithmetic: then a custom derivative rule
+    is held to its own formula, and one that is wrong in real numbers is found only by giving the function without it.
+
+    **Raises:** `AssertionError` with the worst point; `stability.functions.BadFunction`;
+    `stability.shadow.UnsupportedPrimitive`; `ValueError` for a range that holds no float.
+    """
+    __tracebackhide__ = True
+    fmt = format_of(dtype)
+    scalar = hold(fn, arg=argnums, held=fixed, grad=argnums)
+    check_scalar(scalar, fmt)
+    first, last = engine.ordinals_within(domain, fmt)
+    if first > last:
+        raise ValueError(f"domain {domain} holds no {fmt.name}")
+    x = engine.floats_of(fmt, domain, points, seed=0)
+    exact = scalar if reference is None else hold(reference, arg=argnums, held=fixed, grad=argnums)
+    truth = shadow.truth(exact, x, fmt=fmt)
+    result = engine.evaluate(jax.jit(as_form(scalar)), x, np.zeros((), fmt.dtype))
+
+    def told(i: int) -> str:
+        return _both(float(widen(x[i])))
+
+    def culprit(i: int) -> str:
+        return _culprit(scalar, (jnp.asarray(x[i]),), max_ulp, "jit")
+
+    _settle(_name(scalar), result, truth, fmt, max_ulp, told, culprit)
