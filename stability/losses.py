@@ -132,7 +132,7 @@ def _run(name: str, arithmetic: str, whole: bool, *arguments: Array) -> Array:
 
 
 def _primitive(name: str) -> Primitive:
-    """A JAX primitive of its own for a kernel: a `custom_jvp` is lost where a scan is differentiated in reverse twice."""
+    """A primitive of its own for a kernel: JAX loses a `custom_jvp` where it differentiates a scan in reverse twice."""
     p = Primitive(f"sigmoid_binary_cross_entropy_{name}")
 
     def run(*arguments, arithmetic, whole):

@@ -267,7 +267,7 @@ def _block_of_values(first, sign, label):
 
 
 def check_values(first):
-    """The wrong losses in the 2**20 magnitudes from `first`, both signs, labels 0 and 1, and the points left to balls."""
+    """Wrong losses among the 2**20 magnitudes from `first`, both signs, labels 0 and 1; how many the reference saw."""
     wrong = left = 0
     for sign, label in itertools.product((0, -(1 << 31)), (0, 1)):
         found, where = _block_of_values(jnp.int32(first), jnp.int32(sign), jnp.float32(label))
