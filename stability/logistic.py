@@ -170,7 +170,8 @@ def value(z: Array, y: Array) -> Array:
     t = doubled.quotient(f, 2 + f)
     logarithm = 2 * t * _series(t * t, _ATANH[:11]) + jnp.where(large, float(_LN2), 0.0)
     weight = jnp.where(z >= 0, 1 - y, -y)
-    return to_odd(*doubled.two_sum(jnp.where(weight == 0, 0.0, weight * z), logarithm))
+    high, low = doubled.two_sum(jnp.where(weight == 0, 0.0, weight * z), logarithm)
+    return jnp.where(jnp.isfinite(high), to_odd(high, low), high)
 
 
 def curvature(z: Array) -> Array:
