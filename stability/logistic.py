@@ -158,7 +158,7 @@ def gradient(z: Array, y: Array) -> tuple[Array, Array]:
     term = doubled.quotient(jnp.where(near, -0.5 * q, e), 1 + e) * jnp.where(near == positive, 1.0, -1.0)
     base = jnp.where(near, 0.5, jnp.where(positive, 1.0, 0.0)) - y
     high, low = doubled.two_sum(base, term)
-    value = jnp.where(jnp.isfinite(y), to_odd(high, low), -y)
+    value = jnp.where(jnp.isfinite(y) | jnp.isnan(z), to_odd(high, low), -y)
     return value, jnp.abs(high) < 2.0**-26 * jnp.abs(term)
 
 
