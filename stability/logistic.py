@@ -158,7 +158,7 @@ def gradient(z: Array, y: Array) -> tuple[Array, Array]:
     term = doubled.quotient(jnp.where(near, -0.5 * q, e), 1 + e) * jnp.where(near == positive, 1.0, -1.0)
     base = jnp.where(near, 0.5, jnp.where(positive, 1.0, 0.0)) - y
     high, low = doubled.two_sum(base, term)
-    value = jnp.where(jnp.isfinite(y), to_odd(high, low), -y)
+    value = jnp.where(jnp.isfinite(y) | jnp.isnan(z), to_odd(high, low), -y)
     return value, jnp.abs(high) < 2.0**-26 * jnp.abs(term)
 
 
@@ -170,7 +170,8 @@ def value(z: Array, y: Array) -> Array:
     t = doubled.quotient(f, 2 + f)
     logarithm = 2 * t * _series(t * t, _ATANH[:11]) + jnp.where(large, float(_LN2), 0.0)
     weight = jnp.where(z >= 0, 1 - y, -y)
-    return to_odd(*doubled.two_sum(jnp.where(weight == 0, 0.0, weight * z), logarithm))
+    high, low = doubled.two_sum(jnp.where(weight == 0, 0.0, weight * z), logarithm)
+    return jnp.where(jnp.isfinite(high), to_odd(high, low), high)
 
 
 def curvature(z: Array) -> Array:

@@ -208,7 +208,7 @@ def sigmoid_minus_label_ball(z: float, y: float) -> arb:
     return (1 - label) / (1 + (-x).exp()) - label / (1 + x.exp())
 
 
-def sigmoid_minus_label(logits: np.ndarray, label: float, fmt: FloatFormat) -> Truth:
+def sigmoid_minus_label(logits: np.ndarray, label: float | np.ndarray, fmt: FloatFormat) -> Truth:
     """The true `σ(z) - y` for floats `z` of any format, to be rounded to `fmt`.
 
     **Arguments:** `logits` of shape `(n,)`, NaN and infinities included; `label` in [0, 1], a float
@@ -219,7 +219,7 @@ def sigmoid_minus_label(logits: np.ndarray, label: float, fmt: FloatFormat) -> T
     z = widen(logits)
     nan = np.isnan(z)
     z = np.clip(np.where(nan, 0.0, z), -CLAMP, CLAMP)
-    label = np.broadcast_to(label, z.shape)
+    y = np.broadcast_to(label, z.shape)
     zero = np.zeros_like(z)
     E, k = exp_scaled(-np.abs(z))
     E_scaled = np.ldexp(E[0], k), np.ldexp(E[1], k)
@@ -227,7 +227,7 @@ def sigmoid_minus_label(logits: np.ndarray, label: float, fmt: FloatFormat) -> T
     tiny = np.abs(z) < 2.0**-55
     s = np.where(tiny, 0.5, s[0]), np.where(tiny, -np.abs(z) / 4, s[1])
     sign = np.where(z < 0, 1.0, -1.0)
-    c = two_sum(np.where(z < 0, -label, 1.0), np.where(z < 0, 0.0, -label))
+    c = two_sum(np.where(z < 0, -y, 1.0), np.where(z < 0, 0.0, -y))
     tail = c[0] == 0
     scale = np.where(tail, k, 0)
     h, l = np.ldexp(s[0], k - scale) * sign, np.ldexp(s[1], k - scale) * sign
@@ -240,7 +240,7 @@ def sigmoid_minus_label(logits: np.ndarray, label: float, fmt: FloatFormat) -> T
     bound = np.where(exact, np.ldexp(np.abs(z), -112) + 2.0**-1073, bound)
     near_power_of_two = (np.abs(np.frexp(t[0])[0]) == 0.5) & (np.abs(t[1]) <= bound) & (t[0] != c[0])
     bound = np.where(near_power_of_two, np.inf, bound)
-    truth = quantize(t, scale, bound, fmt, lambda i: lambda: sigmoid_minus_label_ball(z[i], label[i]))
+    truth = quantize(t, scale, bound, fmt, lambda i: lambda: sigmoid_minus_label_ball(z[i], y[i]))
     return truth._replace(quanta=np.where(nan, np.nan, truth.quanta))
 
 
@@ -257,7 +257,7 @@ def log_loss_ball(z: float, y: float) -> arb:
     return weight * ball(abs(z)) + (-ball(min(abs(z), CLAMP))).exp().log1p()
 
 
-def log_loss(logits: np.ndarray, label: float | np.ndarray, fmt: FloatFormat) -> Truth:
+def log_loss(logits: np.ndarray, label: float, fmt: FloatFormat) -> Truth:
     """The true `max(z, 0) - z y + log(1 + e^-|z|)`, to be rounded to `fmt`, for finite `|z| < 2**900`.
 
     **Arguments:** `logits` of shape `(n,)`; `label` in [0, 1], a float that is exact in float64.
