@@ -142,10 +142,9 @@ def absorbed(node: Node, operand: Node) -> bool:
 
 
 def birthplace(node: Node) -> Node:
-    """Where the larger part of an error was born."""
+    """Where an error was born, as far back as a good part of it goes."""
     while node.rule is not None:
-        own, passed = own_error(node), passed_on(node)
-        if own >= passed:
+        if own_error(node) >= 4 * passed_on(node):
             return node
         node = main_source(node)
     return node
