@@ -14,8 +14,8 @@ two among its terms, so what underflows in it is below `2^-1000` of it. `1 + T`,
 with `s` (`7u²` and its own error) leave the deviation `D` off by less than `2^-94`, relatively. `s` and `s - y_a` are
 exact where at most two labels are not 0, and else off by less than `2^-100 Σ|y|`, which is then added. The sum `t` of
 the two parts costs `2^-104 |t|`, and `2^-1073` for a deviation that underflows beside a constant; where the constant is
-0 its power of two is kept apart. Where `|t|` is within the bound of a power of two, balls decide. A deviation too small to be
-seen beside the constant is told by its sign alone.
+0 its power of two is kept apart. Where `|t|` is within the bound of a power of two, balls decide. A deviation too small
+to be seen beside the constant is told by its sign alone.
 
 Differences beyond -4096 are taken as -4096: `e^-4096 < 2^-5909`, and nothing that is rounded to a format changes. The
 infinite logits are taken as the greatest floats of float64, which gives the limits.
