@@ -7,6 +7,7 @@ with `--coordinator` on each; `--search` hunts the worst errors of the formats t
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 from dataclasses import dataclass
@@ -264,8 +265,10 @@ def _list(study: Study) -> None:
 
 
 def _start(args: argparse.Namespace) -> None:
-    """Readies JAX, before its first use: float64, and the other processes where there are any."""
+    """Readies JAX, before its first use: float64, a device a core on CPU, other processes where there are any."""
     jax.config.update("jax_enable_x64", True)
+    if args.exhaustive and "host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
+        jax.config.update("jax_num_cpu_devices", len(os.sched_getaffinity(0)))
     if args.coordinator == "auto":
         jax.distributed.initialize()
     elif args.coordinator:

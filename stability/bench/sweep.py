@@ -3,7 +3,8 @@
 Every measurement is a process of its own, so that its memory is its own, and compiles what it runs.
 
 - *swept*: all nine forms of the derivation at labels 0 and 1 on all 2**32 floats, measured and reduced;
-- *evaluated*: the same forms merely evaluated on the same inputs, their bits summed so that nothing is optimised away;
+- *evaluated*: the same forms merely evaluated on the same inputs, their bits summed so that nothing is optimised away,
+  in blocks that fit the cache, on all devices; and *evaluated in chunks* of 2**20 floats, as one would first write it;
 - the same job as people do it today: a loop over chunks in NumPy with a float64 truth, `ulpwise` and `mpmath` where
   installed, each on what it can do in a few seconds;
 - the rate and the peak memory from 2**24 floats up; one device on one core, two devices on two; 20 kills.
@@ -16,6 +17,7 @@ import multiprocessing
 import os
 import random
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -29,6 +31,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh, PartitionSpec
 from rich.console import Console
 from rich.table import Table
 
@@ -101,23 +104,30 @@ def _swept(span: tuple[int, int]) -> dict:
     }
 
 
-def _evaluated(floats: int) -> dict:
-    """The forms merely evaluated on the first `floats` bit patterns."""
+def _sums(size: int):
+    """A function of the first bit patterns of blocks of `size` floats, uint32 `(blocks,)`, and of the labels."""
 
-    @jax.jit
-    def sums(first, labels):
-        z = jax.lax.bitcast_convert_type(first + jnp.arange(CHUNK, dtype=jnp.uint32), jnp.float32)
+    def block(first, labels):
+        z = jax.lax.bitcast_convert_type(first + jnp.arange(size, dtype=jnp.uint32), jnp.float32)
         results = [STUDY.forms[form](z, labels[i]) for form in FORMS for i in range(len(LABELS))]
         return sum(jax.lax.bitcast_convert_type(r, jnp.int32).sum(dtype=jnp.int32) for r in results)
 
-    labels = jnp.array(LABELS, jnp.float32)
+    return lambda firsts, labels: jax.lax.map(lambda first: block(first, labels), firsts)
+
+
+def _evaluated(size: int, blocks: int) -> dict:
+    """The forms merely evaluated on every bit pattern, in blocks of `size`, `blocks` a device and a call."""
+    mesh = Mesh(np.array(jax.devices()), ("blocks",))
+    spec = PartitionSpec("blocks")
+    specs = (spec, PartitionSpec())
+    sums = jax.jit(jax.shard_map(_sums(size), mesh=mesh, in_specs=specs, out_specs=spec, check_vma=False))
+    labels = np.array(LABELS, np.float32)
+    firsts = np.arange(0, 1 << 32, size, dtype=np.int64).astype(np.uint32).reshape(-1, blocks * mesh.size)
+    floats = 1 << 32
     start = time.perf_counter()
-    sums(jnp.uint32(0), labels).block_until_ready()
+    jax.block_until_ready(sums(firsts[0], labels))
     compiled = time.perf_counter()
-    total = jnp.int32(0)
-    for first in range(0, floats, CHUNK):
-        total = total + sums(jnp.uint32(first), labels)
-    total.block_until_ready()
+    jax.block_until_ready([sums(some, labels) for some in firsts])
     end = time.perf_counter()
     return {"floats": floats, "seconds": end - start, "seconds_after_compiling": end - compiled, "bytes": _peak()}
 
@@ -202,28 +212,34 @@ def _killed(directory: Path) -> dict:
         raise RuntimeError("the sweep that was left alone failed")
     alone = time.perf_counter() - start
     rng = random.Random(0)
-    kills = 0
-    while kills < KILLS:
+    kills = finished = identical = 0
+    while kills < KILLS or not (directory / "killed" / "summary.csv").exists():
+        if (directory / "killed" / "summary.csv").exists():
+            shutil.rmtree(directory / "killed")
         process = run("killed", "--resume")
         try:
-            process.wait(rng.uniform(0.2, 1.0) * alone)
-            break
+            process.wait(rng.uniform(0.2, 0.9) * alone if kills < KILLS else None)
         except subprocess.TimeoutExpired:
             process.send_signal(signal.SIGKILL)
             process.wait()
             kills += 1
-    if run("killed", "--resume").wait():
-        raise RuntimeError("the sweep that was resumed failed")
-    same = filecmp.cmp(directory / "whole" / "summary.csv", directory / "killed" / "summary.csv", shallow=False)
-    return {"kills": kills, "identical": same}
+            continue
+        if process.returncode:
+            raise RuntimeError("a sweep that was resumed failed")
+        finished += 1
+        whole, resumed = (directory / name / "summary.csv" for name in ("whole", "killed"))
+        identical += filecmp.cmp(whole, resumed, shallow=False)
+    return {"kills": kills, "finished": finished, "identical": identical}
 
 
 def measure() -> dict:
     """All measurements, as in `bench-sweep.json`."""
     found: dict[str, Any] = {}
-    found["evaluated"] = _isolated(_evaluated, 1 << 32)
-    found["swept"] = _isolated(_swept, (0, exhaustive.BLOCKS))
-    found["flat"] = [_isolated(_swept, (0, (1 << power) // (2 * BLOCK))) for power in FLAT]
+    cores = len(os.sched_getaffinity(0))
+    found["evaluated"] = _isolated(_evaluated, BLOCK, 64, devices=cores)
+    found["evaluated_in_chunks"] = _isolated(_evaluated, CHUNK, 1)
+    found["swept"] = _isolated(_swept, (0, exhaustive.BLOCKS), devices=cores)
+    found["flat"] = [_isolated(_swept, (0, (1 << power) // (2 * BLOCK)), devices=cores) for power in FLAT]
     found["devices"] = [_isolated(_swept, DENSE, cores=n, devices=n) for n in (1, 2)]
     found["numpy"], found["ulpwise"], found["mpmath"] = map(_isolated, (_by_numpy, _by_ulpwise, _by_mpmath))
     with tempfile.TemporaryDirectory() as directory:
@@ -233,6 +249,7 @@ def measure() -> dict:
     found["ratios"] = {
         "swept_to_evaluated": swept["seconds"] / evaluated["seconds"],
         "swept_to_evaluated_after_compiling": swept["seconds_after_compiling"] / evaluated["seconds_after_compiling"],
+        "swept_to_evaluated_in_chunks": swept["seconds"] / found["evaluated_in_chunks"]["seconds"],
         "two_devices_to_one": one / two,
     }
     return found
@@ -246,7 +263,7 @@ def _tables(found: dict) -> list[Table]:
     rates = Table(title="form evaluations, measured against the truth (`evaluated`: not measured)")
     for name in ("", "million a second", "to swept", "peak [GiB]"):
         rates.add_column(name, justify="right" if name else "left")
-    for name in ("evaluated", "swept", "numpy", "ulpwise", "mpmath"):
+    for name in ("evaluated", "evaluated_in_chunks", "swept", "numpy", "ulpwise", "mpmath"):
         run = found[name]
         if run is None:
             rates.add_row(name, "not installed", "", "")
@@ -275,6 +292,7 @@ def main(argv: list[str]) -> int:
         console.print(table)
     for name, ratio in found["ratios"].items():
         print(f"{name}: {ratio:.2f}")
-    print(f"killed {found['killed']['kills']} times, result identical: {found['killed']['identical']}")
+    killed = found["killed"]
+    print(f"killed {killed['kills']} times; {killed['identical']} of {killed['finished']} results identical")
     print(f"figures in {args.out / 'bench-sweep.json'}")
     return 0
