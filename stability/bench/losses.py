@@ -215,7 +215,7 @@ def main(argv: list[str]) -> int:
     imports = import_ratio(args.rounds)
     data = {"manifest": environment(), "results": rows, "accuracy": worst, "import_ratio": imports}
     write_json(args.out / "bench-losses.json", data)
-    draw(rows, args.out / "plots" / "bench_losses")
+    draw(rows, args.out / "bench-losses")
     _print(rows, worst)
     print(f"import of the losses: {imports:.2f} times import jax")
     by = {(r["elements"], r["task"], r["alternative"]): r["ratio_to_optax"] for r in rows}
