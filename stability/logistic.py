@@ -135,13 +135,40 @@ class _Exponential(NamedTuple):
     e: Array
 
 
-def _exponential(a: Array) -> _Exponential:
+def _reduced(a: Array) -> tuple[Array, Array, Array]:
+    """`k` and `r` for float64, and what the last sum of `r` rounds away."""
     high = math.floor(float(_LN2) * 2**32) / 2**32
     k = _nearest(a * (1 / math.log(2)))
-    r = (k * high - a) + k * float(_LN2 - Fraction(high))
+    r, rest = doubled.two_sum(k * high - a, k * float(_LN2 - Fraction(high)))
+    return k, r, rest
+
+
+def _exponential(a: Array) -> _Exponential:
+    k, r, _ = _reduced(a)
     q = r * _series(r, _EXP[:13])
     two = power(-k.astype(jnp.int32), FORMATS["float64"])
     return _Exponential(k, q, two + two * q)
+
+
+def _logarithm(a: Array) -> Doubled:
+    """`log(1 + e^-a)` for float64 in two words, off by about 0.4 ulps of float64: `f` and `ln 2` are in two words.
+
+    `e` is the sum of two arrays, not two times `1 + q`, because XLA folds the constants of `(1 + q) - 1`.
+    """
+    k, r, rest = _reduced(a)
+    q, q_low = doubled.fast_two_sum(r, r * r * _series(r, _EXP[1:13]))
+    two = power(-k.astype(jnp.int32), FORMATS["float64"])
+    e, e_low = doubled.fast_two_sum(two, two * q)
+    e_low = e_low + (two * q_low + rest * e)
+    large = e > 0.5
+    f, f_low = jnp.where(large, 0.5 * e - 0.5, e), jnp.where(large, 0.5 * e_low, e_low)
+    t = doubled.quotient(f, 2 + f)
+    square = t * t
+    beyond = 2 * t * square * _series(square, _ATANH[1:12]) - f * t
+    shift, shift_low = doubled.words(_LN2, f.dtype)
+    high, low = doubled.fast_two_sum(jnp.where(large, shift, 0.0), f)
+    low = low + jnp.where(large, shift_low, 0.0) + f_low * (1 - f * (1 - f))
+    return doubled.fast_two_sum(high, low + beyond)
 
 
 _FAR = 200.0
@@ -164,14 +191,10 @@ def gradient(z: Array, y: Array) -> tuple[Array, Array]:
 
 def value(z: Array, y: Array) -> Array:
     """`max(z, 0) - z y + log(1 + e^-|z|)` for float64 arrays that hold narrower floats, to be rounded by `narrow`."""
-    _, _, e = _exponential(jnp.minimum(jnp.abs(z), _FAR))
-    large = e > _SQRT_HALF_ISH
-    f = jnp.where(large, 0.5 * e - 0.5, e)
-    t = doubled.quotient(f, 2 + f)
-    logarithm = 2 * t * _series(t * t, _ATANH[:11]) + jnp.where(large, float(_LN2), 0.0)
+    logarithm = _logarithm(jnp.minimum(jnp.abs(z), _FAR))
     weight = jnp.where(z >= 0, 1 - y, -y)
-    high, low = doubled.two_sum(jnp.where(weight == 0, 0.0, weight * z), logarithm)
-    return jnp.where(jnp.isfinite(high), to_odd(high, low), high)
+    high, low = doubled.two_sum(jnp.where(weight == 0, 0.0, weight * z), logarithm[0])
+    return jnp.where(jnp.isfinite(high), to_odd(*doubled.fast_two_sum(high, low + logarithm[1])), high)
 
 
 def curvature(z: Array) -> Array:

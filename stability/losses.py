@@ -6,7 +6,7 @@ computed by `stability.logistic` to many more bits than the format has and round
 | result | labels | error, in ulps of the true value |
 |---|---|---|
 | float16, bfloat16 | any in [0, 1] | 1/2 |
-| float32 | 0 and 1 | 1/2 for the gradient, 1/2 + `2**-24` for the value (2 of all 8,556,380,160 are over 1/2) |
+| float32 | 0 and 1 | 1/2 |
 | float32 | any in [0, 1] | 1 at most, also where `σ(z)` is next to the label |
 | float64 | 0 and 1 | 0.51 |
 | float64 | any in [0, 1] | 0.51 ulps of the larger of the result and `2**-8` of the label |

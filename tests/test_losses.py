@@ -267,7 +267,7 @@ def _block_of_values(first, sign, label):
     return open_.any(), open_
 
 
-def check_values(first, bound=0.5):
+def check_values(first):
     """Wrong losses among the 2**20 magnitudes from `first`, both signs, labels 0 and 1; how many the reference saw."""
     wrong = left = 0
     for sign, label in itertools.product((0, -(1 << 31)), (0, 1)):
@@ -277,11 +277,11 @@ def check_values(first, bound=0.5):
             z = (np.uint32(first) + at | np.uint32(sign % (1 << 32))).view(np.float32)
             z = z[np.isfinite(z)]
             left += len(z)
-            wrong += int(np.sum(errors("value", z, label, SINGLE) > bound)) if len(z) else 0
+            wrong += int(np.sum(errors("value", z, label, SINGLE) > 0.5)) if len(z) else 0
     return wrong, left
 
 
-@pytest.mark.parametrize("first", [0x33F00000, 0x3F300000, 0x42B00000, 0x42C80000])
+@pytest.mark.parametrize("first", [0x33F00000, 0x39E00000, 0x3F300000, 0x42B00000, 0x42C80000])
 def test_blocks_of_float32_values(first):
     assert check_values(first)[0] == 0
 
@@ -308,7 +308,7 @@ def check_constant(first):
 
 
 def check_any(first):
-    return check_values(first, 0.5 + 2.0**-24) if 0x32000000 <= first < 0x43000000 else check_constant(first)
+    return check_values(first) if 0x32000000 <= first < 0x43000000 else check_constant(first)
 
 
 @pytest.mark.parametrize("first", [0, 0x100000, 0x31F00000, 0x43000000, 0x7F700000])
@@ -318,7 +318,7 @@ def test_constant_blocks_of_float32_values(first):
 
 @pytest.mark.exhaustive
 def test_every_float32_value():
-    """Every finite magnitude, both signs, labels 0 and 1: 4 * 2139095040 losses; 2 of them are off by more than 1/2.
+    """Every finite magnitude, both signs, labels 0 and 1: 4 * 2139095040 losses.
 
     Below `2**-27` a logit moves the loss by less than `2**-28`, and `ln 2` is further than that from a tie of float32.
     """

@@ -78,6 +78,16 @@ def test_logits_next_to_zero_keep_their_distance(fmt, label):
     assert truth.by_balls < len(z) or label == 0.5
 
 
+@pytest.mark.parametrize("label", [0.5, np.nextafter(0.5, 0), np.nextafter(0.5, 1)])
+def test_differences_of_a_few_quanta_of_float64(label):
+    fmt = FORMATS["float64"]
+    z = from_ordinal(np.arange(-40, 41), fmt)
+    truth = sigmoid_minus_label(z, label, fmt)
+    for i, v in enumerate(z):
+        n, f, e = decide_quanta(lambda v=v: sigmoid_minus_label_ball(float(v), label), fmt)
+        assert (n, e) == (truth.quanta[i], truth.exponent[i]) and abs(f - truth.fraction[i]) < 2.0**-24
+
+
 def test_numpy_keeps_subnormals_after_jax_has_run():
     jax.jit(jnp.exp)(jnp.ones(8)).block_until_ready()
     assert np.float64(5e-324) * 1.0 == 5e-324 and np.float32(1e-45) != 0
