@@ -8,14 +8,14 @@ a constant of the labels and a deviation whose sign is that of `s`, or its oppos
 
 **Bound.** `z_k - z_a = h + l` exactly, by `two_sum`, and `e_k = e^h (1 + l + l²/2)` with `|l| <= 2^-41`, so that what
 is left out is below `2^-124`. With `exp_scaled` (`2^-96`), the factor (`2^-104`, rounding `l²/2` included) and their
-product (`7u² < 2^-103`), `e_k` is off by less than `2^-95.9`, relatively. `T` is a sum of positive numbers in a tree of
-at most 20 additions in a row (`n <= 2^20`), each `3u² + 13u³`: below `2^-95.8`; it is scaled by the greatest power of
-two among its terms, so what underflows in it is below `2^-1000` of it. `1 + T`, the quotient (`19u²`) and the product
-with `s` (`7u²` and its own error) leave the deviation `D` off by less than `2^-94`, relatively. `s` and `s - y_a` are
-exact where at most two labels are not 0, and else off by less than `2^-100 Σ|y|`, which is then added. The sum `t` of the two
-parts costs `2^-104 |t|`, and `2^-1073` for a deviation that underflows beside a constant; where the constant is 0 its
-power of two is kept apart. Where `|t|` is within the bound of a power of two, balls decide. A deviation too small to be
-seen beside the constant is told by its sign alone.
+product (`7u² < 2^-103`), `e_k` is off by less than `2^-95.9`, relatively. `T` is a sum of positive numbers in a tree
+of at most 20 additions in a row (`n <= 2^20`), each `3u² + 13u³`: below `2^-95.8`; it is scaled by the greatest power
+of two among its terms, so what underflows in it is below `2^-1000` of it. `1 + T`, the quotient (`19u²`) and the
+product with `s` (`7u²` and its own error) leave the deviation `D` off by less than `2^-94`, relatively. `s` and `s -
+y_a` are exact where at most two labels are not 0, and else off by less than `2^-100 Σ|y|`, which is then added. The
+sum `t` of the two parts costs `2^-104 |t|`, and `2^-1073` for a deviation that underflows beside a constant; where
+the constant is 0 its power of two is kept apart. Where `|t|` is within the bound of a power of two, balls decide. A
+deviation too small to be seen beside the constant is told by its sign alone.
 
 Differences beyond -4096 are taken as -4096: `e^-4096 < 2^-5909`, and nothing that is rounded to a format changes. The
 infinite logits are taken as the greatest floats of float64, which gives the limits.
@@ -96,13 +96,13 @@ def softmax_gradient(logits: np.ndarray, labels: np.ndarray, fmt: FloatFormat) -
     C = np.where(top, rest[0][:, None], -y), np.where(top, rest[1][:, None], 0.0)
 
     alone = C[0] == 0
-    scale = np.where(alone, k, 0)
+    scale: np.ndarray = np.where(alone, k, 0)
     deviation = np.ldexp(D[0], k - scale), np.ldexp(D[1], k - scale)
     t = add(C, deviation)
     t = np.where(alone, D[0], t[0]), np.where(alone, D[1], t[1])
     hidden = ~alone & (t[1] == 0)
     t = t[0], np.where(hidden, np.copysign(_TINY, D[0]) * (D[0] != 0), t[1])
-    bound = np.ldexp(np.abs(deviation[0]), -94) + inexact
+    bound: np.ndarray = np.ldexp(np.abs(deviation[0]), -94) + inexact
     bound += np.where(alone, 0.0, np.ldexp(np.abs(t[0]), -104) + 2.0**-1073)
     near_power_of_two = (np.abs(np.frexp(t[0])[0]) == 0.5) & (np.abs(t[1]) <= bound) & (t[0] != C[0])
     bound = np.where(near_power_of_two, np.inf, bound)
@@ -111,6 +111,6 @@ def softmax_gradient(logits: np.ndarray, labels: np.ndarray, fmt: FloatFormat) -
         row, column = divmod(i, n)
         return lambda: softmax_gradient_ball(z[row], y[row], column)
 
-    truth = quantize((t[0].ravel(), t[1].ravel()), np.ravel(scale), np.ravel(bound), fmt, enclose)
+    truth = quantize((t[0].ravel(), t[1].ravel()), scale.ravel(), bound.ravel(), fmt, enclose)
     quanta = np.where(nan, np.nan, truth.quanta.reshape(z.shape))
     return Truth(quanta, truth.fraction.reshape(z.shape), truth.exponent.reshape(z.shape), truth.by_balls)

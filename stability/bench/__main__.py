@@ -7,7 +7,7 @@ import sys
 
 from stability.arguments import Parser
 
-NAMES = ("sweep",)
+NAMES = ("softmax", "sweep")
 
 
 def main(argv: list[str]) -> int:
