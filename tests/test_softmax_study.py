@@ -50,8 +50,8 @@ def value(ordinal):
 def test_the_condition_numbers_are_those_of_the_sigmoid():
     z = np.linspace(-30, 30, 61)
     in_z, in_label = TWO.condition(z, 0.25)
-    p = 1 / (1 + np.exp(-z))
-    np.testing.assert_allclose(in_z, np.abs(z * p / (1 + np.exp(z)) / (p - 0.25)), 1e-6)
+    p, q = 1 / (1 + np.exp(-z)), 1 / (1 + np.exp(z))
+    np.testing.assert_allclose(in_z, np.abs(z * p * q / (p - 0.25)), 1e-6)
     np.testing.assert_allclose(in_label, 0.25 / np.abs(p - 0.25), 1e-6)
 
 

@@ -7,7 +7,7 @@ import sys
 
 from stability.arguments import Parser
 
-NAMES = ("losses", "sweep")
+NAMES = ("losses", "softmax", "sweep")
 
 
 def main(argv: list[str]) -> int:
