@@ -11,9 +11,9 @@ is left out is below `2^-124`. With `exp_scaled` (`2^-96`), the factor (`2^-104`
 product (`7u² < 2^-103`), `e_k` is off by less than `2^-95.9`, relatively. `T` is a sum of positive numbers in a tree
 of at most 20 additions in a row (`n <= 2^20`), each `3u² + 13u³`: below `2^-95.8`; it is scaled by the greatest power
 of two among its terms, so what underflows in it is below `2^-1000` of it. `1 + T`, the quotient (`19u²`) and the
-product with `s` (`7u²` and its own error) leave the deviation `D` off by less than `2^-94`, relatively. `s` and `s -
-y_a` are exact where at most two labels are not 0, and else off by less than `2^-100 Σ|y|`, which is then added. The
-sum `t` of the two parts costs `2^-104 |t|`, and `2^-1073` for a deviation that underflows beside a constant; where
+product with `s` (`7u²` and its own error) leave the deviation `D` off by less than `2^-94`, relatively. `s` and
+`s - y_a` are exact where at most two labels are not 0, and else off by less than `2^-100 Σ|y|`, which is then added.
+The sum `t` of the two parts costs `2^-104 |t|`, and `2^-1073` for a deviation that underflows beside a constant; where
 the constant is 0 its power of two is kept apart. Where `|t|` is within the bound of a power of two, balls decide. A
 deviation too small to be seen beside the constant is told by its sign alone.
 
@@ -111,6 +111,6 @@ def softmax_gradient(logits: np.ndarray, labels: np.ndarray, fmt: FloatFormat) -
         row, column = divmod(i, n)
         return lambda: softmax_gradient_ball(z[row], y[row], column)
 
-    truth = quantize((t[0].ravel(), t[1].ravel()), scale.ravel(), bound.ravel(), fmt, enclose)
-    quanta = np.where(nan, np.nan, truth.quanta.reshape(z.shape))
+    truth = quantize((np.ravel(t[0]), np.ravel(t[1])), np.ravel(scale), np.ravel(bound), fmt, enclose)
+    quanta = np.where(nan, np.nan, np.reshape(truth.quanta, z.shape))
     return Truth(quanta, truth.fraction.reshape(z.shape), truth.exponent.reshape(z.shape), truth.by_balls)
