@@ -265,10 +265,8 @@ def _list(study: Study) -> None:
 
 
 def _start(args: argparse.Namespace) -> None:
-    """Readies JAX, before its first use: float64, a device a core on CPU, other processes where there are any."""
+    """Readies JAX: float64, and the other processes where there are any."""
     jax.config.update("jax_enable_x64", True)
-    if args.exhaustive and "host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
-        jax.config.update("jax_num_cpu_devices", len(os.sched_getaffinity(0)))
     if args.coordinator == "auto":
         jax.distributed.initialize()
     elif args.coordinator:
@@ -325,7 +323,15 @@ def _told(outcome: Outcome, console: Console, out: Path) -> int:
     return 0
 
 
+def _a_device_a_core() -> None:
+    """Lets JAX take each core for a device of its own on CPU; only before its first use."""
+    if "host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
+        jax.config.update("jax_num_cpu_devices", os.cpu_count() or 1)
+
+
 def run() -> NoReturn:
+    if "--exhaustive" in sys.argv:
+        _a_device_a_core()
     try:
         raise SystemExit(main(sys.argv[1:]))
     except KeyboardInterrupt:
