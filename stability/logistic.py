@@ -153,7 +153,7 @@ def _exponential(a: Array) -> _Exponential:
 def _logarithm(a: Array) -> Doubled:
     """`log(1 + e^-a)` for float64 in two words, off by about 0.4 ulps of float64: `f` and `ln 2` are in two words.
 
-    `e` is the sum of two arrays, not two times `1 + q`, because XLA folds the constants of `(1 + q) - 1`.
+    `e` is the sum of two arrays, not two times `1 + q`: under `jit` `fast_two_sum(1, q)` was seen to lose its low word.
     """
     k, r, rest = _reduced(a)
     q, q_low = doubled.fast_two_sum(r, r * r * _series(r, _EXP[1:13]))

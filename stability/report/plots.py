@@ -46,21 +46,21 @@ _KIND_COLOURS = {
 }
 _LADDER_Z = (-100.0, -88.0, -20.0, -3.0, 3.0, 8.0, 16.0, 20.0, 80.0)
 _LINEAR_WIDTH = 0.5
+STYLE: dict[Any, Any] = {
+    "svg.hashsalt": "stability",
+    "font.size": 8.5,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+}
 
 
 def draw(outcome: Outcome, study: Study, tolerance: float, directory: Path) -> list[str]:
     """Draws every picture that the rows allow into `directory`, and returns their names without endings."""
     directory.mkdir(parents=True)
-    style: dict[Any, Any] = {
-        "svg.hashsalt": "stability",
-        "font.size": 8.5,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-    }
     dtypes = list(dict.fromkeys(row.dtype for row in outcome.rows))
     main = "float32" if "float32" in dtypes else dtypes[0]
     ordered = [main] + [d for d in dtypes if d != main]
-    with mpl.rc_context(style):
+    with mpl.rc_context(STYLE):
         figures = {"ladder": _ladder(outcome, study, main)}
         for dtype in ordered:
             rows = [row for row in outcome.rows if row.dtype == dtype]

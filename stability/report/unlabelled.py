@@ -7,7 +7,6 @@ the greatest.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -19,7 +18,7 @@ from matplotlib.patches import Patch
 from stability.floats import FORMATS, FloatFormat, from_ordinal, to_ordinal
 from stability.measure import KINDS
 from stability.outcome import Outcome, Row
-from stability.report.plots import _COLOURS, _KIND_COLOURS, _STYLES
+from stability.report.plots import _COLOURS, _KIND_COLOURS, _STYLES, STYLE
 from stability.report.tables import both, value
 
 _REGIONS_TOLD = 3
@@ -48,14 +47,8 @@ def _finding(row: Row, swept: str) -> str:
 def draw(outcome: Outcome, tolerance: float, swept: str, directory: Path) -> list[str]:
     """Draws `regions_*` and `errors_*` of every format into `directory`, and returns their names without endings."""
     directory.mkdir(parents=True)
-    style: dict[Any, Any] = {
-        "svg.hashsalt": "stability",
-        "font.size": 8.5,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-    }
     figures = {}
-    with mpl.rc_context(style):
+    with mpl.rc_context(STYLE):
         for dtype in dict.fromkeys(row.dtype for row in outcome.rows):
             rows = [row for row in outcome.rows if row.dtype == dtype]
             figures[f"regions_{dtype}"] = _regions(rows, FORMATS[dtype], swept)
