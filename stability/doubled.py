@@ -76,7 +76,7 @@ def divide(x: Doubled, y: Doubled) -> Doubled:
     q = quotient(x[0], y[0])
     p, e = two_product(q, y[0])
     rest = (x[0] - p) + (x[1] - (e + q * y[1]))
-    return fast_two_sum(q, rest / y[0])
+    return fast_two_sum(q, quotient(rest, y[0]))
 
 
 def scale(x: Doubled, factor: Array) -> Doubled:

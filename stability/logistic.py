@@ -1,10 +1,11 @@
 """Kernels of the losses: `σ(z) - y`, `max(z, 0) - z y + log(1 + e^-|z|)` and `σ(z) σ(-z)`, rounded once at the end.
 
-With `a = |z|`, `k = round(a / ln 2)` and `r = k ln 2 - a`, `|r| <= 0.35`, everything comes from `q = e^r - 1`, a series
-in `r`: `e = e^-a = 2**-k (1 + q)`, `σ(-a) = e / (1 + e)`, `1/2 - σ(-a) = -q / (2 (2 + q))` where `k` is 0, and
-`log(1 + e) = 2 atanh(f / (2 + f))`, with `f = e`, or `f = (e - 1)/2` and `ln 2` added, a series in the square of that
-quotient, at most 0.0295. The gradient is the sum of a *base* that is exact, `1/2 - y` where `k` is 0 and `1 - y` or
-`-y` elsewhere, and a *term* that is accurate relatively; so nothing cancels at labels 0 and 1, nor at 1/2 near `z = 0`.
+With `a = |z|`, `k = round(a / ln 2)` and `r = k ln 2 - a`, `|r| <= 0.35`, everything comes from `q = e^r - 1`, a
+polynomial in `r`: `e = e^-a = 2**-k (1 + q)`, `σ(-a) = e / (1 + e)`, `1/2 - σ(-a) = -q / (2 (2 + q))` where `k` is 0,
+and `log(1 + e) = 2 atanh(f / (2 + f))`, with `f = e`, or `f = (e - 1)/2` and `ln 2` added where `e` is near 1, a
+polynomial in the square of that quotient. The gradient is the sum of a *base* that is exact, `1/2 - y` where `k` is 0
+and `1 - y` or `-y` elsewhere, and a *term* that is accurate relatively; so nothing cancels at labels 0 and 1, nor at
+1/2 near `z = 0`.
 
 Two ways to compute them:
 
@@ -21,6 +22,7 @@ scaled by a power of two until then.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -37,6 +39,22 @@ _LN2 = Fraction(0x162E42FEFA39EF35793C7673007E5ED5E81E68, 1 << 149)
 _EXP = [Fraction(1, math.factorial(n + 1)) for n in range(19)]
 _ATANH = [Fraction(1, 2 * n + 1) for n in range(13)]
 _SQRT_HALF_ISH = 0.41421356
+
+
+def _floats(text: str) -> list[float]:
+    return [float.fromhex(c) for c in text.split()]
+
+
+_EXP_SINGLE = _floats(
+    "0x1.0000000000001p-1 0x1.5555555555556p-3 0x1.5555555553d68p-5 0x1.11111111109b5p-7 0x1.6c16c17889ef9p-10 "
+    "0x1.a01a01a7c2f03p-13 0x1.a019b914985a9p-16 0x1.71de0db2f585ep-19 0x1.28917c8be7ad6p-22 0x1.af389ed28db09p-26"
+)
+"""`(e^r - 1 - r) / r**2` for `|r| <= ln(2)/2`, to `2**-52`: mpmath's `chebyfit`."""
+_ATANH_SINGLE = _floats(
+    "0x1.5555555555544p-2 0x1.99999999a99fbp-3 0x1.249249115a6d8p-3 0x1.c71c834c6b501p-4 "
+    "0x1.74592e77d3d15p-4 0x1.3b8c53a898e39p-4 0x1.09176fde9a535p-4 0x1.357f7c6831624p-4"
+)
+"""`(atanh(t) / t - 1) / t**2` as a polynomial in `t**2 <= 0.0683`, to `2**-49`, which is `2**-54` of `atanh(t)`."""
 
 
 class Precision(NamedTuple):
@@ -120,55 +138,49 @@ def to_odd(high: Array, low: Array) -> Array:
     return lax.bitcast_convert_type(jnp.where((low != 0) & ((bits & 1) == 0), bits + step, bits), high.dtype)
 
 
-def _series(x: Array, coefficients: list[Fraction]) -> Array:
-    total = jnp.full_like(x, float(coefficients[-1]))
-    for c in reversed(coefficients[:-1]):
-        total = total * x + float(c)
-    return total
+def _estrin(x: Array, coefficients: Sequence[float]) -> Array:
+    """`sum(c[n] x**n)` by Estrin's scheme: a chain of the logarithm of the degree, where Horner's is the degree."""
+    terms: list[Array] = [jnp.full_like(x, c) for c in coefficients]
+    while len(terms) > 1:
+        pairs = [low + x * high for low, high in zip(terms[::2], terms[1::2], strict=False)]
+        terms = pairs + terms[2 * len(pairs) :]
+        x = x * x
+    return terms[0]
 
 
 class _Exponential(NamedTuple):
-    """`e^-a = 2**-k (1 + q)`; `single` holds them in float64."""
+    """`e = e^-a = 2**-k (1 + q)` in float64."""
 
     k: Array
     q: Array
     e: Array
 
 
-def _reduced(a: Array) -> tuple[Array, Array, Array]:
-    """`k` and `r` for float64, and what the last sum of `r` rounds away."""
+def _exponential(a: Array) -> _Exponential:
+    """For `0 <= a <= 200` in float64; `q` is off by about an ulp, relatively so where `k` is 0 (`r` is `-a` there)."""
     high = math.floor(float(_LN2) * 2**32) / 2**32
     k = _nearest(a * (1 / math.log(2)))
-    r, rest = doubled.two_sum(k * high - a, k * float(_LN2 - Fraction(high)))
-    return k, r, rest
-
-
-def _exponential(a: Array) -> _Exponential:
-    k, r, _ = _reduced(a)
-    q = r * _series(r, _EXP[:13])
-    two = power(-k.astype(jnp.int32), FORMATS["float64"])
+    r = (k * high - a) + k * float(_LN2 - Fraction(high))
+    q = r + r * r * _estrin(r, _EXP_SINGLE)
+    biased = lax.bitcast_convert_type((2.0**52 + FORMATS["float64"].emax) - k, jnp.int64)
+    two = lax.bitcast_convert_type(biased << 52, jnp.float64)
     return _Exponential(k, q, two + two * q)
 
 
-def _logarithm(a: Array) -> Doubled:
-    """`log(1 + e^-a)` for float64 in two words, off by about 0.4 ulps of float64: `f` and `ln 2` are in two words.
+def _logarithm(exponential: _Exponential) -> Doubled:
+    """`log(1 + e)` in float64, in two words of which the first is the larger.
 
-    `e` is the sum of two arrays, not two times `1 + q`: under `jit` `fast_two_sum(1, q)` was seen to lose its low word.
+    `2t` is `f - t f` exactly, for `t = f / (2 + f)`: so the leading term has no rounding of the quotient in it.
     """
-    k, r, rest = _reduced(a)
-    q, q_low = doubled.fast_two_sum(r, r * r * _series(r, _EXP[1:13]))
-    two = power(-k.astype(jnp.int32), FORMATS["float64"])
-    e, e_low = doubled.fast_two_sum(two, two * q)
-    e_low = e_low + (two * q_low + rest * e)
-    large = e > 0.5
-    f, f_low = jnp.where(large, 0.5 * e - 0.5, e), jnp.where(large, 0.5 * e_low, e_low)
+    k, q, e = exponential
+    near = k == 0
+    f = jnp.where(near, 0.5 * q, e)
     t = doubled.quotient(f, 2 + f)
     square = t * t
-    beyond = 2 * t * square * _series(square, _ATANH[1:12]) - f * t
+    rest = t * (2 * square * _estrin(square, _ATANH_SINGLE) - f)
     shift, shift_low = doubled.words(_LN2, f.dtype)
-    high, low = doubled.fast_two_sum(jnp.where(large, shift, 0.0), f)
-    low = low + jnp.where(large, shift_low, 0.0) + f_low * (1 - f * (1 - f))
-    return doubled.fast_two_sum(high, low + beyond)
+    high, low = doubled.fast_two_sum(jnp.where(near, shift, 0.0), f)
+    return doubled.fast_two_sum(high, low + jnp.where(near, shift_low, 0.0) + rest)
 
 
 _FAR = 200.0
@@ -191,7 +203,7 @@ def gradient(z: Array, y: Array) -> tuple[Array, Array]:
 
 def value(z: Array, y: Array) -> Array:
     """`max(z, 0) - z y + log(1 + e^-|z|)` for float64 arrays that hold narrower floats, to be rounded by `narrow`."""
-    logarithm = _logarithm(jnp.minimum(jnp.abs(z), _FAR))
+    logarithm = _logarithm(_exponential(jnp.minimum(jnp.abs(z), _FAR)))
     weight = jnp.where(z >= 0, 1 - y, -y)
     high, low = doubled.two_sum(jnp.where(weight == 0, 0.0, weight * z), logarithm[0])
     return jnp.where(jnp.isfinite(high), to_odd(*doubled.fast_two_sum(high, low + logarithm[1])), high)

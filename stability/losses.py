@@ -18,8 +18,8 @@ gives 0.501.
 
 `grad`, `jvp`, `vjp`, `hessian`, `vmap`, `jit`, `lax.scan`, `shard_map` and `checkpoint` apply. Two limits are XLA's: a
 cotangent other than 1 multiplies the gradient afterwards, in the format, and that product is flushed where it is
-subnormal; and float32 labels that are not integers have a second, slower path for logits where `σ(z)` and the label
-agree to 26 bits, taken for the whole array if it has such a logit.
+subnormal; and float32 labels (not integers or booleans) have a second, slower path for logits where `σ(z)` and the
+label agree to 26 bits, taken for the whole array if it has such a logit, a NaN, or an infinite label.
 
 **Special values.** An infinite logit gives the limit; NaN gives NaN. A label outside [0, 1] is taken as it is: the
 formulas hold, and the value can cancel where it changes its sign.
@@ -43,12 +43,6 @@ from stability import logistic
 from stability.floats import FORMATS, format_of
 
 ARITHMETICS = ("float64", "compensated")
-
-_MARK = 0x7FC0BCE5
-
-
-def _bits(x: Array) -> Array:
-    return lax.bitcast_convert_type(x, jnp.int32)
 
 
 def _special_gradient(z: Array, y: Array, result: Array) -> Array:
@@ -78,21 +72,25 @@ def _from_single(x: Array, dtype) -> Array:
 
 
 def _gradient(z: Array, y: Array, whole: bool) -> Array:
-    """By float64. `whole`: the labels are integers, so that nothing cancels."""
+    """By float64. `whole`: the labels are integers, so that nothing cancels.
+
+    Where base and term cancel stands infinity, until `again` has replaced it: a sum tells whether there is any, and XLA
+    on CPU needs no other array in memory for it. (The maximum does not: in jax 0.10.2 a NaN makes it forget others.)
+    """
     fmt = format_of(z.dtype)
     wide_z, wide_y = logistic.widen(z), logistic.widen(y)
     value, cancels = logistic.gradient(wide_z, wide_y)
     result = logistic.narrow(value, fmt)
     if whole or fmt.bits == 16:
         return result
-    result = jnp.where(cancels, lax.bitcast_convert_type(jnp.int32(_MARK), jnp.float32), result)
+    result = jnp.where(cancels, jnp.inf, result)
 
     def again(z: Array, y: Array, result: Array) -> Array:
         v, j = logistic.gradient_doubled(logistic.widen(z), logistic.widen(y), logistic.FULL)
         exact = logistic.to_odd(*v) * logistic.power(-j, FORMATS["float64"])
-        return jnp.where(_bits(result) == _MARK, logistic.narrow(exact, fmt), result)
+        return jnp.where((result == jnp.inf) & (y > -jnp.inf), logistic.narrow(exact, fmt), result)
 
-    marked = (_bits(result) == _MARK).any()
+    marked = ~jnp.isfinite(result.sum())
     return lax.cond(marked, again, lambda z, y, result: result, z, y, result)
 
 

@@ -116,6 +116,18 @@ def test_soft_labels_next_to_sigmoid(enabled):
     assert found.max() <= 1
 
 
+def test_a_special_value_elsewhere_hides_no_cancellation():
+    """2**18 points, that XLA's reductions take the way of large arrays, where a NaN was seen to hide a maximum."""
+    z, y = near_labels(1 << 18, seed=6)
+    alone = np.asarray(losses.sigmoid_binary_cross_entropy_grad(z, y))
+    for at, special in ((len(z) - 1, np.nan), (0, np.nan), (0, np.inf)):
+        labels = y.copy()
+        labels[at] = special
+        found = np.asarray(losses.sigmoid_binary_cross_entropy_grad(z, labels))
+        np.testing.assert_array_equal(found[at], np.float32(-special))
+        np.testing.assert_array_equal(np.delete(found, at), np.delete(alone, at))
+
+
 @functions
 def test_soft_labels_anywhere(name):
     for label in (0.1, 0.25, 0.5, 0.9, float(np.float32(1e-40)), float(np.nextafter(np.float32(0.5), np.float32(1)))):
