@@ -30,17 +30,20 @@ Formulas: the course note's derivation (`stability.forms`), in the form of
 
 from __future__ import annotations
 
-from functools import partial
+from functools import cache, partial
+from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
-from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 from jax.typing import ArrayLike
 
 from stability import logistic
 from stability.floats import FORMATS, format_of
+
+if TYPE_CHECKING:
+    from jax.extend.core import Primitive
 
 ARITHMETICS = ("float64", "compensated")
 
@@ -129,8 +132,29 @@ def _run(name: str, arithmetic: str, whole: bool, *arguments: Array) -> Array:
         return _compiled(*arguments, name=name, arithmetic=arithmetic, whole=whole)
 
 
+def _third(z, arithmetic, **_):
+    slope = _bind("gradient", z, jnp.full_like(z, 0.5), arithmetic=arithmetic, whole=False)
+    return -2 * _bind("curvature", z, arithmetic=arithmetic, whole=True) * slope
+
+
+_DERIVATIVES = {
+    "curvature": (lambda dz, z, **kw: _third(z, **kw) * dz,),
+    "gradient": (
+        lambda dz, z, y, arithmetic, whole: _bind("curvature", z, arithmetic=arithmetic, whole=True) * dz,
+        lambda dy, z, y, **kw: -dy,
+    ),
+    "value": (lambda dz, z, y, **kw: _bind("gradient", z, y, **kw) * dz, lambda dy, z, y, **kw: -z * dy),
+}
+
+
+@cache
 def _primitive(name: str) -> Primitive:
-    """A primitive of its own for a kernel: JAX loses a `custom_jvp` where it differentiates a scan in reverse twice."""
+    """A primitive of its own for a kernel: JAX loses a `custom_jvp` where it differentiates a scan in reverse twice.
+
+    Made at its first use, because importing `jax.extend` imports all of it, Pallas too.
+    """
+    from jax.extend.core import Primitive
+
     p = Primitive(f"sigmoid_binary_cross_entropy_{name}")
 
     def run(*arguments, arithmetic, whole):
@@ -148,32 +172,12 @@ def _primitive(name: str) -> Primitive:
     p.def_abstract_eval(lambda z, *labels, **parameters: z)
     mlir.register_lowering(p, mlir.lower_fun(run, multiple_results=False))
     batching.primitive_batchers[p] = batch
+    ad.defjvp(p, *_DERIVATIVES[name])
     return p
 
 
-_curvature_p, _gradient_p, _value_p = (_primitive(name) for name in ("curvature", "gradient", "value"))
-
-
-def _third(z, arithmetic, **_):
-    slope = _gradient_p.bind(z, jnp.full_like(z, 0.5), arithmetic=arithmetic, whole=False)
-    return -2 * _curvature_p.bind(z, arithmetic=arithmetic, whole=True) * slope
-
-
-ad.defjvp(_curvature_p, lambda dz, z, **kw: _third(z, **kw) * dz)
-ad.defjvp(
-    _gradient_p,
-    lambda dz, z, y, arithmetic, whole: _curvature_p.bind(z, arithmetic=arithmetic, whole=True) * dz,
-    lambda dy, z, y, **kw: -dy,
-)
-ad.defjvp(_value_p, lambda dz, z, y, **kw: _gradient_p.bind(z, y, **kw) * dz, lambda dy, z, y, **kw: -z * dy)
-
-
-def _loss(arithmetic: str, whole: bool, z: Array, y: Array) -> Array:
-    return _value_p.bind(z, y, arithmetic=arithmetic, whole=whole)
-
-
-def _grad(arithmetic: str, whole: bool, z: Array, y: Array) -> Array:
-    return _gradient_p.bind(z, y, arithmetic=arithmetic, whole=whole)
+def _bind(name: str, *arguments: Array, arithmetic: str, whole: bool) -> Array:
+    return _primitive(name).bind(*arguments, arithmetic=arithmetic, whole=whole)
 
 
 def _prepared(logits: ArrayLike, labels: ArrayLike, arithmetic: str) -> tuple[Array, Array, bool, bool]:
@@ -216,7 +220,7 @@ def sigmoid_binary_cross_entropy(logits: ArrayLike, labels: ArrayLike, *, arithm
     **Raises:** `TypeError` for integer or complex logits, `ValueError` for shapes that do not broadcast.
     """
     z, y, whole, weak = _prepared(logits, labels, arithmetic)
-    return _weakened(_loss(arithmetic, whole, z, y), weak)
+    return _weakened(_bind("value", z, y, arithmetic=arithmetic, whole=whole), weak)
 
 
 def sigmoid_binary_cross_entropy_grad(logits: ArrayLike, labels: ArrayLike, *, arithmetic: str = "float64") -> Array:
@@ -225,7 +229,7 @@ def sigmoid_binary_cross_entropy_grad(logits: ArrayLike, labels: ArrayLike, *, a
     Arguments, result and errors as for `sigmoid_binary_cross_entropy`. The result is subnormal where the true value is.
     """
     z, y, whole, weak = _prepared(logits, labels, arithmetic)
-    return _weakened(_grad(arithmetic, whole, z, y), weak)
+    return _weakened(_bind("gradient", z, y, arithmetic=arithmetic, whole=whole), weak)
 
 
 def sigmoid_binary_cross_entropy_value_and_grad(
@@ -237,4 +241,5 @@ def sigmoid_binary_cross_entropy_value_and_grad(
     what two results share again for each of them, which is faster than keeping it in memory.
     """
     z, y, whole, weak = _prepared(logits, labels, arithmetic)
-    return _weakened(_loss(arithmetic, whole, z, y), weak), _weakened(_grad(arithmetic, whole, z, y), weak)
+    value, gradient = (_bind(name, z, y, arithmetic=arithmetic, whole=whole) for name in ("value", "gradient"))
+    return _weakened(value, weak), _weakened(gradient, weak)
