@@ -19,13 +19,12 @@ from stability import measure
 from stability.floats import FORMATS, FloatFormat, bits_of, every_float, from_ordinal, to_ordinal, widen
 from stability.forms import Form
 from stability.measure import INACCURATE, KINDS, NAN_INPUT, OK
-from stability.outcome import Disagreement, Outcome, Profile, Region, Row
+from stability.outcome import PROFILE_BINS, Disagreement, Outcome, Profile, Region, Row, profile_position
 from stability.reference import Truth
 from stability.search import binade_starts, dense_binades, hunt
 from stability.study import Study
 
 BATCH = 8192
-PROFILE_BINS = 240
 LOOKED_AROUND = 256
 
 
@@ -219,12 +218,6 @@ def _searched(
         keep = ~np.isin(found.kinds, (OK, INACCURATE)) | (found.ordinals == best)
         sample = sample.merged(_Sample(found.ordinals[keep], *(column[keep] for column in found.columns())))
     return refine(sample, measured), len(ordinals)
-
-
-def profile_position(z: np.ndarray, fmt: FloatFormat) -> np.ndarray:
-    """Floats on the axis of a profile: `arcsinh(2 z)` scaled to [-1, 1], clipped where every gradient has vanished."""
-    reach = -1.2 * fmt.least_exponent * np.log(2)
-    return np.arcsinh(2 * np.clip(widen(z), -reach, reach)) / np.arcsinh(2 * reach)
 
 
 def _profile(z: np.ndarray, sample: _Sample, fmt: FloatFormat, labelled: bool) -> Profile:

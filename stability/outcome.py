@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stability.floats import FORMATS, FloatFormat, from_ordinal, hex_of
+from stability.floats import FORMATS, FloatFormat, from_ordinal, hex_of, widen
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,15 @@ class Profile:
 
     z: np.ndarray
     ulps: np.ndarray
+
+
+PROFILE_BINS = 240
+
+
+def profile_position(z: np.ndarray, fmt: FloatFormat) -> np.ndarray:
+    """Floats on the axis of a profile: `arcsinh(2 z)` scaled to [-1, 1], clipped where every gradient has vanished."""
+    reach = -1.2 * fmt.least_exponent * np.log(2)
+    return np.arcsinh(2 * np.clip(widen(z), -reach, reach)) / np.arcsinh(2 * reach)
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from stability.blocks import BINS, BLOCK
-from stability.engine import PROFILE_BINS, profile_position
 from stability.floats import FORMATS
 from stability.measure import INACCURATE, KINDS, NAN_INPUT, OK, runs
+from stability.outcome import PROFILE_BINS, profile_position
 
 MAX_RUNS = 64
 """More runs than this in a block, all of `ok` and `inaccurate`, are kept as one region."""

@@ -3,7 +3,8 @@
 Gradient alone and value plus gradient of the binary cross-entropy in float32, labels 0 and 1, in turn within one run.
 `copy` reads both arrays and writes as many as the task does, which is the limit; ratios are to optax. Memory is what
 the compiled program needs beside its arguments and results. Accuracy is the worst error on a grid of 2**16 logits, in
-ulps of the true value, results that should be subnormal included.
+ulps of the true value, results that should be subnormal included. `soft labels` are the gradients at labels of 1/4, and
+at labels of 1/4 but for one that cancels `σ(z)` to 26 bits, which sends ours through its second path.
 """
 
 from __future__ import annotations
@@ -154,6 +155,28 @@ def measure(exponents: list[int], rounds: int) -> list[dict]:
     return rows
 
 
+def cancelling() -> tuple[float, float]:
+    """A float32 logit and label whose difference `σ(z) - y` is below `2**-27` of the label."""
+    z = np.linspace(0.5, 1, 1 << 12, dtype=np.float32)
+    exact = 1 / (1 + np.exp(-z.astype(np.float64)))
+    at = np.argmin(np.abs(exact - exact.astype(np.float32)))
+    return float(z[at]), float(exact.astype(np.float32)[at])
+
+
+def measure_soft(exponent: int, rounds: int) -> dict[str, dict[str, float]]:
+    """Seconds of the gradient at soft labels, by what the labels are and by alternative."""
+    z, _ = inputs(1 << exponent)
+    y = np.full_like(z, 0.25)
+    pairs = {name: pair for name, pair in alternatives().items() if name in ("ours", "optax")}
+    found = {}
+    for kind in ("1/4", "1/4, one cancels"):
+        if kind != "1/4":
+            z[len(z) // 2], y[len(z) // 2] = cancelling()
+        on_device = jnp.asarray(z), jnp.asarray(y)
+        found[kind] = best_seconds({name: partial(pair[0], *on_device) for name, pair in pairs.items()}, rounds)
+    return found
+
+
 def draw(rows: list[dict], path: Path) -> None:
     """Nanoseconds an element against the size, a panel a task, as PNG and SVG."""
     with mpl.rc_context(
@@ -212,11 +235,21 @@ def main(argv: list[str]) -> int:
         import torch
 
         worst["PyTorch"] = accuracy(torch_pair, torch.from_numpy)
+    soft = measure_soft(args.most, args.rounds)
     imports = import_ratio(args.rounds)
-    data = {"manifest": environment(), "results": rows, "accuracy": worst, "import_ratio": imports}
+    data = {
+        "manifest": environment(),
+        "results": rows,
+        "soft_labels": {"elements": 1 << args.most, "seconds": soft},
+        "accuracy": worst,
+        "import_ratio": imports,
+    }
     write_json(args.out / "bench-losses.json", data)
     draw(rows, args.out / "bench-losses")
     _print(rows, worst)
+    for kind, seconds in soft.items():
+        each = ", ".join(f"{name} {1e3 * s:.4g} ms" for name, s in seconds.items())
+        print(f"gradient at labels {kind}, {1 << args.most} elements: {each}")
     print(f"import of the losses: {imports:.2f} times import jax")
     by = {(r["elements"], r["task"], r["alternative"]): r["ratio_to_optax"] for r in rows}
     asserted = [by.get((1 << 24, task, "ours")) for task in ("gradient", "value and gradient")]
