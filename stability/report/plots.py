@@ -232,7 +232,7 @@ def _ladder(outcome: Outcome, study: Study, dtype: str) -> Figure | None:
 def _condition(rows: list[Row], fmt: FloatFormat, condition) -> Figure:
     mode, labels = _preferred_mode(rows), _labels(rows)
     forms = list(dict.fromkeys(row.form for row in rows))
-    shown = [f for f in ("cancelled", "componentwise", "optax") if f in forms] or forms[:3]
+    shown = [f for f in ("cancelled", "componentwise", "optax", "rounded", "accurate") if f in forms] or forms[:3]
     figure = Figure(figsize=(9, 4.6), layout="constrained")
     axes = figure.subplots(2, len(labels), squeeze=False, sharex=True, sharey="row")
     half = np.geomspace(1e-3, _reach(fmt), 250)
