@@ -15,19 +15,19 @@ For one-hot labels, scaled ones included, nothing is a difference of nearly equa
 `jax_enable_x64` or hardware that has float64. What one float does not hold is kept in two (`stability.doubled`):
 
 - `z_k - m`, whose rounding alone would cost up to 32 ulps of `e_k`;
-- `W`, a sum in two words from terms in two words. All exponentials are kept times `2**32`, so that those that float32
+- `W`, a sum in two words from terms in two words. All exponentials are kept times `2**64`, so that those that float32
   would flush take part in it;
 - `a / (1 + W)`, the second word of which is added to the exponent: `p` is rounded once, where it is multiplied out.
 
 **Error**, for float32 and one-hot labels wherever the gradient is normal, in units of `u = 2**-24`. In `e^r = 1 + q`,
-`|r| <= 0.3506`, the series is off by 0.09 of `e^r`, rounding costs `q` 0.25 and `r² P(r)` 0.2: over the least `e^r`,
-0.70, that is 0.75 for an exponential before it is rounded, and for `W`, whose words leave `2**-40`. So `p_k` is off by
-0.75 for itself, 0.75 `W / (1 + W)` for the sum, and half an ulp for the last addition: 2 ulps, if every error were of its
-worst size and none against another, where XLA fuses `h + h q`, as on a CPU with FMA (0.3 more where it does not). `q` at
-the maximum is off by 0.75 and half an ulp, and another half where its low words are under `2**-126`. The scale of labels
-is in `h` and costs nothing. `test_ten_million_points` holds ten million points of 2 to 1,000 classes to 2 ulps. The loss
-is within 2 ulps for one-hot labels. For float64 all is a few ulps, and more below about `1e-292`, where exponentials
-that are flushed have a share in it.
+`|r| <= 0.3506`, the series is off by 0.09 of `e^r`, rounding costs `q` 0.25 and `r² P(r)` 0.2: over the least
+`e^r`, 0.70, that is 0.75 for an exponential before it is rounded, and for `W`, whose words leave `2**-40`. So `p_k` is
+off by 0.75 for itself, 0.75 `W / (1 + W)` for the sum, and half an ulp for the last addition: 2 ulps, if every error
+were of its worst size and none against another, where XLA fuses `h + h q`, as on a CPU with FMA (0.3 more where it
+does not). `q` at the maximum is off by 0.75 and half an ulp, and another half where its low words are under `2**-126`.
+The scale of labels is in `h` and costs nothing. `test_ten_million_points` holds ten million points of 2 to 1,000
+classes to 2 ulps. The loss is within 2 ulps for one-hot labels. For float64 all is a few ulps, and more below about
+`1e-292`, where exponentials that are flushed have a share in it.
 
 **Subnormals.** XLA on CPU flushes them: a gradient under `2**-126` is returned as 0 in float32 and bfloat16.
 
@@ -58,10 +58,10 @@ Axis = int | tuple[int, ...] | None
 _UNROLLED = 16
 """Up to so many classes are added up one by one: XLA's reductions over so short an axis take several times as long."""
 
-_SHIFT = {"float32": 32, "float64": 0}
+_SHIFT = {"float32": 64, "float64": 0}
 """Exponentials are kept times `2**_SHIFT`."""
 
-_FARTHEST = {"float32": -110.0, "float64": -800.0}
+_FARTHEST = {"float32": -132.5, "float64": -800.0}
 """Below it `e^d` counts as 0, times `2**_SHIFT` too."""
 
 _LN2 = float.fromhex("0x1.62e4p-1"), float.fromhex("0x1.7f7d1cf79abcap-20")
@@ -71,6 +71,9 @@ _SERIES = tuple(
     float.fromhex(c) for c in ("0x1.fffffcp-2", "0x1.555488p-3", "0x1.55591cp-5", "0x1.1240bep-7", "0x1.6a18d6p-10")
 )
 """`(e^x - 1 - x) / x**2` for `|x| <= 0.3506`, minimax for `e^x`, good to `2**-27.5` of it."""
+
+_SMALL = 2.0**-90
+"""Products of float32 below it have no second word: parts of that could be flushed, and others not."""
 
 Terms = tuple[Array, Array, Array]
 """Numbers that are not negative, in two words, and which of them hide a maximum that is not in them."""
@@ -178,7 +181,8 @@ def _rows(z: Array) -> _Rows:
     m = _greatest(z)
     m = _kept(m, m)
     hi, lo = _others(z, m)
-    whole, rest = doubled.two_sum(jnp.full_like(m, 2.0 ** _SHIFT[z.dtype.name]), hi)
+    # Not a constant: XLA takes `(c + x) - c` for `x` where `c` is one.
+    whole, rest = doubled.two_sum(jnp.where(m < jnp.inf, 2.0 ** _SHIFT[z.dtype.name], jnp.nan).astype(m.dtype), hi)
     return _Rows(m, (hi, lo), (whole, rest + lo))
 
 
@@ -186,9 +190,9 @@ def _share(a: Array, rows: _Rows) -> tuple[Array, Array, Array]:
     """`h` and `c` with `h (1 + c) = a / 2**_SHIFT (1 + W)`, and `a q` of a maximum; all of shape `(..., 1)`."""
     h = a * doubled.quotient(jnp.ones_like(a), rows.whole[0])
     product, error = doubled.two_product(h, rows.whole[0])
-    c = jnp.where(a == 0, 0, ((a - product) - (error + h * rows.whole[1])) / a)
+    c = jnp.where(jnp.abs(a) < _SMALL, 0, ((a - product) - (error + h * rows.whole[1])) / a)
     aq, error = doubled.two_product(h, rows.others[0])
-    aq = aq + (error + h * (rows.others[0] * c + rows.others[1]))
+    aq = aq + jnp.where(jnp.abs(aq) < _SMALL, 0, error + h * (rows.others[0] * c + rows.others[1]))
     return _kept(h, rows.m), _kept(c, rows.m), _kept(aq, rows.m)
 
 
@@ -232,12 +236,12 @@ def _complement_kernel(z: Array) -> Array:
     return jnp.where(z == rows.m, q, 1 - _products(z, rows.m, h, c))
 
 
-def _log1p(rows: _Rows) -> Array:
-    """`log(1 + W)`; in float32 within 1 ulp, with `1 + W = 2**j (1 + t)` and `log(1 + t) = 2 atanh(t / (2 + t))`."""
+def _log1p(rows: _Rows) -> Doubled:
+    """`log(1 + W)`; in float32 by `1 + W = 2**j (1 + t)` and `log(1 + t) = 2 atanh(t / (2 + t))`, in two words."""
     scale = rows.m.dtype.type(2.0 ** -_SHIFT[rows.m.dtype.name])
     W, W_low = (x * scale for x in rows.others)
     if W.dtype == jnp.float64:
-        return jnp.log1p(W)
+        return jnp.log1p(W), jnp.zeros_like(W)
     f = np.float32
     whole, rest = (x * scale for x in rows.whole)
     j = (lax.bitcast_convert_type(whole, jnp.int32) - f(math.sqrt(0.5)).view(np.int32)) >> 23
@@ -248,12 +252,22 @@ def _log1p(rows: _Rows) -> Array:
     beyond = 2 * u * s * (((s * f(1 / 9) + f(1 / 7)) * s + f(1 / 5)) * s + f(1 / 3)) - t * u
     k = j.astype(jnp.float32)
     high, low = doubled.fast_two_sum(k * f(_LN2[0]), t)
-    return high + (low + (k * f(_LN2[1]) + (beyond + t_low * (1 - t * (1 - t)))))
+    return high, low + (k * f(_LN2[1]) + (beyond + t_low * (1 - t * (1 - t))))
+
+
+def _plus(x: Array, y: Doubled) -> Array:
+    total, rest = doubled.two_sum(x, y[0])
+    return jnp.where(jnp.isfinite(total), total + (rest + y[1]), total)
 
 
 def _surprisal_kernel(z: Array) -> Array:
     rows = _rows(z)
-    return _log1p(rows) + (rows.m - z)
+    return _plus(rows.m - z, _log1p(rows))
+
+
+def _stored(x: Array, m: Array) -> Array:
+    """`x`, NaN where `m` is not finite: by a selection, which XLA on CPU never makes a part of a sum that follows."""
+    return jnp.where(jnp.isfinite(m), x, jnp.nan)
 
 
 def _loss_kernel(z: Array, y: Array) -> Array:
@@ -261,16 +275,18 @@ def _loss_kernel(z: Array, y: Array) -> Array:
 
     def terms(z: Array, y: Array) -> Terms:
         x = jnp.where(y == 0, 0, y * (rows.m - z))
-        return x, x, jnp.zeros(x.shape, bool)
+        return x, jnp.zeros_like(x), jnp.zeros(x.shape, bool)
 
-    lines = _total(functools.reduce(jnp.add, [x for x, _, _ in _pieces(terms, z, y)]))
-    return (lines + _total(y) * _log1p(rows))[..., 0]
+    lines = _stored(functools.reduce(jnp.add, [x for x, _, _ in _pieces(terms, z, y)]), rows.m)
+    a = _kept(_total(y), rows.m)
+    high, low = _log1p(rows)
+    return _stored(_plus(jnp.sum(lines, axis=-1, keepdims=True), (a * high, a * low)), rows.m)[..., 0]
 
 
 def _loss_at_kernel(z: Array, label: Array) -> Array:
     rows = _rows(z)
     of_label = jnp.take_along_axis(z, label[..., None], axis=-1, mode="clip")
-    loss = (rows.m - of_label) + _log1p(rows)
+    loss = _stored(_plus(rows.m - of_label, _log1p(rows)), rows.m)
     return jnp.where(_inside(z, label), loss[..., 0], jnp.nan)
 
 
