@@ -125,7 +125,7 @@ def loss_ulps(result, truth):
     return np.where(truth < F32.smallest_normal, 0, ulps)
 
 
-@pytest.mark.parametrize("n", [2, 3, 5, 16, 17, 100, 700, 1030])
+@pytest.mark.parametrize("n", [2, 5, 17, 700])
 def test_the_loss_of_one_hot_labels_is_within_two_ulps(n):
     z, label, y = examples(F32, 30000 // n, n, seed=n)
     wide = z.astype(np.longdouble)
@@ -137,8 +137,8 @@ def test_the_loss_of_one_hot_labels_is_within_two_ulps(n):
         assert loss_ulps(run(softmax_cross_entropy_with_integer_labels)(z, label), truth).max() <= 2
 
 
-@pytest.mark.parametrize("n", [2, 3, 16, 17, 33, 512, 513, 1000, 1500])
-@pytest.mark.parametrize("scale", [1.0, 3e-3, 7e5])
+@pytest.mark.parametrize("n", [2, 16, 17, 512, 513, 1500])
+@pytest.mark.parametrize("scale", [3e-3, 7e5])
 def test_scaled_labels_ties_and_many_classes_are_within_two_ulps(n, scale):
     z, _, y = examples(F32, 20000 // n, n, seed=n)
     z[:, -1] = np.where(np.arange(len(z)) % 3 == 0, z.max(-1), z[:, -1])
