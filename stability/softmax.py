@@ -22,13 +22,13 @@ For one-hot labels, scaled ones included, nothing is a difference of nearly equa
 **Error**, for float32 and one-hot labels wherever the gradient is normal, in units of `u = 2**-24`. In `e^r = 1 + q`,
 `|r| <= 0.3506`, the series is off by 0.09 of `e^r`, rounding costs `q` 0.25 and `r² P(r)` 0.2: over the least
 `e^r`, 0.70, that is 0.75 for an exponential before it is rounded, and for `W`, whose words leave `2**-40`, or 1 in
-addition where one word is left. So `p_k` is off by 0.75 for itself, 0.75 `W / (1 + W)` for the sum, and half an ulp for
-the last addition: 2 ulps, and 3 for up to 16 classes, if every error were of its worst size and none against another,
-where XLA fuses `h + h q`, as on a CPU with FMA (0.3 more where it does not). `q` at the maximum is off by 0.75 and half an
-ulp, and another half where a second word is dropped or under `2**-126`. The scale of labels is in `h` and costs nothing.
-The worst of ten million points of 2 to 1,000 classes is off by 1.45 ulps (`test_ten_million_points`). The loss is within 2
-ulps for one-hot labels; for soft ones it is a sum in float32. For float64 all is a few ulps, and more below about
-`1e-292`, where exponentials that are flushed have a share in it.
+addition where one word is left. So `p_k` is off by 0.75 for itself, 0.75 `W / (1 + W)` for the sum, and half an ulp
+for the last addition: 2 ulps, and 3 for up to 16 classes, if every error were of its worst size and none against
+another, where XLA fuses `h + h q`, as on a CPU with FMA (0.3 more where it does not). `q` at the maximum is off by 0.75
+and half an ulp, and another half where a second word is dropped or under `2**-126`. The scale of labels is in `h` and
+costs nothing. The worst of ten million points of 2 to 1,000 classes is off by 1.45 ulps (`test_ten_million_points`).
+The loss is within 2 ulps for one-hot labels; for soft ones it is a sum in float32. For float64 all is a few ulps, and
+more below about `1e-292`, where exponentials that are flushed have a share in it.
 
 **Subnormals.** XLA on CPU flushes them: a gradient under `2**-126` is returned as 0 in float32 and bfloat16.
 
@@ -191,12 +191,12 @@ def _rows(z: Array) -> _Rows:
 
 def _share(a: Array, rows: _Rows) -> tuple[Array, Array, Array]:
     """`h` and `c` with `h (1 + c) = a / 2**_SHIFT (1 + W)`, and `a q` of a maximum; all of shape `(..., 1)`."""
-    h = a * doubled.quotient(jnp.ones_like(a), rows.whole[0])
+    h = a / rows.whole[0]
     product, error = doubled.two_product(h, rows.whole[0])
     c = jnp.where(jnp.abs(a) < _SMALL, 0, ((a - product) - (error + h * rows.whole[1])) / a)
     aq, error = doubled.two_product(h, rows.others[0])
     aq = aq + jnp.where(jnp.abs(aq) < _SMALL, 0, error + h * (rows.others[0] * c + rows.others[1]))
-    return _kept(h, rows.m), _kept(c, rows.m), _kept(aq, rows.m)
+    return h, c, _kept(aq, rows.m)
 
 
 def _products(z: Array, m: Array, h: Array, c: Array) -> Array:
