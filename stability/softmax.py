@@ -59,6 +59,9 @@ Axis = int | tuple[int, ...] | None
 _UNROLLED = 16
 """Up to so many classes are added up one by one: XLA's reductions over so short an axis take several times as long."""
 
+_LOOPED = 1024
+"""More classes than these are added up by a loop over pieces of half as many: the program would be too long."""
+
 _SHIFT = {"float32": 64, "float64": 0}
 """Exponentials are kept times `2**_SHIFT`."""
 
@@ -160,12 +163,28 @@ def _others(z: Array, m: Array) -> Doubled:
     def stored(x: Array) -> Terms:
         return jnp.abs(lax.real(x)), lax.imag(x), jnp.signbit(lax.real(x))
 
-    hi, lo, hides = _added(_pieces(terms, z))
-    if hi.shape[-1] > 1:
-        x = lax.complex(jnp.where(hides, -hi, hi), lo)
+    def packed(sums: Terms) -> Array:
+        hi, lo, hides = sums
+        return lax.complex(jnp.where(hides, -hi, hi), lo)
+
+    n, width = z.shape[-1], _LOOPED // 2
+
+    def step(k: Array, x: Array) -> Array:
+        start = jnp.minimum(k * width, n - width)
+        hi, lo, hides = terms(lax.dynamic_slice_in_dim(z, start, width, axis=-1))
+        new = lax.broadcasted_iota(jnp.int32, hi.shape, hi.ndim - 1) >= k * width - start
+        return packed(_added([stored(x), (jnp.where(new, hi, 0), jnp.where(new, lo, 0), hides & new)]))
+
+    if n > _LOOPED:
+        x = lax.fori_loop(1, -(-n // width), step, packed(terms(z[..., :width])))
+        hi, lo, hides = _added(_pieces(stored, x))
+    else:
+        hi, lo, hides = _added(_pieces(terms, z))
+    if n > _UNROLLED:
+        x = packed((hi, lo, hides))
         hi, lo, _ = _added([stored(x[..., k : k + 1]) for k in range(x.shape[-1])])
     hi, lo = doubled.fast_two_sum(hi, lo)
-    if z.shape[-1] <= _UNROLLED:  # XLA would compute all of it again for the second word
+    if n <= _UNROLLED:  # XLA would compute all of it again for the second word
         return _kept(hi, m), jnp.zeros_like(hi)
     return _kept(hi, m), _kept(lo, m)
 
@@ -280,7 +299,8 @@ def _loss_kernel(z: Array, y: Array) -> Array:
         x = jnp.where(y == 0, 0, y * (rows.m - z))
         return x, jnp.zeros_like(x), jnp.zeros(x.shape, bool)
 
-    lines = _stored(functools.reduce(jnp.add, [x for x, _, _ in _pieces(terms, z, y)]), rows.m)
+    pieces = [terms(z, y)] if z.shape[-1] > _LOOPED else _pieces(terms, z, y)
+    lines = _stored(functools.reduce(jnp.add, [x for x, _, _ in pieces]), rows.m)
     a = _kept(_total(y), rows.m)
     high, low = _log1p(rows)
     return _stored(_plus(jnp.sum(lines, axis=-1, keepdims=True), (a * high, a * low)), rows.m)[..., 0]

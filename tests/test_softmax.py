@@ -125,7 +125,7 @@ def loss_ulps(result, truth):
     return np.where(truth < F32.smallest_normal, 0, ulps)
 
 
-@pytest.mark.parametrize("n", [2, 5, 17, 700])
+@pytest.mark.parametrize("n", [2, 5, 17, 700, 1300])
 def test_the_loss_of_one_hot_labels_is_within_two_ulps(n):
     z, label, y = examples(F32, 30000 // n, n, seed=n)
     wide = z.astype(np.longdouble)
@@ -137,7 +137,7 @@ def test_the_loss_of_one_hot_labels_is_within_two_ulps(n):
         assert loss_ulps(run(softmax_cross_entropy_with_integer_labels)(z, label), truth).max() <= 2
 
 
-@pytest.mark.parametrize("n", [2, 16, 17, 512, 513, 1500])
+@pytest.mark.parametrize("n", [2, 16, 17, 512, 513, 1025, 2048])
 @pytest.mark.parametrize("scale", [3e-3, 7e5])
 def test_scaled_labels_ties_and_many_classes_are_within_two_ulps(n, scale):
     z, _, y = examples(F32, 20000 // n, n, seed=n)
@@ -337,7 +337,7 @@ from jax.sharding import Mesh, PartitionSpec as P
 from stability.softmax import *
 digest = hashlib.sha256()
 losses = {"one-hot": softmax_cross_entropy, "integer": softmax_cross_entropy_with_integer_labels}
-for dtype, n, name in (("bfloat16", 3, "integer"), ("float32", 20, "one-hot")):
+for dtype, n, name in (("bfloat16", 3, "integer"), ("float32", 20, "one-hot"), ("float32", 1025, "integer")):
     z = jnp.asarray(np.random.default_rng(0).normal(0, 8, (64, n)).astype(np.float32)).astype(dtype)
     label = jnp.arange(64, dtype=jnp.int32) % n
     loss = losses[name]
@@ -347,7 +347,7 @@ for dtype, n, name in (("bfloat16", 3, "integer"), ("float32", 20, "one-hot")):
     sharded = jax.shard_map(loss, mesh=mesh, in_specs=P("b"), out_specs=P("b"))
     results = [
         loss(z, y), jax.jit(loss)(z, y), jax.grad(f)(z, y), jax.jit(jax.vmap(jax.grad(loss)))(z, y),
-        jax.vmap(jax.hessian(loss))(z, y), jax.jit(jax.grad(jax.checkpoint(f)))(z, y),
+        jax.vmap(jax.hessian(loss))(z[:2], y[:2]), jax.jit(jax.grad(jax.checkpoint(f)))(z, y),
         jax.grad(lambda z: jax.lax.scan(lambda c, row: (c + loss(*row), None), jnp.zeros((), dtype), (z, y))[0])(z),
         jax.jvp(lambda z: loss(z, y), (z,), (z,))[1], jax.vjp(lambda z: loss(z, y), z)[1](loss(z, y))[0],
         jax.jit(jax.grad(lambda z: sharded(z, y).sum()))(z),
