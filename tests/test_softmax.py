@@ -137,8 +137,8 @@ def test_the_loss_of_one_hot_labels_is_within_two_ulps(n):
         assert loss_ulps(run(softmax_cross_entropy_with_integer_labels)(z, label), truth).max() <= 2
 
 
-@pytest.mark.parametrize("n", [2, 16, 17, 512, 513, 1025, 2048])
-@pytest.mark.parametrize("scale", [3e-3, 7e5])
+@pytest.mark.parametrize("n", [2, 16, 17, 513, 1025])
+@pytest.mark.parametrize("scale", [1e-25, 3e-3, 1e12])
 def test_scaled_labels_ties_and_many_classes_are_within_two_ulps(n, scale):
     z, _, y = examples(F32, 20000 // n, n, seed=n)
     z[:, -1] = np.where(np.arange(len(z)) % 3 == 0, z.max(-1), z[:, -1])
