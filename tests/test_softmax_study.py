@@ -40,7 +40,7 @@ def test_what_the_readme_says_of_label_1(study):
         (vanished,) = (r for r in found[form].regions if r.kind == "vanished")
         assert 16 < value(vanished.start) < 18 < 80 < value(vanished.stop) < 90
     finite = [r for r in found["accurate"].regions if np.isfinite(value(r.start))]
-    assert {r.kind for r in finite} == {"flushed"} and found["accurate"].max_ulp <= 1
+    assert {r.kind for r in finite} == {"flushed"} and found["accurate"].max_ulp <= 1.5
 
 
 def value(ordinal):

@@ -1,7 +1,8 @@
 """`python -m stability.bench softmax`: the softmax gradient's time beside optax's in one run, and both errors.
 
 Float32, one-hot labels on random classes, logits of standard deviation 5; batch x classes from 2 to 1,000 classes. The
-bar is the gradient of `optax.softmax_cross_entropy`; where ours takes longer in any shape, the exit status is 1.
+bars are the gradient, and value and gradient, of `optax.softmax_cross_entropy`, and the gradient of its function for
+integer labels; where ours takes longer in any shape, the exit status is 1.
 """
 
 from __future__ import annotations
@@ -97,4 +98,4 @@ def main(argv: list[str]) -> int:
         print(f"{rows} x {n}: time over optax's: {ratios}; worst error [ulps]: {ulps}", flush=True)
     data = {"schema": 1, "manifest": {**environment(), "rounds": args.rounds}, "shapes": shapes}
     write_json(args.out / "bench-softmax.json", data)
-    return int(any(found["ratios"]["gradient"] > 1 for found in shapes))
+    return int(any(ratio > 1 for found in shapes for ratio in found["ratios"].values()))
