@@ -30,20 +30,17 @@ Formulas: the course note's derivation (`stability.forms`), in the form of
 
 from __future__ import annotations
 
-from functools import cache, partial
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from functools import partial
 
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
-from jax.interpreters import ad, batching, mlir
 from jax.typing import ArrayLike
 
 from stability import logistic
 from stability.floats import FORMATS, format_of
-
-if TYPE_CHECKING:
-    from jax.extend.core import Primitive
+from stability.kernel import Kernel
 
 ARITHMETICS = ("float64", "compensated")
 
@@ -127,57 +124,29 @@ def _compiled(*arguments: Array, name: str, arithmetic: str, whole: bool) -> Arr
     return logistic.narrow(kernel(*(logistic.widen(x) for x in arguments)), format_of(dtype))
 
 
-def _run(name: str, arithmetic: str, whole: bool, *arguments: Array) -> Array:
+def _run(name: str, *arguments: Array, arithmetic: str, whole: bool) -> Array:
     with jax.enable_x64(arithmetic == "float64" or arguments[0].dtype == jnp.float64):
         return _compiled(*arguments, name=name, arithmetic=arithmetic, whole=whole)
 
 
+def _kernel(name: str, *derivatives: Callable) -> Kernel:
+    return Kernel(f"sigmoid_binary_cross_entropy_{name}", partial(_run, name), *derivatives)
+
+
 def _third(z, arithmetic, **_):
-    slope = _bind("gradient", z, jnp.full_like(z, 0.5), arithmetic=arithmetic, whole=False)
-    return -2 * _bind("curvature", z, arithmetic=arithmetic, whole=True) * slope
+    slope = _gradient_kernel(z, jnp.full_like(z, 0.5), arithmetic=arithmetic, whole=False)
+    return -2 * _curvature_kernel(z, arithmetic=arithmetic, whole=True) * slope
 
 
-_DERIVATIVES = {
-    "curvature": (lambda dz, z, **kw: _third(z, **kw) * dz,),
-    "gradient": (
-        lambda dz, z, y, arithmetic, whole: _bind("curvature", z, arithmetic=arithmetic, whole=True) * dz,
-        lambda dy, z, y, **kw: -dy,
-    ),
-    "value": (lambda dz, z, y, **kw: _bind("gradient", z, y, **kw) * dz, lambda dy, z, y, **kw: -z * dy),
-}
-
-
-@cache
-def _primitive(name: str) -> Primitive:
-    """A primitive of its own for a kernel: JAX loses a `custom_jvp` where it differentiates a scan in reverse twice.
-
-    Made at its first use, because importing `jax.extend` imports all of it, Pallas too.
-    """
-    from jax.extend.core import Primitive
-
-    p = Primitive(f"sigmoid_binary_cross_entropy_{name}")
-
-    def run(*arguments, arithmetic, whole):
-        return _run(name, arithmetic, whole, *arguments)
-
-    def batch(arguments, axes, **parameters):
-        size = next(x.shape[a] for x, a in zip(arguments, axes, strict=True) if a is not None)
-        moved = [
-            jnp.broadcast_to(x, (size, *jnp.shape(x))) if a is None else jnp.moveaxis(x, a, 0)
-            for x, a in zip(arguments, axes, strict=True)
-        ]
-        return p.bind(*moved, **parameters), 0
-
-    p.def_impl(run)
-    p.def_abstract_eval(lambda z, *labels, **parameters: z)
-    mlir.register_lowering(p, mlir.lower_fun(run, multiple_results=False))
-    batching.primitive_batchers[p] = batch
-    ad.defjvp(p, *_DERIVATIVES[name])
-    return p
-
-
-def _bind(name: str, *arguments: Array, arithmetic: str, whole: bool) -> Array:
-    return _primitive(name).bind(*arguments, arithmetic=arithmetic, whole=whole)
+_curvature_kernel = _kernel("curvature", lambda dz, z, **kw: _third(z, **kw) * dz)
+_gradient_kernel = _kernel(
+    "gradient",
+    lambda dz, z, y, arithmetic, whole: _curvature_kernel(z, arithmetic=arithmetic, whole=True) * dz,
+    lambda dy, z, y, **kw: -dy,
+)
+_value_kernel = _kernel(
+    "value", lambda dz, z, y, **kw: _gradient_kernel(z, y, **kw) * dz, lambda dy, z, y, **kw: -z * dy
+)
 
 
 def _prepared(logits: ArrayLike, labels: ArrayLike, arithmetic: str) -> tuple[Array, Array, bool, bool]:
@@ -220,7 +189,7 @@ def sigmoid_binary_cross_entropy(logits: ArrayLike, labels: ArrayLike, *, arithm
     **Raises:** `TypeError` for integer or complex logits, `ValueError` for shapes that do not broadcast.
     """
     z, y, whole, weak = _prepared(logits, labels, arithmetic)
-    return _weakened(_bind("value", z, y, arithmetic=arithmetic, whole=whole), weak)
+    return _weakened(_value_kernel(z, y, arithmetic=arithmetic, whole=whole), weak)
 
 
 def sigmoid_binary_cross_entropy_grad(logits: ArrayLike, labels: ArrayLike, *, arithmetic: str = "float64") -> Array:
@@ -229,7 +198,7 @@ def sigmoid_binary_cross_entropy_grad(logits: ArrayLike, labels: ArrayLike, *, a
     Arguments, result and errors as for `sigmoid_binary_cross_entropy`. The result is subnormal where the true value is.
     """
     z, y, whole, weak = _prepared(logits, labels, arithmetic)
-    return _weakened(_bind("gradient", z, y, arithmetic=arithmetic, whole=whole), weak)
+    return _weakened(_gradient_kernel(z, y, arithmetic=arithmetic, whole=whole), weak)
 
 
 def sigmoid_binary_cross_entropy_value_and_grad(
@@ -241,5 +210,5 @@ def sigmoid_binary_cross_entropy_value_and_grad(
     what two results share again for each of them, which is faster than keeping it in memory.
     """
     z, y, whole, weak = _prepared(logits, labels, arithmetic)
-    value, gradient = (_bind(name, z, y, arithmetic=arithmetic, whole=whole) for name in ("value", "gradient"))
+    value, gradient = (f(z, y, arithmetic=arithmetic, whole=whole) for f in (_value_kernel, _gradient_kernel))
     return _weakened(value, weak), _weakened(gradient, weak)

@@ -15,17 +15,16 @@ For one-hot labels, scaled ones included, nothing is a difference of nearly equa
 `jax_enable_x64` or hardware that has float64. What one float does not hold is kept in two (`stability.doubled`):
 
 - `z_k - m`, whose rounding alone would cost up to 32 ulps of `e_k`;
-- `W`, a sum in two words from terms in two words, the second of which is dropped in the end for up to 16 classes. All
-  exponentials are kept times `2**64`, so that those that float32 would flush take part in it;
+- `W`, a sum in two words from terms in two words, but for where a number is stored on the way: the sums of pieces, and
+  the whole for up to 16 classes. All exponentials are kept times `2**64`, so that those that float32 would flush take part in it;
 - `a / (1 + W)`, the second word of which is added to the exponent: `p` is rounded once, where it is multiplied out.
 
 **Error**, for float32 and one-hot labels wherever the gradient is normal, in units of `u = 2**-24`. In `e^r = 1 + q`,
 `|r| <= 0.3506`, the series is off by 0.09 of `e^r`, rounding costs `q` 0.25 and `r² P(r)` 0.2: over the least
-`e^r`, 0.70, that is 0.75 for an exponential before it is rounded, and for `W`, whose words leave `2**-40`, or 1 in
-addition where one word is left. So `p_k` is off by 0.75 for itself, 0.75 `W / (1 + W)` for the sum, and half an ulp
-for the last addition: 2 ulps, and 3 for up to 16 classes, if every error were of its worst size and none against
-another, where XLA fuses `h + h q`, as on a CPU with FMA (0.3 more where it does not). `q` at the maximum is off by 0.75
-and half an ulp, and another half where a second word is dropped or under `2**-126`. The scale of labels is in `h` and
+`e^r`, 0.70, that is 0.75 for an exponential before it is rounded, and 1.75 for `W`, of which a second word is dropped.
+So `p_k` is off by 0.75 for itself, 1.75 `W / (1 + W)` for the sum, and half an ulp for the last addition: 3 ulps, if
+every error were of its worst size and none against another, where XLA fuses `h + h q`, as on a CPU with FMA (0.3 more
+where it does not). `q` at the maximum is off by 1.75 and half an ulp, and another half under `2**-126`. The scale of labels is in `h` and
 costs nothing from `2**-90` to `2**40`; below it half an ulp more. The worst of ten million points of 2 to 1,000 classes
 is off by 1.45 ulps (`test_ten_million_points`). The loss is within 2 ulps for one-hot labels; for soft ones it is a sum
 in float32. For float64 all is a few ulps, and more below about `1e-292`, where exponentials that are flushed have a
@@ -48,17 +47,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
-from jax.extend.core import Primitive
-from jax.interpreters import ad, batching, mlir
 from jax.typing import ArrayLike
 
 from stability import doubled
 from stability.doubled import Doubled
+from stability.kernel import Kernel, like_first
 
 Axis = int | tuple[int, ...] | None
 
 _UNROLLED = 16
-"""Up to so many classes are added up one by one: XLA's reductions over so short an axis take several times as long."""
+"""Up to so many classes are added up one by one, and half as many compared: XLA's reductions over so short an axis take
+several times as long."""
 
 _LOOPED = 1024
 """More classes than these are added up by a loop over pieces of half as many: the program would be too long."""
@@ -87,15 +86,15 @@ Terms = tuple[Array, Array, Array]
 """Numbers that are not negative, in two words, and which of them hide a maximum that is not in them."""
 
 
-def _over_classes(combine, reduction, x: Array) -> Array:
+def _over_classes(combine, reduction, unrolled: int, x: Array) -> Array:
     n = x.shape[-1]
-    if n > _UNROLLED:
+    if n > unrolled:
         return reduction(x, axis=-1, keepdims=True)
     return functools.reduce(combine, [x[..., k : k + 1] for k in range(n)])
 
 
-_total = functools.partial(_over_classes, jnp.add, jnp.sum)
-_greatest = functools.partial(_over_classes, jnp.maximum, jnp.max)
+_total = functools.partial(_over_classes, jnp.add, jnp.sum, _UNROLLED)
+_greatest = functools.partial(_over_classes, jnp.maximum, jnp.max, _UNROLLED // 2)
 
 
 def _kept(x: Array, m: Array) -> Array:
@@ -155,8 +154,8 @@ def _added(terms: list[Terms]) -> Terms:
 def _others(z: Array, m: Array) -> Doubled:
     """`2**_SHIFT W` in two words, for logits of shape `(..., n)` and their maximum; `(..., 1)`.
 
-    No sum on the way has a maximum in it that would hide what is small. Sums of pieces are stored as complex numbers,
-    `hi` with a minus where a maximum is hidden, since XLA on CPU makes one array at a time.
+    No sum on the way has a maximum in it that would hide what is small. A sum that is stored has a minus where it hides
+    one, and in the loop both words, as a complex number, since XLA on CPU makes one array at a time.
     """
 
     def terms(z: Array) -> Terms:
@@ -185,8 +184,9 @@ def _others(z: Array, m: Array) -> Doubled:
     else:
         hi, lo, hides = _added(_pieces(terms, z))
     if n > _UNROLLED:
-        x = packed((hi, lo, hides))
-        hi, lo, _ = _added([stored(x[..., k : k + 1]) for k in range(x.shape[-1])])
+        x = jnp.where(hides, -(hi + lo), hi + lo)
+        lanes = [x[..., k : k + 1] for k in range(x.shape[-1])]
+        hi, lo, _ = _added([(jnp.abs(lane), jnp.zeros_like(lane), jnp.signbit(lane)) for lane in lanes])
     hi, lo = doubled.fast_two_sum(hi, lo)
     if n <= _UNROLLED:  # XLA would compute all of it again for the second word
         return _kept(hi, m), jnp.zeros_like(hi)
@@ -323,46 +323,9 @@ def _inside(z: Array, label: Array) -> Array:
     return (label >= 0) & (label < z.shape[-1])
 
 
-def _primitive(kernel: Callable[..., Array]) -> Primitive:
-    """A primitive of its own: JAX loses a `custom_jvp` where it differentiates a scan in reverse twice.
-
-    Arrays have the rows in front: logits `(..., n)`, labels the same or `(...)`.
-    """
-    p = Primitive(kernel.__name__.removeprefix("_").removesuffix("_kernel") + "_of_softmax")
-    a_row = kernel in (_loss_kernel, _loss_at_kernel)
-
-    def batch(arguments, axes):
-        size = next(x.shape[a] for x, a in zip(arguments, axes, strict=True) if a is not None)
-        moved = [
-            jnp.broadcast_to(x, (size, *jnp.shape(x))) if a is None else jnp.moveaxis(x, a, 0)
-            for x, a in zip(arguments, axes, strict=True)
-        ]
-        return p.bind(*moved), 0
-
-    p.def_impl(jax.jit(kernel))
-    p.def_abstract_eval(lambda z, *_: z.update(shape=z.shape[:-1]) if a_row else z)
-    mlir.register_lowering(p, mlir.lower_fun(kernel, multiple_results=False))
-    batching.primitive_batchers[p] = batch
-    return p
-
-
-_gradient_p, _gradient_at_p, _probability_p, _complement_p, _surprisal_p, _loss_p, _loss_at_p = (
-    _primitive(kernel)
-    for kernel in (
-        _gradient_kernel,
-        _gradient_at_kernel,
-        _probability_kernel,
-        _complement_kernel,
-        _surprisal_kernel,
-        _loss_kernel,
-        _loss_at_kernel,
-    )
-)
-
-
 def _centred(z: Array, v: Array) -> tuple[Array, Array, Array]:
     """`p`, `w = v - v_a`, `a` the likeliest class, and `Σ_j p_j w_j`, in which `p_a` close to 1 has no part."""
-    p = _probability_p.bind(z)
+    p = _probability(z)
     likeliest = jnp.argmax(z, axis=-1, keepdims=True)
     w = v - jnp.take_along_axis(v, likeliest, axis=-1)
     return p, w, jnp.sum(p * w, axis=-1, keepdims=True)
@@ -380,20 +343,42 @@ def _surprisal_tangent(v: Array, z: Array) -> Array:
 
 
 def _gradient_of_labels(v: Array, z: Array, _) -> Array:
-    return (_total(v) - v) * _probability_p.bind(z) - v * _complement_p.bind(z)
+    return (_total(v) - v) * _probability(z) - v * _complement(z)
 
 
-ad.defjvp(_probability_p, _probability_tangent)
-ad.defjvp(_complement_p, lambda v, z: -_probability_tangent(v, z))
-ad.defjvp(_surprisal_p, _surprisal_tangent)
-ad.defjvp(_gradient_p, lambda v, z, y: _total(y) * _probability_tangent(v, z), _gradient_of_labels)
-ad.defjvp(_gradient_at_p, _probability_tangent, None)
-ad.defjvp(
-    _loss_p,
-    lambda v, z, y: jnp.sum(_gradient_p.bind(z, y) * v, axis=-1),
-    lambda v, z, y: jnp.sum(_surprisal_p.bind(z) * v, axis=-1),
+def _a_row(z, *_):
+    return z.update(shape=z.shape[:-1])
+
+
+def _kernel(name: str, kernel: Callable[..., Array], *derivatives: Callable | None, abstract=like_first) -> Kernel:
+    """Of arrays with the rows in front: logits `(..., n)`, labels the same or `(...)`."""
+    return Kernel(f"softmax_{name}", jax.jit(kernel), *derivatives, abstract=abstract)
+
+
+_probability = _kernel("probability", _probability_kernel, _probability_tangent)
+_complement = _kernel("complement", _complement_kernel, lambda v, z: -_probability_tangent(v, z))
+_surprisal = _kernel("surprisal", _surprisal_kernel, _surprisal_tangent)
+_gradient = _kernel(
+    "cross_entropy_gradient",
+    _gradient_kernel,
+    lambda v, z, y: _total(y) * _probability_tangent(v, z),
+    _gradient_of_labels,
 )
-ad.defjvp(_loss_at_p, lambda v, z, label: jnp.sum(_gradient_at_p.bind(z, label) * v, axis=-1), None)
+_gradient_at = _kernel("cross_entropy_gradient_at", _gradient_at_kernel, _probability_tangent, None)
+_loss = _kernel(
+    "cross_entropy",
+    _loss_kernel,
+    lambda v, z, y: jnp.sum(_gradient(z, y) * v, axis=-1),
+    lambda v, z, y: jnp.sum(_surprisal(z) * v, axis=-1),
+    abstract=_a_row,
+)
+_loss_at = _kernel(
+    "cross_entropy_at",
+    _loss_at_kernel,
+    lambda v, z, label: jnp.sum(_gradient_at(z, label) * v, axis=-1),
+    None,
+    abstract=_a_row,
+)
 
 
 class _Layout(NamedTuple):
@@ -494,7 +479,7 @@ def softmax_cross_entropy(
     `ValueError` for shapes that do not broadcast, an axis that is not there, or no classes at all.
     """
     z, y, _, dtype = _prepared(logits, labels, axis, where)
-    return _loss_p.bind(z, y).astype(dtype)
+    return _loss(z, y).astype(dtype)
 
 
 def softmax_cross_entropy_grad(
@@ -510,7 +495,7 @@ def softmax_cross_entropy_grad(
     rounding of `p_k`. A class at `-inf` has `-y_k`.
     """
     z, y, layout, dtype = _prepared(logits, labels, axis, where)
-    return layout.restore(_gradient_p.bind(z, y)).astype(dtype)
+    return layout.restore(_gradient(z, y)).astype(dtype)
 
 
 def softmax_cross_entropy_with_integer_labels(
@@ -543,5 +528,5 @@ def softmax_cross_entropy_with_integer_labels(
     inside = _inside(z, label)
     if not isinstance(inside, jax.core.Tracer) and not inside.all():
         raise ValueError(f"labels must lie from 0 to {z.shape[-1] - 1}, got {int(label[~inside][0])}")
-    out = _loss_at_p.bind(z, label)
+    out = _loss_at(z, label)
     return (out if kept is None else jnp.where(kept.any(layout.axes), out, 0)).astype(logits.dtype)

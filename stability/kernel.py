@@ -1,0 +1,58 @@
+"""Kernels as JAX primitives of their own, with derivative rules that every transformation keeps.
+
+JAX loses a `custom_jvp` where it differentiates a scan in reverse twice, and would then differentiate the arithmetic
+inside, bit operations and all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import jax.numpy as jnp
+from jax import Array
+from jax.interpreters import ad, batching, mlir
+
+if TYPE_CHECKING:
+    from jax.extend.core import Primitive
+
+
+def like_first(first, *_, **__):
+    return first
+
+
+class Kernel:
+    """A function of arrays whose leading axes are batch axes of all of them, as a primitive.
+
+    **Arguments:** `name` in jaxprs; `run(*arrays, **parameters)` computes one array, of the shape and dtype that
+    `abstract` gives from the abstract arguments (the first argument's by default); `derivatives` are a rule
+    `rule(tangent, *arrays, **parameters)` or `None` for each argument: what it adds to the result's tangent.
+    """
+
+    def __init__(self, name: str, run: Callable[..., Array], *derivatives: Callable | None, abstract=like_first):
+        self.name, self.run, self.derivatives, self.abstract = name, run, derivatives, abstract
+
+    def __call__(self, *arguments: Array, **parameters: Any) -> Array:
+        return self.primitive.bind(*arguments, **parameters)
+
+    @cached_property
+    def primitive(self) -> Primitive:
+        """Made at the first call, because importing `jax.extend` imports all of it, Pallas too."""
+        from jax.extend.core import Primitive
+
+        p = Primitive(self.name)
+        p.def_impl(self.run)
+        p.def_abstract_eval(self.abstract)
+        mlir.register_lowering(p, mlir.lower_fun(self.run, multiple_results=False))
+        batching.primitive_batchers[p] = self._batched
+        ad.defjvp(p, *self.derivatives)
+        return p
+
+    def _batched(self, arguments, axes, **parameters):
+        size = next(x.shape[a] for x, a in zip(arguments, axes, strict=True) if a is not None)
+        moved = [
+            jnp.broadcast_to(x, (size, *jnp.shape(x))) if a is None else jnp.moveaxis(x, a, 0)
+            for x, a in zip(arguments, axes, strict=True)
+        ]
+        return self(*moved, **parameters), 0
