@@ -16,7 +16,8 @@ For one-hot labels, scaled ones included, nothing is a difference of nearly equa
 
 - `z_k - m`, whose rounding alone would cost up to 32 ulps of `e_k`;
 - `W`, a sum in two words from terms in two words, but for where a number is stored on the way: the sums of pieces, and
-  the whole for up to 16 classes. All exponentials are kept times `2**64`, so that those that float32 would flush take part in it;
+  the whole for up to 16 classes. All exponentials are kept times `2**64`, so that those that float32 would flush take
+  part in it;
 - `a / (1 + W)`, the second word of which is added to the exponent: `p` is rounded once, where it is multiplied out.
 
 **Error**, for float32 and one-hot labels wherever the gradient is normal, in units of `u = 2**-24`. In `e^r = 1 + q`,
@@ -24,11 +25,11 @@ For one-hot labels, scaled ones included, nothing is a difference of nearly equa
 `e^r`, 0.70, that is 0.75 for an exponential before it is rounded, and 1.75 for `W`, of which a second word is dropped.
 So `p_k` is off by 0.75 for itself, 1.75 `W / (1 + W)` for the sum, and half an ulp for the last addition: 3 ulps, if
 every error were of its worst size and none against another, where XLA fuses `h + h q`, as on a CPU with FMA (0.3 more
-where it does not). `q` at the maximum is off by 1.75 and half an ulp, and another half under `2**-126`. The scale of labels is in `h` and
-costs nothing from `2**-90` to `2**40`; below it half an ulp more. The worst of ten million points of 2 to 1,000 classes
-is off by 1.45 ulps (`test_ten_million_points`). The loss is within 2 ulps for one-hot labels; for soft ones it is a sum
-in float32. For float64 all is a few ulps, and more below about `1e-292`, where exponentials that are flushed have a
-share in it.
+where it does not). `q` at the maximum is off by 1.75 and half an ulp, and another half under `2**-126`. The scale of
+labels is in `h` and costs nothing from `2**-90` to `2**40`; below it half an ulp more. The worst of ten million points
+of 2 to 1,000 classes is off by 1.45 ulps (`test_ten_million_points`). The loss is within 2 ulps for one-hot labels; for
+soft ones it is a sum in float32. For float64 all is a few ulps, and more below about `1e-292`, where exponentials that
+are flushed have a share in it.
 
 **Subnormals.** XLA on CPU flushes them: a gradient under `2**-126` is returned as 0 in float32 and bfloat16.
 
