@@ -8,7 +8,6 @@ result is not finite, a comparison is open, or an argument is infinite, the inte
 from __future__ import annotations
 
 import math
-import operator
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -68,14 +67,7 @@ def _comparison(yes: Callable, no: Callable, same: bool) -> Callable:
     return compare
 
 
-FAST = {
-    "lt": _comparison(operator.lt, operator.ge, False),
-    "le": _comparison(operator.le, operator.gt, True),
-    "gt": _comparison(operator.gt, operator.le, False),
-    "ge": _comparison(operator.ge, operator.lt, True),
-    "eq": _comparison(operator.eq, operator.ne, True),
-    "ne": _comparison(operator.ne, operator.eq, False),
-}
+FAST = {name: _comparison(*order) for name, order in scalars.ORDERS.items()}
 
 
 def _strict(rule: Callable) -> Callable:

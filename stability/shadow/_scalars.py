@@ -331,14 +331,17 @@ def _comparison(yes: Callable[[Any, Any], bool], no: Callable[[Any, Any], bool],
     return rule
 
 
-COMPARISONS = {
-    "lt": _comparison(operator.lt, operator.ge, False),
-    "le": _comparison(operator.le, operator.gt, True),
-    "gt": _comparison(operator.gt, operator.le, False),
-    "ge": _comparison(operator.ge, operator.lt, True),
-    "eq": _comparison(operator.eq, operator.ne, True),
-    "ne": _comparison(operator.ne, operator.eq, False),
+ORDERS = {
+    "lt": (operator.lt, operator.ge, False),
+    "le": (operator.le, operator.gt, True),
+    "gt": (operator.gt, operator.le, False),
+    "ge": (operator.ge, operator.lt, True),
+    "eq": (operator.eq, operator.ne, True),
+    "ne": (operator.ne, operator.eq, False),
 }
+"""By primitive: what holds of balls where it is true, and where it is false, and what it is of a number and itself."""
+
+COMPARISONS = {name: _comparison(*order) for name, order in ORDERS.items()}
 
 
 def is_finite(x: Scalar) -> bool | Undefined:
