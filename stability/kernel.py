@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import jax.numpy as jnp
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
     from jax.extend.core import Primitive
 
 
+KERNELS: dict[str, Kernel] = {}
+"""By name, for those who look into jaxprs."""
+
+
 def like_first(first, *_, **__):
     return first
 
@@ -26,12 +31,21 @@ class Kernel:
     """A function of arrays whose leading axes are batch axes of all of them, as a primitive.
 
     **Arguments:** `name` in jaxprs; `run(*arrays, **parameters)` computes one array, of the shape and dtype that
-    `abstract` gives from the abstract arguments (the first argument's by default); `derivatives` are a rule
+    `abstract` gives from the abstract arguments (the first argument's by default); `formula(*arrays)` is what that
+    would be in real numbers, as plain JAX, by which `stability.shadow` knows its true values; `derivatives` are a rule
     `rule(tangent, *arrays, **parameters)` or `None` for each argument: what it adds to the result's tangent.
     """
 
-    def __init__(self, name: str, run: Callable[..., Array], *derivatives: Callable | None, abstract=like_first):
-        self.name, self.run, self.derivatives, self.abstract = name, run, derivatives, abstract
+    def __init__(
+        self,
+        name: str,
+        run: Callable[..., Array],
+        formula: Callable[..., Array],
+        *derivatives: Callable | None,
+        abstract=like_first,
+    ):
+        self.name, self.run, self.formula, self.derivatives, self.abstract = name, run, formula, derivatives, abstract
+        KERNELS[name] = self
 
     def __call__(self, *arguments: Array, **parameters: Any) -> Array:
         return self.primitive.bind(*arguments, **parameters)
@@ -39,8 +53,11 @@ class Kernel:
     @cached_property
     def primitive(self) -> Primitive:
         """Made at the first call, because importing `jax.extend` imports all of it, Pallas too."""
+        from jax.extend import source_info_util
         from jax.extend.core import Primitive
 
+        for file in ("kernel.py", "losses.py", "softmax.py"):
+            source_info_util.register_exclusion(str(Path(__file__).with_name(file)))
         p = Primitive(self.name)
         p.def_impl(self.run)
         p.def_abstract_eval(self.abstract)

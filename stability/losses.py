@@ -129,8 +129,8 @@ def _run(name: str, *arguments: Array, arithmetic: str, whole: bool) -> Array:
         return _compiled(*arguments, name=name, arithmetic=arithmetic, whole=whole)
 
 
-def _kernel(name: str, *derivatives: Callable) -> Kernel:
-    return Kernel(f"sigmoid_binary_cross_entropy_{name}", partial(_run, name), *derivatives)
+def _kernel(name: str, formula: Callable[..., Array], *derivatives: Callable) -> Kernel:
+    return Kernel(f"sigmoid_binary_cross_entropy_{name}", partial(_run, name), formula, *derivatives)
 
 
 def _third(z, arithmetic, **_):
@@ -138,14 +138,20 @@ def _third(z, arithmetic, **_):
     return -2 * _curvature_kernel(z, arithmetic=arithmetic, whole=True) * slope
 
 
-_curvature_kernel = _kernel("curvature", lambda dz, z, **kw: _third(z, **kw) * dz)
+_curvature_kernel = _kernel(
+    "curvature", lambda z: jax.nn.sigmoid(z) * jax.nn.sigmoid(-z), lambda dz, z, **kw: _third(z, **kw) * dz
+)
 _gradient_kernel = _kernel(
     "gradient",
+    lambda z, y: jax.nn.sigmoid(z) - y,
     lambda dz, z, y, arithmetic, whole: _curvature_kernel(z, arithmetic=arithmetic, whole=True) * dz,
     lambda dy, z, y, **kw: -dy,
 )
 _value_kernel = _kernel(
-    "value", lambda dz, z, y, **kw: _gradient_kernel(z, y, **kw) * dz, lambda dy, z, y, **kw: -z * dy
+    "value",
+    lambda z, y: jnp.maximum(z, 0) - z * y + jnp.log1p(jnp.exp(-jnp.abs(z))),
+    lambda dz, z, y, **kw: _gradient_kernel(z, y, **kw) * dz,
+    lambda dy, z, y, **kw: -z * dy,
 )
 
 

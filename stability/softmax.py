@@ -249,8 +249,7 @@ def _share_at(z: Array, label: Array) -> tuple[_Rows, Array, Array, Array]:
 def _gradient_at_kernel(z: Array, label: Array) -> Array:
     rows, h, c, q = _share_at(z, label)
     p = _products(z, rows.m, h, c)
-    of_label = lax.broadcasted_iota(label.dtype, z.shape, z.ndim - 1) == label[..., None]
-    return jnp.where(of_label, jnp.where(z == rows.m, -q, p - 1), p)
+    return jnp.where(_is_label(z, label), jnp.where(z == rows.m, -q, p - 1), p)
 
 
 def _probability_kernel(z: Array) -> Array:
@@ -320,6 +319,10 @@ def _loss_at_kernel(z: Array, label: Array) -> Array:
     return jnp.where(_inside(z, label), loss[..., 0], jnp.nan)
 
 
+def _is_label(z: Array, label: Array) -> Array:
+    return lax.broadcasted_iota(label.dtype, z.shape, z.ndim - 1) == label[..., None]
+
+
 def _inside(z: Array, label: Array) -> Array:
     return (label >= 0) & (label < z.shape[-1])
 
@@ -351,24 +354,49 @@ def _a_row(z, *_):
     return z.update(shape=z.shape[:-1])
 
 
-def _kernel(name: str, kernel: Callable[..., Array], *derivatives: Callable | None, abstract=like_first) -> Kernel:
+def _true_surprisal(z: Array) -> Array:
+    distance = jnp.max(z, axis=-1, keepdims=True) - z
+    return distance + jnp.log(jnp.sum(jnp.exp(-distance), axis=-1, keepdims=True))
+
+
+def _true_probability(z: Array) -> Array:
+    return jnp.exp(-_true_surprisal(z))
+
+
+def _at(x: Array, label: Array) -> Array:
+    return jnp.sum(jnp.where(_is_label(x, label), x, 0), axis=-1)
+
+
+def _kernel(
+    name: str, kernel: Callable[..., Array], formula: Callable[..., Array], *derivatives, abstract=like_first
+) -> Kernel:
     """Of arrays with the rows in front: logits `(..., n)`, labels the same or `(...)`."""
-    return Kernel(f"softmax_{name}", jax.jit(kernel), *derivatives, abstract=abstract)
+    return Kernel(f"softmax_{name}", jax.jit(kernel), formula, *derivatives, abstract=abstract)
 
 
-_probability = _kernel("probability", _probability_kernel, _probability_tangent)
-_complement = _kernel("complement", _complement_kernel, lambda v, z: -_probability_tangent(v, z))
-_surprisal = _kernel("surprisal", _surprisal_kernel, _surprisal_tangent)
+_probability = _kernel("probability", _probability_kernel, _true_probability, _probability_tangent)
+_complement = _kernel(
+    "complement", _complement_kernel, lambda z: 1 - _true_probability(z), lambda v, z: -_probability_tangent(v, z)
+)
+_surprisal = _kernel("surprisal", _surprisal_kernel, _true_surprisal, _surprisal_tangent)
 _gradient = _kernel(
     "cross_entropy_gradient",
     _gradient_kernel,
+    lambda z, y: jnp.sum(y, axis=-1, keepdims=True) * _true_probability(z) - y,
     lambda v, z, y: _total(y) * _probability_tangent(v, z),
     _gradient_of_labels,
 )
-_gradient_at = _kernel("cross_entropy_gradient_at", _gradient_at_kernel, _probability_tangent, None)
+_gradient_at = _kernel(
+    "cross_entropy_gradient_at",
+    _gradient_at_kernel,
+    lambda z, label: _true_probability(z) - jnp.where(_is_label(z, label), 1, 0),
+    _probability_tangent,
+    None,
+)
 _loss = _kernel(
     "cross_entropy",
     _loss_kernel,
+    lambda z, y: jnp.sum(y * _true_surprisal(z), axis=-1),
     lambda v, z, y: jnp.sum(_gradient(z, y) * v, axis=-1),
     lambda v, z, y: jnp.sum(_surprisal(z) * v, axis=-1),
     abstract=_a_row,
@@ -376,6 +404,7 @@ _loss = _kernel(
 _loss_at = _kernel(
     "cross_entropy_at",
     _loss_at_kernel,
+    lambda z, label: _at(_true_surprisal(z), label),
     lambda v, z, label: jnp.sum(_gradient_at(z, label) * v, axis=-1),
     None,
     abstract=_a_row,

@@ -13,6 +13,7 @@ import numpy as np
 from jax.extend import source_info_util
 from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
 
+from stability.kernel import KERNELS
 from stability.shadow import _arrays as arrays
 from stability.shadow import _scalars as scalars
 from stability.shadow._arrays import as_array, bare, is_real
@@ -73,6 +74,15 @@ def called(eqn) -> Jaxpr | ClosedJaxpr | None:
     """The jaxpr that an equation merely calls, or `None`."""
     key = CALLS.get(eqn.primitive.name)
     return None if key is None else eqn.params[key]
+
+
+def inlined(eqn) -> Jaxpr | ClosedJaxpr | None:
+    """The jaxpr that an equation stands for over the reals: the one it calls, a kernel's formula, or `None`."""
+    kernel = KERNELS.get(eqn.primitive.name)
+    if kernel is None:
+        return called(eqn)
+    with jax.enable_x64(True):
+        return jax.make_jaxpr(kernel.formula)(*(jax.ShapeDtypeStruct(v.aval.shape, v.aval.dtype) for v in eqn.invars))
 
 
 def is_library(jaxpr: Jaxpr | ClosedJaxpr) -> bool:
@@ -167,7 +177,7 @@ def apply(eqn, values: Sequence[Any]) -> list:
     **Raises:** `UnsupportedPrimitive` where there is no rule; `Undecided` where a branch hangs on wide balls.
     """
     name = eqn.primitive.name
-    jaxpr = called(eqn)
+    jaxpr = inlined(eqn)
     if jaxpr is not None:
         try:
             return run(jaxpr, values)

@@ -21,7 +21,7 @@ from stability.balls import quanta_of, round_ball
 from stability.floats import FloatFormat, ulp_exponent, widen
 from stability.reference import Truth, nearest_quanta
 from stability.shadow import _scalars as scalars
-from stability.shadow._interpreter import aval, called, is_float, lift, opened, run, trace
+from stability.shadow._interpreter import aval, inlined, is_float, lift, opened, run, trace
 from stability.shadow._near import flat, resolved
 from stability.shadow._values import Undecided, Undefined, infinite, real
 
@@ -106,7 +106,7 @@ def compiled(jaxpr: ClosedJaxpr, fixed: dict[int, Any]) -> Callable[[arb], arb] 
                 aval(v).shape or not (is_float(aval(v)) or aval(v).dtype == bool) for v in (*eqn.invars, *eqn.outvars)
             ):
                 return None
-            inputs, inner = [read(v) for v in eqn.invars], called(eqn)
+            inputs, inner = [read(v) for v in eqn.invars], inlined(eqn)
             if inner is not None:
                 results = emit(inner, inputs)
                 if results is None:
