@@ -6,9 +6,9 @@ inside, bit operations and all.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import jax.numpy as jnp
@@ -56,8 +56,8 @@ class Kernel:
         from jax.extend import source_info_util
         from jax.extend.core import Primitive
 
-        for file in ("kernel.py", "losses.py", "softmax.py"):
-            source_info_util.register_exclusion(str(Path(__file__).with_name(file)))
+        for file in (__file__, inspect.getfile(self.formula)):
+            source_info_util.register_exclusion(file)
         p = Primitive(self.name)
         p.def_impl(self.run)
         p.def_abstract_eval(self.abstract)

@@ -53,7 +53,7 @@ FORMULAS = {
     "cancelled": r"$p - y$",
     "logsumexp": r"grad of $\log\sum e^z - \sum yz$",
     "optax": "optax.softmax_cross_entropy",
-    "accurate": r"$p_k \sum_{j\neq k} y_j - y_k \sum_{j\neq k} p_j$",
+    "accurate": "stability.softmax_cross_entropy_grad",
 }
 
 try:
