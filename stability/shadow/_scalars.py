@@ -16,7 +16,7 @@ import flint
 import numpy as np
 from flint import arb
 
-from stability.shadow._near import CLOSE, flat, near, plus
+from stability.shadow._near import CLOSE, Near, flat, near, plus
 from stability.shadow._values import INFINITY, MINUS_INFINITY, ONE, UNDECIDED, ZERO, Scalar, Undefined, chosen, infinite
 
 Rule = Callable[..., Any]
@@ -126,6 +126,15 @@ def _exp2(x):
     return _exp(x * arb.const_log2())
 
 
+def _log2(x):
+    flat_x = flat(x)
+    if flat_x.is_exact() and not isinstance(x, Near):
+        mantissa, exponent = flat_x.man_exp()
+        if mantissa == 1:
+            return arb(exponent)
+    return x.log() / arb.const_log2()
+
+
 def _logistic(x):
     e = (-abs(x)).exp()
     if x > FAR:
@@ -177,6 +186,18 @@ def _integer_pow(y: int) -> Rule:
         return _checked(x**y)
 
     return rule
+
+
+def _one_minus_square(x: Scalar) -> Scalar:
+    return sub(ONE, _integer_pow(2)(x))
+
+
+def _polynomial(x: Scalar, *coefficients: Scalar) -> Scalar:
+    """`c0 + x (c1 + x (c2 + ...))`."""
+    total = coefficients[-1]
+    for c in reversed(coefficients[:-1]):
+        total = add(c, mul(x, total))
+    return total
 
 
 def _pow(x: Scalar, y: Any) -> Scalar:
@@ -474,6 +495,8 @@ ELEMENTWISE: dict[str, Rule] = {
     "rem": _rem,
     "pow": _pow,
     "square": _integer_pow(2),
+    "one_minus_square": _one_minus_square,
+    "polynomial": _polynomial,
     "abs": absolute,
     "sign": sign,
     "max": maximum,
@@ -486,6 +509,7 @@ ELEMENTWISE: dict[str, Rule] = {
     "exp2": _function(_exp2, INFINITY, arb(0)),
     "expm1": _function(_expm1, INFINITY, arb(-1)),
     "log": log,
+    "log2": _function(_log2, INFINITY, None, _below(0)),
     "log1p": _function(methodcaller("log1p"), INFINITY, None, _below(-1)),
     "sqrt": _function(methodcaller("sqrt"), INFINITY, None, _below(0, None)),
     "rsqrt": _function(methodcaller("rsqrt"), arb(0), None, _below(0)),
