@@ -20,7 +20,7 @@ from rich.console import Console
 from stability.arguments import Parser, whole_number, write_json
 from stability.blame import Diagnosis, Row, diagnose
 from stability.floats import FORMATS
-from stability.shadow import UnsupportedPrimitive
+from stability.real import UnsupportedPrimitive
 
 __all__ = ["Diagnosis", "Row", "diagnose", "load", "main"]
 

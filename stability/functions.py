@@ -18,7 +18,7 @@ import numpy as np
 from jax import Array
 from jax.extend import source_info_util
 
-from stability import shadow
+from stability import real
 from stability.floats import FORMATS, FloatFormat
 from stability.forms import Form
 from stability.reference import Truth
@@ -146,7 +146,7 @@ def study_of(
     """A study of several ways to write one real function of one scalar.
 
     **Arguments:** `forms` by name, each from a scalar of a format to a scalar of it; `reference` the function whose
-    value in real arithmetic, by shadow evaluation, is the truth of all (the first form by default: in real numbers it
+    value in real arithmetic is the truth of all (the first form by default: in real numbers it
     does not matter which way it is written); `domain` the closed range of the swept scalar; `swept` its name.
 
     **Returns:** a `Study` for `engine.sweep` with `labels=[None]`. Where the truth is undefined, a NaN is right.
@@ -154,7 +154,7 @@ def study_of(
     exact = reference or next(iter(forms.values()))
 
     def truth(z: np.ndarray, label: float, fmt: FloatFormat) -> Truth:
-        return shadow.truth(exact, z, fmt=fmt)
+        return real.truth(exact, z, fmt=fmt)
 
     return Study(
         name=name,

@@ -32,7 +32,7 @@ class Kernel:
 
     **Arguments:** `name` in jaxprs; `run(*arrays, **parameters)` computes one array, of the shape and dtype that
     `abstract` gives from the abstract arguments (the first argument's by default); `formula(*arrays)` is what that
-    would be in real numbers, as plain JAX, by which `stability.shadow` knows its true values; `derivatives` are a rule
+    would be in real numbers, as plain JAX, by which `stability.real` knows its true values; `derivatives` are a rule
     `rule(tangent, *arrays, **parameters)` or `None` for each argument: what it adds to the result's tangent.
     """
 

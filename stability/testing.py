@@ -1,6 +1,6 @@
 """Tolerance checks for tests: a function, or its gradient, within so many ulps of its true value.
 
-The true value is the function itself in real arithmetic (`stability.shadow`), so that no reference has to be written.
+The true value is the function itself in real arithmetic (`stability.real`), so that no reference has to be written.
 A check raises `AssertionError` laid out as those of `numpy.testing`, with the worst input in hex and the equation of
 the source that spoils it, so it works wherever those do, `chex` included:
 
@@ -27,16 +27,16 @@ from flint import arb
 from jax import Array
 from jax.typing import ArrayLike, DTypeLike
 
-from stability import engine, measure, shadow
+from stability import engine, measure, real
 from stability.balls import quanta_of
 from stability.diagnose import diagnose
 from stability.floats import FORMATS, FloatFormat, format_of, hex_of, ulp_exponent, widen
 from stability.functions import as_form, check_scalar, hold
 from stability.measure import FLUSHED, KINDS, NAN_INPUT, OK
+from stability.real import _evaluate as evaluate
+from stability.real._arrays import as_array
+from stability.real._values import Undefined, infinite
 from stability.reference import Truth
-from stability.shadow import _evaluate as evaluate
-from stability.shadow._arrays import as_array
-from stability.shadow._values import Undefined, infinite
 
 _DIAGNOSED = 64
 """Elements in the arguments of a function of arrays up to which it is diagnosed whole."""
@@ -135,7 +135,7 @@ def _settle(
 def _culprit(fn: Callable, args: tuple, max_ulp: float, mode: Literal["eager", "jit"] = "eager") -> str:
     try:
         found = diagnose(fn, *args, mode=mode, tolerance=max_ulp).culprit
-    except shadow.UnsupportedPrimitive as error:
+    except real.UnsupportedPrimitive as error:
         return f"not looked for: {str(error).splitlines()[0]}"
     if found is None:
         return f"none: equation by equation, its value there is within {max_ulp:g} ulps of what its own formula says"
@@ -151,7 +151,7 @@ def assert_max_ulp(fn: Callable, *args: ArrayLike, max_ulp: float, reference: Ca
     of the shapes of the result, taken as they are. Without it, `fn` in real arithmetic is.
 
     **Raises:** `AssertionError` with the worst element; `TypeError` for a result that is not a float;
-    `stability.shadow.UnsupportedPrimitive`.
+    `stability.real.UnsupportedPrimitive`.
     """
     __tracebackhide__ = True
     arrays = tuple(jnp.asarray(a) for a in args)
@@ -258,7 +258,7 @@ def assert_gradient_max_ulp(
     is held to its own formula, and one that is wrong in real numbers is found only by giving the function without it.
 
     **Raises:** `AssertionError` with the worst point; `stability.functions.BadFunction`;
-    `stability.shadow.UnsupportedPrimitive`; `ValueError` for a range that holds no float.
+    `stability.real.UnsupportedPrimitive`; `ValueError` for a range that holds no float.
     """
     __tracebackhide__ = True
     fmt = format_of(dtype)
@@ -269,7 +269,7 @@ def assert_gradient_max_ulp(
         raise ValueError(f"domain {domain} holds no {fmt.name}")
     x = engine.floats_of(fmt, domain, points, seed=0)
     exact = scalar if reference is None else hold(reference, arg=argnums, held=fixed, grad=argnums)
-    truth = shadow.truth(exact, x, fmt=fmt)
+    truth = real.truth(exact, x, fmt=fmt)
     result = engine.evaluate(jax.jit(as_form(scalar)), x, np.zeros((), fmt.dtype))
 
     def told(i: int) -> str:

@@ -21,8 +21,8 @@ from stability.floats import FORMATS, FloatFormat, from_ordinal
 from stability.forms import Form
 from stability.functions import BadFunction, Scalar, check_scalar, hold, parse_held, study_of
 from stability.outcome import Outcome, Region, Row
+from stability.real import UnsupportedPrimitive
 from stability.report.tables import both, short_hex, value
-from stability.shadow import UnsupportedPrimitive
 
 BLAMED = 2
 """Regions of a kind on each side of zero, in a row, whose first float is diagnosed."""

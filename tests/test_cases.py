@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stability import shadow
+from stability import real
 from stability.cases import CASES, examine
 from stability.cases.__main__ import main, page, source_of
 from stability.cases.finding import TOLERANCE, point_of
@@ -28,7 +28,7 @@ def kind_alone(case, ordinal):
     fmt = FORMATS[case.dtype]
     x = from_ordinal(np.array([ordinal]), fmt)
     result = np.asarray(jax.vmap(case.naive)(jnp.asarray(x)))
-    truth = shadow.truth(case.truth or case.fixed, x, fmt=fmt)
+    truth = real.truth(case.truth or case.fixed, x, fmt=fmt)
     return KINDS[classify(result, truth, fmt, TOLERANCE)[0][0]]
 
 
@@ -79,7 +79,7 @@ def test_naive_and_fix_are_one_real_function_where_both_are_defined(name):
     case, fmt = BY_NAME[name], FORMATS[BY_NAME[name].dtype]
     low, high = (max(min(v, 1e3), -1e3) for v in case.domain)
     x = np.linspace(low, high, 41)[1:-1].astype(fmt.dtype)
-    naive, fixed = (shadow.truth(f, x, fmt=fmt) for f in (case.naive, case.fixed))
+    naive, fixed = (real.truth(f, x, fmt=fmt) for f in (case.naive, case.fixed))
     defined = ~np.isnan(naive.quanta) & ~np.isnan(fixed.quanta)
     assert defined.sum() >= 12 or name == "norm_squared"
     assert np.array_equal(naive.rounded[defined], fixed.rounded[defined])

@@ -11,7 +11,7 @@ import stability
 from stability import forms
 from stability.blame import MEANINGS
 from stability.diagnose import diagnose, main
-from stability.shadow import UnsupportedPrimitive
+from stability.real import UnsupportedPrimitive
 
 
 def softplus(x):

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stability import losses, shadow, softmax
+from stability import losses, real, softmax
 from stability.blame import diagnose
 from stability.floats import FORMATS
 from stability.kernel import KERNELS
@@ -22,7 +22,7 @@ def test_the_true_values_of_the_binary_losses_are_those_of_the_reference(label):
         (losses.sigmoid_binary_cross_entropy, log_loss),
         (losses.sigmoid_binary_cross_entropy_grad, sigmoid_minus_label),
     ):
-        found = shadow.truth(lambda z, function=function: function(z, label), LOGITS, fmt=SINGLE)
+        found = real.truth(lambda z, function=function: function(z, label), LOGITS, fmt=SINGLE)
         np.testing.assert_array_equal(found.rounded, reference(LOGITS, label, SINGLE).rounded)
 
 
@@ -37,7 +37,7 @@ def test_the_true_gradient_of_the_softmax_is_that_of_the_reference():
                     lambda v: softmax.softmax_cross_entropy_with_integer_labels(v, jnp.int32(label))
                 )(z),
             ):
-                found = shadow.true_value(gradient, row)
+                found = real.true_value(gradient, row)
                 np.testing.assert_array_equal(found, softmax_gradient(row[None], y[None], SINGLE).rounded[0])
 
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stability import shadow, testing
+from stability import real, testing
 from stability.floats import FORMATS, every_float, from_ordinal, hex_of, to_ordinal
 from stability.functions import BadFunction
 from stability.testing import assert_gradient_max_ulp, assert_max_ulp
@@ -23,7 +23,7 @@ def slopes(fmt):
     floats = every_float(fmt)
     table = np.empty(1 << 16, fmt.dtype)
     with np.errstate(over="ignore"):
-        table[floats.view(np.uint16)] = shadow.truth(lambda x: 3 * x * x + 1, floats, fmt=fmt).rounded.astype(fmt.dtype)
+        table[floats.view(np.uint16)] = real.truth(lambda x: 3 * x * x + 1, floats, fmt=fmt).rounded.astype(fmt.dtype)
     return table
 
 
@@ -174,7 +174,7 @@ def test_what_cannot_be_checked_is_refused():
         assert_gradient_max_ulp(lambda x, y: x * y, domain=(0, 1), max_ulp=1)
     with pytest.raises(ValueError, match="no float32"):
         assert_gradient_max_ulp(jnp.sqrt, domain=(1e39, 1e40), max_ulp=1)
-    with pytest.raises(shadow.UnsupportedPrimitive, match="qr"):
+    with pytest.raises(real.UnsupportedPrimitive, match="qr"):
         assert_max_ulp(lambda x: jnp.linalg.qr(x)[1], jnp.eye(2), max_ulp=1)
 
 

@@ -21,11 +21,11 @@ from stability.blame._diagnosis import Diagnosis, Input, Row
 from stability.blame._trace import Node, Tracer, as_real
 from stability.floats import FORMATS, FloatFormat, ulp_exponent, widen
 from stability.measure import KINDS, classify
+from stability.real import _evaluate as evaluate
+from stability.real import _interpreter as interpreter
+from stability.real._near import resolved
+from stability.real._values import Undefined, infinite, is_number
 from stability.reference import Truth
-from stability.shadow import _evaluate as evaluate
-from stability.shadow import _interpreter as interpreter
-from stability.shadow._near import resolved
-from stability.shadow._values import Undefined, infinite, is_number
 
 TOLERANCE = 16.0
 """Results within this many ulps are not blamed on anything."""
@@ -151,7 +151,7 @@ def diagnose(fn: Callable, *args, mode: str = "eager", dtype=None, tolerance: fl
 
     **Returns:** a `Diagnosis`. Where jit and eager give different bits, it holds that of the other mode as `other`.
 
-    **Raises:** `stability.shadow.UnsupportedPrimitive`; `TypeError` where the function returns no float.
+    **Raises:** `stability.real.UnsupportedPrimitive`; `TypeError` where the function returns no float.
     """
     if mode not in ("eager", "jit"):
         raise ValueError(f"{mode!r} is not a mode; choose eager or jit")

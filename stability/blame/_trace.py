@@ -13,11 +13,11 @@ import numpy as np
 from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
 
 from stability.floats import FORMATS, FloatFormat, widen
-from stability.shadow import _arrays as arrays
-from stability.shadow import _interpreter as interpreter
-from stability.shadow import _scalars as scalars
-from stability.shadow._arrays import as_array, bare
-from stability.shadow._values import Undefined, array, real
+from stability.real import _arrays as arrays
+from stability.real import _interpreter as interpreter
+from stability.real import _scalars as scalars
+from stability.real._arrays import as_array, bare
+from stability.real._values import Undefined, array, real
 
 
 @dataclass(eq=False)

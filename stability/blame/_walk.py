@@ -20,8 +20,8 @@ from typing import Any, NamedTuple
 from flint import arb
 
 from stability.blame._trace import Node, as_real
-from stability.shadow import _scalars as scalars
-from stability.shadow._values import INFINITY, Undefined, infinite, is_number
+from stability.real import _scalars as scalars
+from stability.real._values import INFINITY, Undefined, infinite, is_number
 
 HARMLESS = 4.0
 """Relative errors up to this many units of `2**-precision` are rounding."""

@@ -9,8 +9,8 @@ from jax import lax
 
 from stability import forms
 from stability.floats import FORMATS, every_float, widen
+from stability.real import UnsupportedPrimitive, points, true_value, truth, why_undefined
 from stability.reference import sigmoid_minus_label
-from stability.shadow import UnsupportedPrimitive, points, true_value, truth, why_undefined
 
 F32, F64, BF16 = FORMATS["float32"], FORMATS["float64"], FORMATS["bfloat16"]
 rng = np.random.default_rng(0)
@@ -263,7 +263,7 @@ def test_logsumexp_of_minus_infinity():
 )
 def test_an_unknown_primitive_is_named_with_the_line(name, fn):
     for run in (lambda: true_value(fn, np.float32(1.5)), lambda: truth(fn, np.array([1.5], np.float32), fmt=F32)):
-        with pytest.raises(UnsupportedPrimitive, match=rf"{name}.*test_shadow\.py:\d+"):
+        with pytest.raises(UnsupportedPrimitive, match=rf"{name}.*test_real\.py:\d+"):
             run()
 
 

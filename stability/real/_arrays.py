@@ -15,8 +15,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from stability.shadow import _scalars as scalars
-from stability.shadow._values import (
+from stability.real import _scalars as scalars
+from stability.real._values import (
     INFINITY,
     MINUS_INFINITY,
     ONE,

@@ -23,8 +23,8 @@ convention says.
 `max` hands on the operand it picks, so `x == max(x, y)` is decided when `max` was.
 """
 
-from stability.shadow._evaluate import true_value, why_undefined
-from stability.shadow._interpreter import UnsupportedPrimitive
-from stability.shadow._points import Truths, points, truth
+from stability.real._evaluate import true_value, why_undefined
+from stability.real._interpreter import UnsupportedPrimitive
+from stability.real._points import Truths, points, truth
 
 __all__ = ["Truths", "UnsupportedPrimitive", "points", "true_value", "truth", "why_undefined"]

@@ -11,10 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jax import lax
 
-from stability.shadow import _points, _scalars
-from stability.shadow._interpreter import lift, run, trace
-from stability.shadow._near import Near, flat
-from stability.shadow._values import Undecided, Undefined, infinite
+from stability.real import _points, _scalars
+from stability.real._interpreter import lift, run, trace
+from stability.real._near import Near, flat
+from stability.real._values import Undecided, Undefined, infinite
 
 PRECISION = 128
 

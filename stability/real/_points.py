@@ -19,11 +19,11 @@ from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
 
 from stability.balls import quanta_of, round_ball
 from stability.floats import FloatFormat, ulp_exponent, widen
+from stability.real import _scalars as scalars
+from stability.real._interpreter import aval, inlined, is_float, lift, opened, run, trace
+from stability.real._near import flat, resolved
+from stability.real._values import Undecided, Undefined, infinite, real
 from stability.reference import Truth, nearest_quanta
-from stability.shadow import _scalars as scalars
-from stability.shadow._interpreter import aval, inlined, is_float, lift, opened, run, trace
-from stability.shadow._near import flat, resolved
-from stability.shadow._values import Undecided, Undefined, infinite, real
 
 PRECISIONS = (128, 512, 2048, 4096)
 FRACTION = 2.0**-24

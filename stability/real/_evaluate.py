@@ -14,10 +14,10 @@ from jax.extend.core import ClosedJaxpr
 
 from stability.balls import round_ball
 from stability.floats import FloatFormat, format_of
-from stability.shadow._arrays import as_array, bare
-from stability.shadow._interpreter import is_float, lift, run, trace
-from stability.shadow._near import resolved
-from stability.shadow._values import UNDECIDED, Scalar, Undecided, Undefined, array, infinite
+from stability.real._arrays import as_array, bare
+from stability.real._interpreter import is_float, lift, run, trace
+from stability.real._near import resolved
+from stability.real._values import UNDECIDED, Scalar, Undecided, Undefined, array, infinite
 
 FIRST_PRECISION = 128
 LAST_PRECISION = 4096
@@ -133,7 +133,7 @@ def why_undefined(fn: Callable, *args, dtype=None):
     """Why elements of `true_value(fn, *args)` are NaN, where they are.
 
     **Returns:** a pytree as of `fn(*args)` with object arrays: `None` where the value is a number, else the kind of
-    `stability.shadow.Undefined` (`undecided` where 4096 bits don't decide).
+    `stability.real.Undefined` (`undecided` where 4096 bits don't decide).
     """
     jaxpr, tree, leaves, formats = prepared(fn, args, dtype)
 

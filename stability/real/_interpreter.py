@@ -14,14 +14,14 @@ from jax.extend import source_info_util
 from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
 
 from stability.kernel import KERNELS
-from stability.shadow import _arrays as arrays
-from stability.shadow import _scalars as scalars
-from stability.shadow._arrays import as_array, bare, is_real
-from stability.shadow._values import LITERAL_ZERO, Undecided, Undefined, array, chosen, real
+from stability.real import _arrays as arrays
+from stability.real import _scalars as scalars
+from stability.real._arrays import as_array, bare, is_real
+from stability.real._values import LITERAL_ZERO, Undecided, Undefined, array, chosen, real
 
 
 class UnsupportedPrimitive(NotImplementedError):
-    """The function uses a primitive that shadow evaluation has no rule for; names it and the user's source line."""
+    """A primitive that has no meaning over the reals; names it and the user's source line."""
 
     def __init__(self, primitive: str, source: str):
         super().__init__(f"no rule for the primitive {primitive}, used at {source or 'an unknown line'}")

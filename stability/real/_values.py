@@ -1,4 +1,4 @@
-"""What a real number can be in shadow evaluation: a ball, an infinity, or undefined."""
+"""What a real number can be in evaluation over the reals: a ball, an infinity, or undefined."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from flint import arb
 
-from stability.shadow._near import Near
+from stability.real._near import Near
 
 
 class Undecided(ArithmeticError):

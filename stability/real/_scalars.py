@@ -16,8 +16,8 @@ import flint
 import numpy as np
 from flint import arb
 
-from stability.shadow._near import CLOSE, Near, flat, near, plus
-from stability.shadow._values import INFINITY, MINUS_INFINITY, ONE, UNDECIDED, ZERO, Scalar, Undefined, chosen, infinite
+from stability.real._near import CLOSE, Near, flat, near, plus
+from stability.real._values import INFINITY, MINUS_INFINITY, ONE, UNDECIDED, ZERO, Scalar, Undefined, chosen, infinite
 
 Rule = Callable[..., Any]
 
