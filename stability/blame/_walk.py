@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 from flint import arb
 
 from stability.blame._trace import Node, as_real
-from stability.real import _scalars as scalars
+from stability.real import _logic as logic
 from stability.real._values import INFINITY, Undefined, infinite, is_number
 
 HARMLESS = 4.0
@@ -89,7 +89,7 @@ def wrong(node: Node) -> bool:
 
 def relevant(node: Node) -> tuple[Node, ...]:
     """The inputs that the float result hangs on: of a select, the predicate and the case taken."""
-    if node.rule is scalars.select:
+    if node.rule is logic.select:
         return node.parents[0], node.parents[1 + int(node.parents[0].got)]
     return node.parents
 

@@ -15,9 +15,10 @@ from jax.extend.core import ClosedJaxpr
 from stability.balls import round_ball
 from stability.floats import FloatFormat, format_of
 from stability.real._arrays import as_array, bare
-from stability.real._interpreter import is_float, lift, run, trace
 from stability.real._near import resolved
+from stability.real._reals import lift, run
 from stability.real._values import UNDECIDED, Scalar, Undecided, Undefined, array, infinite
+from stability.real._walk import is_float, trace
 
 FIRST_PRECISION = 128
 LAST_PRECISION = 4096

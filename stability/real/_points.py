@@ -20,9 +20,11 @@ from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
 from stability.balls import quanta_of, round_ball
 from stability.floats import FloatFormat, ulp_exponent, widen
 from stability.real import _scalars as scalars
-from stability.real._interpreter import aval, inlined, is_float, lift, opened, run, trace
 from stability.real._near import flat, resolved
+from stability.real._reals import lift, run
+from stability.real._records import IDENTITIES, Elementwise, record_of
 from stability.real._values import Undecided, Undefined, infinite, real
+from stability.real._walk import aval, inlined, is_float, opened, trace
 from stability.reference import Truth, nearest_quanta
 
 PRECISIONS = (128, 512, 2048, 4096)
@@ -45,7 +47,7 @@ TEXT = {
     "or": "{0} or {1}",
     "not": "not {0}",
     **{name: f"{{0}}.{name}()" for name in METHODS},
-    **{name: "{0}" for name, rule in scalars.ELEMENTWISE.items() if rule is scalars.identity},
+    **dict.fromkeys(IDENTITIES, "{0}"),
 }
 """Primitives as Python source over balls. Every other one calls its rule."""
 
@@ -133,10 +135,10 @@ def compiled(jaxpr: ClosedJaxpr, fixed: dict[int, Any]) -> Callable[[arb], arb] 
             return inputs[0]
         if name in TEXT:
             return TEXT[name].format(*inputs)
-        rule = scalars.ELEMENTWISE.get(name)
-        if name in scalars.PARAMETRIC:
-            rule = scalars.PARAMETRIC[name](eqn.params)
-        return None if rule is None else f"{constant(_strict(rule))}({', '.join(inputs)})"
+        record = record_of(eqn.primitive)
+        if not isinstance(record, Elementwise):
+            return None
+        return f"{constant(_strict(record.of(eqn)))}({', '.join(inputs)})"
 
     invars = jaxpr.jaxpr.invars
     args = [constant(lift(fixed[i], v.aval.dtype)) if i in fixed else "z" for i, v in enumerate(invars)]
