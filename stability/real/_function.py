@@ -13,9 +13,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from flint import arb
+
+from stability.real import _arithmetic as plain
 from stability.real import _series as series
 from stability.real._series import Series
-from stability.real._values import UNDECIDED, Scalar, Undefined, infinite
+from stability.real._values import ONE, UNDECIDED, Scalar, Undefined, infinite
 
 Rule = Callable[..., Any]
 
@@ -32,12 +35,27 @@ class Estimate:
         return f"Estimate({self.value})"
 
 
+class Dual:
+    """A number and its derivative, where the number may be infinite or have no value and the derivative still has one.
+
+    Either may be a real number, a series, or a dual again, for the next order.
+    """
+
+    __slots__ = ("slope", "value")
+
+    def __init__(self, value: Any, slope: Any):
+        self.value, self.slope = value, slope
+
+    def __repr__(self) -> str:
+        return f"Dual({self.value}, {self.slope})"
+
+
 class Function:
     """A function of real numbers.
 
     **Arguments:** `rule` takes real numbers (balls, numbers near an exact one, infinities for limits, `Undefined`) and
     gives one; `slopes` the partial derivatives, one an argument, as texts in other functions, `None` where it is not
-    known; `series` what replaces the slopes where the function is not smooth, or can do better: from arguments of which
+    known, and none at all where the result is a truth value; `series` what replaces the slopes where the function is not smooth, or can do better: from arguments of which
     one at least is a `Series`, the resulting one.
     """
 
@@ -46,11 +64,27 @@ class Function:
 
     def __call__(self, *args):
         for a in args:
-            if isinstance(a, Series):
-                return composed(self, args) if self.series is None else self.series(*args)
+            if isinstance(a, Dual):
+                return self._dual(args)
             if isinstance(a, Estimate):
                 return self._estimated(args)
+        for a in args:
+            if isinstance(a, Series):
+                return composed(self, args) if self.series is None else self.series(*args)
         return self.rule(*args)
+
+    def _dual(self, args: Sequence[Any]):
+        values = [a.value if isinstance(a, Dual) else a for a in args]
+        out = self(*values)
+        if not self.slopes:
+            return out
+        slope: Any = None
+        for i, a in enumerate(args):
+            if isinstance(a, Dual):
+                text = self.slopes[i]
+                term = UNDECIDED if text is None else mul(text(*values), a.slope)
+                slope = term if slope is None else add(slope, term)
+        return Dual(out, slope)
 
     def _estimated(self, args: Sequence[Any]):
         out = self(*(a.value if isinstance(a, Estimate) else a for a in args))
@@ -73,3 +107,15 @@ def composed(f: Function, args: Sequence[Any]) -> Series:
         term = series.mul(partial, args[i].derivative())
         slope = term if n == 0 else series.add(slope, term)
     return series.integrated(first, slope, end)
+
+
+def one(*_) -> Scalar:
+    return ONE
+
+
+def zero(*_) -> Scalar:
+    return arb(0)
+
+
+add = Function(plain.add, one, one, series=series.add)
+mul = Function(plain.mul, lambda x, y: y, lambda x, y: x, series=series.mul)

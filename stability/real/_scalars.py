@@ -21,7 +21,7 @@ from stability.real import _series as series
 from stability.real._arithmetic import DOMAIN, POLE
 from stability.real._arithmetic import checked as _checked
 from stability.real._arithmetic import first_undefined as _first_undefined
-from stability.real._function import Function, Rule
+from stability.real._function import Function, Rule, add, mul, one, zero
 from stability.real._near import CLOSE, Near, flat, near
 from stability.real._series import Series
 from stability.real._values import INFINITY, MINUS_INFINITY, ONE, UNDECIDED, ZERO, Scalar, Undefined, infinite
@@ -63,10 +63,8 @@ def beyond_one(infinite_there: bool):
     return outside
 
 
-add = Function(plain.add, series=series.add)
-mul = Function(plain.mul, series=series.mul)
-div = Function(plain.div, series=series.div)
-neg = Function(plain.neg, series=series.neg)
+div = Function(plain.div, lambda x, y: div(ONE, y), lambda x, y: neg(div(x, square(y))), series=series.div)
+neg = Function(plain.neg, lambda x: -ONE, series=series.neg)
 
 
 def sub(x, y):
@@ -145,8 +143,8 @@ def _log_series(x: Series) -> Series:
     return series.integrated(log.rule(x.limit()), series.div(x.derivative(), x.cut(x.end - 2)), x.end)
 
 
-exp = Function(of_one(_exp, INFINITY, arb(0)), series=_exp_series)
-log = Function(of_one(methodcaller("log"), INFINITY, None, below(0)), series=_log_series)
+exp = Function(of_one(_exp, INFINITY, arb(0)), lambda x: exp(x), series=_exp_series)
+log = Function(of_one(methodcaller("log"), INFINITY, None, below(0)), lambda x: div(ONE, x), series=_log_series)
 expm1 = Function(of_one(_expm1, INFINITY, arb(-1)), lambda x: exp(x))
 exp2 = Function(of_one(_exp2, INFINITY, arb(0)), lambda x: mul(arb.const_log2(), exp2(x)))
 log1p = Function(of_one(methodcaller("log1p"), INFINITY, None, below(-1)), lambda x: div(ONE, add(ONE, x)))
@@ -178,9 +176,15 @@ def _root(exponent: arb, function: Callable[[], Function]) -> Callable[[Series],
     return of
 
 
-sqrt = Function(of_one(methodcaller("sqrt"), INFINITY, None, below(0, None)), series=_root(arb(1) / 2, lambda: sqrt))
+sqrt = Function(
+    of_one(methodcaller("sqrt"), INFINITY, None, below(0, None)),
+    lambda x: times(0.5, rsqrt(x)),
+    series=_root(arb(1) / 2, lambda: sqrt),
+)
 rsqrt = Function(
-    of_one(methodcaller("rsqrt"), arb(0), None, below(0, INFINITY)), series=_root(arb(-1) / 2, lambda: rsqrt)
+    of_one(methodcaller("rsqrt"), arb(0), None, below(0, INFINITY)),
+    lambda x: times(-0.5, div(rsqrt(x), x)),
+    series=_root(arb(-1) / 2, lambda: rsqrt),
 )
 
 
@@ -199,7 +203,7 @@ def _absolute_series(x: Series):
     return x.direction(x, series.neg(x), Series([UNDECIDED]) if x.start == 0 and x.c else Series([], x.start))
 
 
-absolute = Function(absolute_rule, series=_absolute_series)
+absolute = Function(absolute_rule, lambda x: sign(x), series=_absolute_series)
 
 
 def integer_pow(y: int) -> Function:
@@ -226,7 +230,7 @@ def integer_pow(y: int) -> Function:
             out = series.mul(out, x)  # type: ignore[assignment]
         return out
 
-    return Function(rule, series=of_series)
+    return Function(rule, lambda x: times(y, integer_pow(y - 1)(x)) if y else arb(0), series=of_series)
 
 
 square = integer_pow(2)
@@ -251,7 +255,6 @@ def polynomial(x, *coefficients):
 def _pow(x: Scalar, y: Any) -> Scalar:
     if isinstance(y, Undefined) or isinstance(x, Undefined):
         return _first_undefined(x, y)
-    y = arb(int(y)) if isinstance(y, int | np.integer) else y
     if y == 0:
         return ONE
     if y.is_exact() and y.is_integer() and abs(y) < 2**20:
@@ -271,8 +274,6 @@ def _pow(x: Scalar, y: Any) -> Scalar:
 
 
 def _pow_series(x, y):
-    if isinstance(y, int | np.integer):
-        return integer_pow(int(y))(x)
     if not isinstance(y, Series) and not isinstance(y, Undefined) and y.is_exact() and not infinite(y):
         if y.is_integer() and abs(y) < 2**20:
             return integer_pow(int(y.unique_fmpz()))(x)
@@ -281,7 +282,13 @@ def _pow_series(x, y):
     return exp(mul(log(x), y))
 
 
-power = Function(_pow, series=_pow_series)
+_power = Function(
+    _pow, lambda x, y: mul(y, power(x, sub(y, ONE))), lambda x, y: mul(log(x), power(x, y)), series=_pow_series
+)
+
+
+def power(x, y):
+    return integer_pow(int(y))(x) if isinstance(y, int | np.integer) else _power(x, y)
 
 
 def _cbrt(x: Scalar) -> Scalar:
@@ -341,7 +348,9 @@ def _rem(x: Scalar, y: Scalar) -> Scalar:
     return whole if isinstance(whole, Undefined) else _checked(x - whole * y)
 
 
-rem = Function(_rem, series=lambda x, y: sub(x, mul(truncate(div(x, y)), y)))
+rem = Function(
+    _rem, one, lambda x, y: neg(truncate(div(x, y))), series=lambda x, y: sub(x, mul(truncate(div(x, y)), y))
+)
 
 
 def _exactly(compute: Callable[[], arb]) -> arb:
@@ -370,7 +379,7 @@ def step(compute: Callable[[arb], arb]) -> Function:
         direction = x.direction_from_limit()
         return rule(at + arb(direction) / 4) if direction else UNDECIDED
 
-    return Function(rule, series=of_series)
+    return Function(rule, zero, series=of_series)
 
 
 def _nearest_away(x: arb) -> arb:
@@ -390,7 +399,7 @@ def _truncate(x: Scalar) -> Scalar:
     return x if isinstance(x, Undefined) else floor.rule(x) if x >= 0 else ceil.rule(x) if x <= 0 else UNDECIDED
 
 
-truncate = Function(_truncate, series=lambda x: x.direction(floor, ceil, lambda x: _truncate(x.limit()))(x))
+truncate = Function(_truncate, zero, series=lambda x: x.direction(floor, ceil, lambda x: _truncate(x.limit()))(x))
 
 
 def _sign(x: Scalar) -> Scalar:
@@ -404,7 +413,7 @@ def _sign_series(x: Series) -> Scalar:
     return x.direction(ONE, -ONE, UNDECIDED)
 
 
-sign = Function(_sign, series=_sign_series)
+sign = Function(_sign, zero, series=_sign_series)
 
 
 def _maximum(x: Scalar, y: Scalar) -> Scalar:
@@ -440,8 +449,18 @@ def _smaller(x, y):
     return y if greater is x else x if greater is y else greater
 
 
-maximum = Function(_maximum, series=_greater)
-minimum = Function(_minimum, series=_smaller)
+def _where(order: str) -> Rule:
+    """The slope of what is picked where a comparison holds."""
+
+    def slope(x, y):
+        holds = COMPARISONS[order](x, y)
+        return holds if isinstance(holds, Undefined) else arb(int(holds))
+
+    return slope
+
+
+maximum = Function(_maximum, _where("ge"), _where("lt"), series=_greater)
+minimum = Function(_minimum, _where("le"), _where("gt"), series=_smaller)
 
 
 def clamp(low, x, high):

@@ -8,7 +8,7 @@ one-sided values, removable holes their limits, and poles their signs.
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from flint import arb
@@ -95,7 +95,9 @@ class Series:
 
     def cut(self, order: int) -> Series:
         """Without the terms beyond `ε**order`."""
-        return Series(self.c[: max(order + 1 - self.start, 0)], self.start) if self.end > order + 1 else self
+        if self.end <= order + 1:
+            return self
+        return Series(self.c[: max(order + 1 - self.start, 0)], min(self.start, order + 1))
 
     def derivative(self) -> Series:
         """By ε."""
@@ -191,9 +193,22 @@ def integrated(first: Scalar, slope: Scalar | Series, end: int) -> Series:
     return Series([first, *terms])
 
 
+def expanded(taylor: Callable[[int], Scalar], x: Series) -> Any:
+    """A function with the Taylor coefficients `taylor(k)` at the value of `x`, of a series without a pole."""
+    step = Series([arb(0), *x.c[1:]]) if x.start == 0 else x
+    if not step.c:
+        return Series([taylor(0)])
+    order = (step.end - 1) // step.start
+    out: Any = constant(taylor(order), step.end)
+    for k in reversed(range(order)):
+        out = add(taylor(k), mul(step, out))
+    return out
+
+
 def power(x: Series, exponent: arb, first) -> Series:
     """`x**exponent` for a series with a positive first coefficient; `first` gives that of a number."""
     shift = exponent * x.start
+    seen.ties += x.start != 0
     if not x.c or not x.c[0] > 0:
         return Series([UNDECIDED])
     if not (shift.is_exact() and shift.is_integer()):

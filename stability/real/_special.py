@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from operator import methodcaller
 
 from flint import arb
 
+from stability.real import _series as series
 from stability.real._arithmetic import DOMAIN, POLE
 from stability.real._arithmetic import checked as _checked
 from stability.real._arithmetic import first_undefined as _first_undefined
@@ -14,6 +16,7 @@ from stability.real._function import Function, Rule
 from stability.real._near import flat, near
 from stability.real._scalars import (
     FAR,
+    absolute,
     add,
     beyond_one,
     div,
@@ -28,7 +31,8 @@ from stability.real._scalars import (
     sub,
     times,
 )
-from stability.real._values import INFINITY, ONE, Scalar, Undefined, infinite
+from stability.real._series import Series
+from stability.real._values import INFINITY, MINUS_INFINITY, ONE, Scalar, Undefined, infinite
 
 
 def _erf(x):
@@ -167,27 +171,51 @@ def _beta_density(a, b, x):
 incomplete_beta = Function(_incomplete_beta, None, None, _beta_density)
 
 
-def _bessel_scaled(order: int) -> Callable[[arb], arb]:
+def _bessel(order: int) -> Function:
+    """`I_n`, of which `I_n' = (I_(n-1) + I_(n+1)) / 2`."""
+
+    def at(n: int, x: arb) -> arb:
+        return flat(x).bessel_i(arb(abs(n)))
+
+    def slope(x):
+        return times(0.5, add(_bessel(abs(order - 1))(x), _bessel(order + 1)(x)))
+
+    def of_series(x: Series):
+        if x.special or x.start < 0:
+            return Series([function.rule(x.limit())])
+
+        def taylor(k: int) -> arb:
+            terms = [math.comb(k, j) * at(order - k + 2 * j, x.limit()) for j in range(k + 1)]
+            return sum(terms, arb(0)) / 2**k / math.factorial(k)
+
+        return series.expanded(taylor, x)
+
+    above = INFINITY if order % 2 == 0 else MINUS_INFINITY
+    function = Function(of_one(lambda x: at(order, x), INFINITY, above), slope, series=of_series)
+    return function
+
+
+def _bessel_scaled(order: int) -> Function:
+    """`e^-|x| I_n(x)`."""
+
     def at(x: arb) -> arb:
         if x >= 0:
             return flat(x).bessel_i(arb(order), scaled=True)
         y = flat(-x).bessel_i(arb(order), scaled=True)
         return y if order % 2 == 0 else -y
 
-    return at
-
-
-def _bessel(order: int) -> Function:
-    """`e^-|x| I_n(x)`; `I_n' = (I_(n-1) + I_(n+1)) / 2`."""
-
     def slope(x):
-        neighbours = times(0.5, add(_bessel(abs(order - 1))(x), _bessel(order + 1)(x)))
-        return sub(neighbours, mul(sign(x), _bessel(order)(x)))
+        neighbours = times(0.5, add(_bessel_scaled(abs(order - 1))(x), _bessel_scaled(order + 1)(x)))
+        return sub(neighbours, mul(sign(x), _bessel_scaled(order)(x)))
 
-    return Function(of_one(_bessel_scaled(order), arb(0), arb(0)), slope)
+    return Function(
+        of_one(at, arb(0), arb(0)),
+        slope,
+        series=lambda x: mul(exp(neg(absolute(x))), _bessel(order)(x)),
+    )
 
 
-bessel_i0e, bessel_i1e = _bessel(0), _bessel(1)
+bessel_i0e, bessel_i1e = _bessel_scaled(0), _bessel_scaled(1)
 
 
 def log_add_exp(x, y):
