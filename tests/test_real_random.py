@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jax import lax
 
-from stability.real import _logic, _points, _records, _scalars
+from stability.real import _compiled, _logic, _records, _scalars
 from stability.real._near import Near, flat
 from stability.real._reals import lift, run
 from stability.real._values import Undecided, Undefined, infinite
@@ -260,10 +260,10 @@ def check(program, x, y) -> str:
             v = run(jaxpr, [lift(x, np.float32), lift(y, np.float32)])[0]
         except Undecided:
             return "undecided"
-        fast = _points.compiled(jaxpr, {1: np.float32(y)})
+        fast = _compiled.compiled(jaxpr, [_compiled.Name("x"), lift(y, np.float32)], ("x",), over_balls=True)
         try:
             straight = fast(arb(x))
-        except (_points.Open, ZeroDivisionError):
+        except (_compiled.Open, ZeroDivisionError):
             straight = None
         try:
             value = true_or_reason(program, x, y)

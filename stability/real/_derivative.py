@@ -16,6 +16,7 @@ from flint import arb
 
 from stability.real import _arithmetic as plain
 from stability.real._function import Dual, Estimate
+from stability.real._near import flat
 from stability.real._series import Series, is_number, seen
 from stability.real._values import ONE, UNDECIDED, Scalar, Undefined, infinite
 
@@ -41,9 +42,9 @@ def derivatives(evaluate: Callable[[Any], Sequence[Any]], x: Scalar, order: int)
         return [Sides(x, x) for _ in evaluate(x)]
     if infinite(x):
         return [Sides(v, v) for v in (_limit(v, order) for v in evaluate(_dual(x, ONE, order)))]
-    before = seen.ties
+    before = seen.singular
     smooth = [_coefficient(v, order) for v in evaluate(Series([x, ONE, *[arb(0)] * (order - 1)]))]
-    if seen.ties == before and all(is_number(v) for v in smooth):
+    if seen.singular == before and not any(isinstance(v, Undefined) and v.certain for v in smooth):
         return [Sides(v, v) for v in smooth]
     sides = []
     for side in (-1, 1):
@@ -101,4 +102,7 @@ def _together(left: Scalar, right: Scalar) -> Sides:
     if outside(left) or outside(right):
         there = right if outside(left) else left
         return Sides(there, there)
+    if is_number(left) and is_number(right) and not (left > right or left < right):
+        both = left if left == right else flat(left).union(flat(right))
+        return Sides(both, both)
     return Sides(left, right)

@@ -55,8 +55,8 @@ class Function:
 
     **Arguments:** `rule` takes real numbers (balls, numbers near an exact one, infinities for limits, `Undefined`) and
     gives one; `slopes` the partial derivatives, one an argument, as texts in other functions, `None` where it is not
-    known, and none at all where the result is a truth value; `series` what replaces the slopes where the function is not smooth, or can do better: from arguments of which
-    one at least is a `Series`, the resulting one.
+    known, and none at all where the result is a truth value; `series` what replaces the slopes where the function is
+    not smooth, or can do better: from arguments of which one at least is a `Series`, the resulting one.
     """
 
     def __init__(self, rule: Rule, *slopes: Rule | None, series: Callable[..., Any] | None = None):
@@ -97,15 +97,17 @@ def composed(f: Function, args: Sequence[Any]) -> Series:
     first = f.rule(*limits)
     varying = [i for i, a in enumerate(args) if isinstance(a, Series)]
     end = min(args[i].end for i in varying)
+    series.seen.at(first)
     if isinstance(first, Undefined) or infinite(first) or any(map(infinite, limits)) or end <= 1:
         return Series([first])
     slope: Any = UNDECIDED
     for n, i in enumerate(varying):
         if i >= len(f.slopes) or f.slopes[i] is None:
             return Series([first])
-        partial = f.slopes[i](*(a.cut(end - 2) if isinstance(a, Series) else a for a in args))
+        partial = f.slopes[i](*(limits if end == 2 else [a.cut(end - 2) if isinstance(a, Series) else a for a in args]))
         term = series.mul(partial, args[i].derivative())
         slope = term if n == 0 else series.add(slope, term)
+    series.seen.at(series.limit(slope))
     return series.integrated(first, slope, end)
 
 

@@ -129,6 +129,7 @@ def _atan(x: Scalar) -> Scalar:
 def _exp_series(x: Series) -> Series:
     """By `y' = x' y`, a coefficient at a time."""
     if x.special or x.start < 0:
+        series.seen.at(x.limit())
         return Series([exp.rule(x.limit())])
     c, out = [x.at(k) for k in range(x.end)], [exp.rule(x.limit())]
     for k in range(1, x.end):
@@ -139,6 +140,7 @@ def _exp_series(x: Series) -> Series:
 
 def _log_series(x: Series) -> Series:
     if x.special or x.start != 0:
+        series.seen.singular += 1
         return Series([log.rule(x.limit())])
     return series.integrated(log.rule(x.limit()), series.div(x.derivative(), x.cut(x.end - 2)), x.end)
 
@@ -158,7 +160,7 @@ acos = Function(of_one(methodcaller("acos"), None, None, beyond_one(False)), lam
 atan = Function(_atan, lambda x: div(ONE, one_plus_square(x)))
 sinh = Function(of_one(methodcaller("sinh"), INFINITY, MINUS_INFINITY), lambda x: cosh(x))
 cosh = Function(of_one(_cosh, INFINITY, INFINITY), lambda x: sinh(x))
-tanh = Function(of_one(_tanh, ONE, -ONE), lambda x: div(ONE, square(cosh(x))))
+tanh = Function(of_one(_tanh, ONE, -ONE), lambda x: times(4, mul(logistic(times(2, x)), logistic(times(-2, x)))))
 asinh = Function(of_one(methodcaller("asinh"), INFINITY, MINUS_INFINITY), lambda x: rsqrt(one_plus_square(x)))
 acosh = Function(
     of_one(methodcaller("acosh"), INFINITY, None, below(1, None)), lambda x: rsqrt(mul(sub(x, ONE), add(x, ONE)))
@@ -199,7 +201,7 @@ def absolute_rule(x: Scalar) -> Scalar:
 def _absolute_series(x: Series):
     if x.special:
         return Series([absolute_rule(x.limit())])
-    series.seen.ties += series.is_zero(x.limit())
+    series.seen.singular += series.is_zero(x.limit())
     return x.direction(x, series.neg(x), Series([UNDECIDED]) if x.start == 0 and x.c else Series([], x.start))
 
 
@@ -375,7 +377,7 @@ def step(compute: Callable[[arb], arb]) -> Function:
             return rule(at)
         if not (2 * at).is_integer():
             return rule(at)
-        series.seen.ties += 1
+        series.seen.singular += 1
         direction = x.direction_from_limit()
         return rule(at + arb(direction) / 4) if direction else UNDECIDED
 
@@ -409,7 +411,7 @@ def _sign(x: Scalar) -> Scalar:
 
 
 def _sign_series(x: Series) -> Scalar:
-    series.seen.ties += series.is_zero(x.limit())
+    series.seen.singular += series.is_zero(x.limit())
     return x.direction(ONE, -ONE, UNDECIDED)
 
 
@@ -491,7 +493,7 @@ def _comparison(yes: Callable[[Any, Any], bool], no: Callable[[Any, Any], bool],
         difference = sub(x, y)
         if not isinstance(difference, Series):
             return rule(difference, arb(0))
-        series.seen.ties += series.is_zero(difference.limit())
+        series.seen.singular += series.is_zero(difference.limit())
         if not difference.c:
             return UNDECIDED
         return rule(difference.c[0], arb(0))

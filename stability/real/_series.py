@@ -27,11 +27,15 @@ def is_zero(x: Scalar) -> bool:
 
 
 class Seen:
-    """**Attributes:** `ties` how often a comparison of equal numbers was decided by the direction of ε; `guesses` how
-    often one was decided by numbers that are not proven."""
+    """**Attributes:** `singular` how often a series came to where a function is not smooth: a comparison of equal
+    numbers, which the direction of ε decided, a division by what begins with 0, an infinite slope."""
 
     def __init__(self) -> None:
-        self.ties = self.guesses = 0
+        self.singular = 0
+
+    def at(self, x: Scalar) -> None:
+        """Counts a limit that is no number."""
+        self.singular += infinite(x) if not isinstance(x, Undefined) else x.certain
 
 
 seen = Seen()
@@ -163,7 +167,9 @@ def div(x: Scalar | Series, y: Scalar | Series) -> Scalar | Series:
     if not isinstance(y, Series):
         assert isinstance(x, Series)
         if x.special or not is_number(y) or is_zero(y):
-            return Series([plain.div(x.limit(), y)])
+            out = plain.div(x.limit(), y)
+            seen.at(out)
+            return Series([out])
         return Series([plain.div(c, y) for c in x.c], x.start)
     if y.special or (isinstance(x, Series) and x.special):
         return Series([plain.div(limit(x), y.limit())])
@@ -173,6 +179,7 @@ def div(x: Scalar | Series, y: Scalar | Series) -> Scalar | Series:
         if is_zero(x):
             return x
         x = constant(x, max(len(y.c), 1))
+    seen.singular += y.start != 0
     if not y.c or not (y.c[0] > 0 or y.c[0] < 0):
         return Series([UNDECIDED])
     quotient: list[Scalar] = []
@@ -208,7 +215,7 @@ def expanded(taylor: Callable[[int], Scalar], x: Series) -> Any:
 def power(x: Series, exponent: arb, first) -> Series:
     """`x**exponent` for a series with a positive first coefficient; `first` gives that of a number."""
     shift = exponent * x.start
-    seen.ties += x.start != 0
+    seen.singular += x.start != 0
     if not x.c or not x.c[0] > 0:
         return Series([UNDECIDED])
     if not (shift.is_exact() and shift.is_integer()):

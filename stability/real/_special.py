@@ -19,7 +19,6 @@ from stability.real._scalars import (
     absolute,
     add,
     beyond_one,
-    div,
     exp,
     log,
     log1p,
@@ -51,7 +50,8 @@ def _gaussian(x):
 erf = Function(of_one(_erf, ONE, -ONE), _gaussian)
 erfc = Function(of_one(_erfc, arb(0), arb(2)), lambda x: neg(_gaussian(x)))
 erf_inv = Function(
-    of_one(methodcaller("erfinv"), None, None, beyond_one(True)), lambda x: div(ONE, _gaussian(erf_inv(x)))
+    of_one(methodcaller("erfinv"), None, None, beyond_one(True)),
+    lambda x: mul(arb.pi().sqrt() / 2, exp(square(erf_inv(x)))),
 )
 
 
