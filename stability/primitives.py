@@ -18,25 +18,16 @@ from stability.environment import numbers
 
 def available() -> set[str]:
     """The names of the primitives that the installed JAX makes public."""
-    from jax.extend.core import Primitive, primitives
+    from stability.real._records import public_primitives
 
-    found = [*vars(primitives).values(), *vars(jax.lax).values()]
-    return {p.name for p in found if isinstance(p, Primitive)}
+    return {p.name for p in public_primitives()}
 
 
 def registered() -> set[str]:
-    """The names of the primitives that `stability.shadow` has a rule for."""
-    from stability.shadow import _arrays, _interpreter, _scalars
+    """The names of the primitives that `stability.real` has a record of."""
+    from stability.real._records import RECORDS
 
-    tables: tuple[dict, ...] = (
-        _interpreter.CALLS,
-        _interpreter.CONTROL,
-        _arrays.DATA,
-        _arrays.FOLDS,
-        _scalars.ELEMENTWISE,
-        _scalars.PARAMETRIC,
-    )
-    return set().union(*tables)
+    return set(RECORDS)
 
 
 def missing() -> set[str]:
@@ -78,7 +69,7 @@ def main(argv: list[str]) -> int:
     args = p.parse_args(argv)
     found = missing()
     if args.check is None:
-        print(f"jax {jax.__version__}: {len(available())} primitives, {len(found)} without a rule in stability.shadow")
+        print(f"jax {jax.__version__}: {len(available())} primitives, {len(found)} without a rule in stability.real")
         print("\n".join(sorted(found)))
         return 0
     try:
