@@ -18,10 +18,11 @@ from stability.balls import quanta_of
 from stability.blame import _trace as trace
 from stability.blame import _walk as walk
 from stability.blame._diagnosis import Diagnosis, Input, Row
-from stability.blame._trace import Node, Tracer, as_real
+from stability.blame._trace import Node, SumOfProducts, Tracer, as_real
 from stability.floats import FORMATS, FloatFormat, ulp_exponent, widen
 from stability.measure import KINDS, classify
 from stability.real import _evaluate as evaluate
+from stability.real import _scalars as scalars
 from stability.real._near import resolved
 from stability.real._values import Undefined, infinite, is_number
 from stability.real._walk import walk as walk_jaxpr
@@ -68,6 +69,10 @@ def condition_number(node: Node) -> float:
     if node.fmt is None or not is_number(node.true) or infinite(node.true) or walk.size(node.true) == 0:
         return math.nan
     values = [p.true for p in node.parents]
+    if isinstance(node.rule, SumOfProducts):
+        terms = [scalars.mul(x, node.rule.partner(values, i)) for i, x in enumerate(values)]
+        sizes = [walk.size(t) for t in terms if is_number(t) and not infinite(t)]
+        return float(max(sizes, default=arb(0)) / walk.size(node.true))
     found = [0.0]
     for i, (parent, x) in enumerate(zip(node.parents, values, strict=True)):
         if parent.fmt is None or not is_number(x) or infinite(x) or x == 0:
@@ -78,7 +83,7 @@ def condition_number(node: Node) -> float:
 
 
 def row_of(tracer: Tracer, index: int, node: Node, kind: str | None = None) -> Row:
-    execution, exact = tracer.executions[index], node.exact()
+    execution, exact = tracer.executions[index], node.exact
     total = (
         math.nan
         if isinstance(node.true, Undefined)

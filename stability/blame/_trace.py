@@ -9,15 +9,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import ClosedJaxpr
 
-from stability.floats import FORMATS, FloatFormat, widen
+from stability.floats import FORMATS, FloatFormat
 from stability.real import _arrays as arrays
 from stability.real import _reals as reals
+from stability.real import _scalars as scalars
 from stability.real._arrays import as_array, bare
 from stability.real._records import Elementwise, Folds, Moves, record_of
-from stability.real._values import Undefined, array, real
+from stability.real._values import ONE, UNDECIDED, ZERO, Undecided, Undefined, array, real
 from stability.real._walk import Semantics, called, is_float, walk
 
 
@@ -38,6 +40,7 @@ class Node:
     rule: Callable | None = None
     name: str = ""
 
+    @functools.cached_property
     def exact(self) -> Any:
         """The real result of this equation on the inputs that the floats gave it."""
         assert self.rule is not None
@@ -46,7 +49,26 @@ class Node:
     def with_only(self, i: int) -> Any:
         """The real result where only input `i` is as the floats have it."""
         assert self.rule is not None
+        if isinstance(self.rule, SumOfProducts):
+            slope = self.rule.partner([p.true for p in self.parents], i)
+            moved = scalars.mul(slope, scalars.sub(as_real(self.parents[i].got), self.parents[i].true))
+            return scalars.add(self.true, moved)
         return self.rule(*(as_real(p.got) if j == i else p.true for j, p in enumerate(self.parents)))
+
+
+class SumOfProducts:
+    """The rule of sums and dot products: the inputs are the terms, or the factors of each in turn."""
+
+    def __init__(self, width: int):
+        self.width = width
+
+    def __call__(self, *values: Any) -> Any:
+        terms = values if self.width == 1 else map(scalars.mul, values[::2], values[1::2])
+        return functools.reduce(scalars.add, terms, ZERO)
+
+    def partner(self, values: Sequence[Any], i: int) -> Any:
+        """What input `i` is multiplied by."""
+        return ONE if self.width == 1 else values[i ^ 1]
 
 
 def as_real(x):
@@ -77,11 +99,13 @@ def format_of(aval) -> FloatFormat | None:
 
 def plain(x) -> Any:
     """An element of a float array as a Python float, of another one as it is."""
-    return float(widen(x)) if np.issubdtype(np.asarray(x).dtype, np.inexact) or x.dtype.name == "bfloat16" else x
+    return float(x) if jnp.issubdtype(x.dtype, np.floating) else x
 
 
 def leaves(x, aval, literal: bool = False, name: str = "") -> Values:
-    """An argument or a constant."""
+    """An argument, a constant, or what only floats have."""
+    if is_opaque(aval):
+        return x, array([Node(None, None, None, name=name)] * math.prod(aval.shape), aval.shape)
     x = np.asarray(x)
     if is_float(aval):
         x = x.astype(aval.dtype)
@@ -94,13 +118,24 @@ def leaves(x, aval, literal: bool = False, name: str = "") -> Values:
 def execute(eqn, values: Sequence[Any]) -> list:
     """An equation on floats, as an XLA computation of its own."""
     out = eqn.primitive.bind(*values, **eqn.params)
-    return [np.asarray(o) for o in (out if eqn.primitive.multiple_results else [out])]
+    return [as_floats(o) for o in (out if eqn.primitive.multiple_results else [out])]
+
+
+def is_opaque(aval) -> bool:
+    """Whether something is no number but what only its own primitives can read, as a random key."""
+    return jnp.issubdtype(aval.dtype, jax.dtypes.extended)
+
+
+def as_floats(x) -> Any:
+    """An array of JAX as one of NumPy, where it has numbers."""
+    return x if is_opaque(x) else np.asarray(x)
 
 
 class Tracer(Semantics):
     """Floats and reals at once, at the precision in force.
 
-    `recorded` are the results of the equations in order where they come from elsewhere, by default each is executed.
+    `recorded` are the results of the equations in order where they come from elsewhere, by default each is executed;
+    what the program calls under `jit` is one computation then too, as it is in the user's run.
     """
 
     opens = staticmethod(called)
@@ -125,6 +160,17 @@ class Tracer(Semantics):
             del self.executions[before:]
             return as_one()
 
+    def enter(self, eqn, inner, values, inside) -> list:
+        if self.recorded is not None or eqn.primitive.name not in ("jit", "pjit"):
+            return inside()
+        floats = [x for x, _ in values]
+        self.recorded = record(inner, floats)
+        try:
+            out = inside()
+        finally:
+            self.recorded = None
+        return [as_called(v, x) for v, x in zip(out, execute(eqn, floats), strict=True)]
+
     def decided(self, value, what) -> int:
         (node,) = value[1].ravel()
         if isinstance(node.true, Undefined) or bool(node.true != node.got):
@@ -140,8 +186,14 @@ class Tracer(Semantics):
         return np.stack([r[0] for r in rows]), np.stack([r[1] for r in rows])
 
     def equation(self, eqn, values, source) -> list[Values]:
+        if not eqn.outvars:
+            return []
         floats = next(self.recorded) if self.recorded is not None else execute(eqn, [v for v, _ in values])
-        floats = [np.asarray(x) for x in floats]
+        floats = [as_floats(x) for x in floats]
+        if any(is_opaque(v.aval) for v in (*eqn.invars, *eqn.outvars)):
+            return [
+                (x, leaves(x, v.aval, name=eqn.primitive.name)[1]) for x, v in zip(floats, eqn.outvars, strict=True)
+            ]
         record = record_of(eqn.primitive)
         if isinstance(record, Moves):
             moved = record.reals(eqn, [as_array(n) for n in with_native_indices(record, values)])
@@ -170,11 +222,25 @@ def with_native_indices(record: Moves, values: Sequence[Values]) -> list[Any]:
     return [n if record.data is None or i in record.data else x for i, (x, n) in enumerate(values)]
 
 
+def as_called(value: Values, result: Any) -> Values:
+    """What a call put out when its equations were looked at, with the bits that it gives when they are not."""
+    if is_opaque(result):
+        return value
+    for node, x in zip(value[1].ravel(), result.ravel(), strict=True):
+        if node.rule is not None:
+            node.got = plain(x)
+    return result, value[1]
+
+
 def provenance(eqn: Any, values: Sequence[Values], source: str) -> list[tuple[list, list]]:
     """For each output of an equation, for each of its elements: the nodes it depends on and the real function of
     them."""
     inputs = [n for _, n in values]
     record, shape = record_of(eqn.primitive), eqn.outvars[0].aval.shape
+    if eqn.primitive.name == "dot_general" and is_float(eqn.outvars[0].aval):
+        _, pairs = arrays.factors(*inputs, eqn.params["dimension_numbers"])
+        rows = [[node for pair in zip(u, v, strict=True) for node in pair] for u, v in pairs]
+        return [(rows, [SumOfProducts(2)] * len(rows))]
     real = any(is_float(v.aval) for v in (*eqn.invars, *eqn.outvars)) or eqn.outvars[0].aval.dtype == bool
     if isinstance(record, Elementwise) and real:
         rows = list(zip(*(np.broadcast_to(n, shape).ravel() for n in inputs), strict=True))
@@ -182,6 +248,8 @@ def provenance(eqn: Any, values: Sequence[Values], source: str) -> list[tuple[li
     if isinstance(record, Folds) and real and inputs[0].size:
         elements = arrays.last(inputs[0], eqn.params["axes"])
         rows = list(elements.reshape(-1, elements.shape[-1]))
+        if eqn.primitive.name == "reduce_sum" and is_float(eqn.outvars[0].aval):
+            return [(rows, [SumOfProducts(1)] * len(rows))]
         return [(rows, [lambda *values: functools.reduce(record.step, values)] * len(rows))]
     sizes = [n.shape for n in inputs]
     every = [node for n in inputs for node in n.ravel()]
@@ -193,7 +261,10 @@ def provenance(eqn: Any, values: Sequence[Values], source: str) -> list[tuple[li
             part = array(elements[at : at + n], s)
             parts.append(bare(part) if is_float(v.aval) else reals.as_native(part, v.aval.dtype))
             at += n
-        return as_array(reals.meaning(eqn, parts, source)[k]).ravel()[j]
+        try:
+            return as_array(reals.meaning(eqn, parts, source)[k]).ravel()[j]
+        except Undecided:
+            return UNDECIDED
 
     return [
         (
@@ -216,12 +287,14 @@ class Recording(Semantics):
         return np.asarray(value, aval.dtype)
 
     def constant(self, value, aval):
-        return value
+        return value if is_opaque(aval) else np.asarray(value, aval.dtype)
 
     def follow(self, inside, as_one) -> list:
         return as_one()
 
     def equation(self, eqn, values, source) -> list:
+        if not eqn.outvars:
+            return []
         out = eqn.primitive.bind(*values, **eqn.params)
         self.seen.append(list(out) if eqn.primitive.multiple_results else [out])
         return self.seen[-1]
@@ -235,4 +308,5 @@ def record(jaxpr: ClosedJaxpr, args: Sequence[Any]) -> Iterator[Sequence[Any]]:
         walk(jaxpr, args, recording)
         return recording.seen
 
-    return iter(jax.jit(every)(*(np.asarray(x, v.aval.dtype) for x, v in zip(args, jaxpr.jaxpr.invars, strict=True))))
+    pairs = zip(args, jaxpr.jaxpr.invars, strict=True)
+    return iter(jax.jit(every)(*(x if is_opaque(v.aval) else np.asarray(x, v.aval.dtype) for x, v in pairs)))

@@ -113,9 +113,9 @@ def arg_extreme(better: Callable) -> Callable:
     return apply
 
 
-def dot_general(x, y, dimension_numbers, **_):
+def factors(x: np.ndarray, y: np.ndarray, dimension_numbers) -> tuple[tuple[int, ...], list[tuple[Any, Any]]]:
+    """The shape of a `dot_general`, and for each of its elements the two rows of factors whose products it sums."""
     (cx, cy), (bx, by) = dimension_numbers
-    x, y = as_array(x), as_array(y)
     fx = [a for a in range(x.ndim) if a not in (*cx, *bx)]
     fy = [a for a in range(y.ndim) if a not in (*cy, *by)]
     batch = [x.shape[a] for a in bx]
@@ -123,12 +123,12 @@ def dot_general(x, y, dimension_numbers, **_):
     n, k = math.prod(batch), math.prod(x.shape[a] for a in cx)
     left = x.transpose([*bx, *fx, *cx]).reshape(n, math.prod(x.shape[a] for a in fx), k)
     right = y.transpose([*by, *fy, *cy]).reshape(n, math.prod(y.shape[a] for a in fy), k)
-    out = [
-        functools.reduce(scalars.add, map(scalars.mul, u, v), ZERO)
-        for a, b in zip(left, right, strict=True)
-        for u in a
-        for v in b
-    ]
+    return shape, [(u, v) for a, b in zip(left, right, strict=True) for u in a for v in b]
+
+
+def dot_general(x, y, dimension_numbers, **_):
+    shape, rows = factors(as_array(x), as_array(y), dimension_numbers)
+    out = [functools.reduce(scalars.add, map(scalars.mul, u, v), ZERO) for u, v in rows]
     return bare(array(out, shape))
 
 

@@ -80,6 +80,10 @@ class Semantics:
         """The outputs of a `cond`, `while` or `scan`: by walking `inside` it, or `as_one` equation as any other."""
         return inside()
 
+    def enter(self, eqn, inner: Jaxpr | ClosedJaxpr, values: Sequence[Any], inside: Callable[[], list]) -> list:
+        """The outputs of an equation that calls `inner`, by walking `inside` it."""
+        return inside()
+
     def equation(self, eqn, values: Sequence[Any], source: str) -> list:
         """The outputs of an equation; `source` is the line to name."""
         raise NotImplementedError
@@ -114,10 +118,12 @@ def walk(jaxpr: Jaxpr | ClosedJaxpr, args: Sequence[Any], semantics: Semantics, 
     def read(v) -> Any:
         return semantics.literal(v.val, aval(v)) if isinstance(v, Literal) else env[v]
 
+    source = ""
     for eqn in jaxpr.eqns:
-        values, source, inner = [read(v) for v in eqn.invars], outer or source_of(eqn), semantics.opens(eqn)
+        values, source, inner = [read(v) for v in eqn.invars], outer or source_of(eqn) or source, semantics.opens(eqn)
         if inner is not None:
-            out = walk(inner, values, semantics, source if is_library(inner) else "")
+            inside = functools.partial(walk, inner, values, semantics, source if is_library(inner) else "")
+            out = semantics.enter(eqn, inner, values, inside)
         elif eqn.primitive.name in CONTROL:
             out = semantics.follow(
                 functools.partial(CONTROL[eqn.primitive.name], eqn, values, semantics),
