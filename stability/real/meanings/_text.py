@@ -1,0 +1,164 @@
+"""The words that meanings and their slopes are written in: functions of the primitives, constants, and how a rule is
+made from a function of balls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import flint
+from flint import arb
+
+from stability.real._near import flat
+from stability.real._scalars import (
+    DOMAIN,
+    ELEMENTWISE,
+    PARAMETRIC,
+    POLE,
+    _first_undefined,
+    absolute,
+    add,
+    div,
+    exp,
+    log,
+    maximum,
+    minimum,
+    mul,
+    neg,
+    sub,
+)
+from stability.real._values import ONE, UNDECIDED, Scalar, Undefined, infinite
+
+Rule = Callable[..., Any]
+Limit = Scalar | Callable[[], Scalar] | None
+
+square, sqrt, power, sign = ELEMENTWISE["square"], ELEMENTWISE["sqrt"], ELEMENTWISE["pow"], ELEMENTWISE["sign"]
+sin, cos, tanh, atan = ELEMENTWISE["sin"], ELEMENTWISE["cos"], ELEMENTWISE["tanh"], ELEMENTWISE["atan"]
+logistic, exp2, log1p = ELEMENTWISE["logistic"], ELEMENTWISE["exp2"], ELEMENTWISE["log1p"]
+reciprocal = PARAMETRIC["integer_pow"]({"y": -1})
+
+
+def log_two() -> arb:
+    return arb.const_log2()
+
+
+def log_ten() -> arb:
+    return arb.const_log10()
+
+
+def root_pi() -> arb:
+    return arb.const_sqrt_pi()
+
+
+def root_two() -> arb:
+    return arb(2).sqrt()
+
+
+def root_two_pi() -> arb:
+    return (2 * arb.pi()).sqrt()
+
+
+def product(*factors):
+    """The product of real numbers or series."""
+    total = factors[0]
+    for f in factors[1:]:
+        total = mul(total, f)
+    return total
+
+
+def checked(y) -> Scalar:
+    return y if y.is_finite() or infinite(y) else UNDECIDED
+
+
+def _limit(value: Limit) -> Scalar:
+    return DOMAIN if value is None else value() if callable(value) else value
+
+
+def unary(at: Callable[[Any], Any], above: Limit = None, below: Limit = None, outside=None) -> Rule:
+    """The rule of a function of one real number.
+
+    **Arguments:** `at` its value at a number; `above` and `below` its limits at the two infinities, `None` where there
+    is none; `outside` says of a number where there is no value why, else `None`.
+    """
+
+    def rule(x: Scalar) -> Scalar:
+        if isinstance(x, Undefined):
+            return x
+        if infinite(x):
+            return _limit(above if x > 0 else below)
+        return (outside(x) if outside else None) or checked(at(x))
+
+    return rule
+
+
+def finite(at: Callable[..., Any], outside=None, limit=None) -> Rule:
+    """The rule of a function of several real numbers: its value at finite ones.
+
+    **Arguments:** `outside` as of `unary`; `limit` the value where an argument is infinite (none: undecided).
+    """
+
+    def rule(*args: Scalar) -> Scalar:
+        if any(isinstance(a, Undefined) for a in args):
+            return _first_undefined(*args)
+        if any(infinite(a) for a in args):
+            return UNDECIDED if limit is None else limit(*args)
+        why = outside(*args) if outside else None
+        return checked(at(*map(flat, args))) if why is None else why
+
+    return rule
+
+
+def whole(x) -> bool:
+    """Whether a number is certainly an integer."""
+    return x.is_exact() and x.is_integer()
+
+
+def pole_of_gamma(x) -> Undefined | None:
+    return POLE if x <= 0 and whole(x) else None
+
+
+def with_bits(extra: int, compute: Callable[[], Any]) -> Any:
+    """What `compute` gives at a precision that is higher by `extra` bits."""
+    with flint.ctx.workprec(flint.ctx.prec + extra):
+        return compute()
+
+
+__all__ = [
+    "DOMAIN",
+    "ONE",
+    "POLE",
+    "absolute",
+    "add",
+    "atan",
+    "checked",
+    "cos",
+    "div",
+    "exp",
+    "exp2",
+    "finite",
+    "log",
+    "log1p",
+    "log_ten",
+    "log_two",
+    "logistic",
+    "maximum",
+    "minimum",
+    "mul",
+    "neg",
+    "pole_of_gamma",
+    "power",
+    "product",
+    "reciprocal",
+    "root_pi",
+    "root_two",
+    "root_two_pi",
+    "sign",
+    "sin",
+    "sqrt",
+    "square",
+    "sub",
+    "tanh",
+    "unary",
+    "whole",
+    "with_bits",
+]
