@@ -18,6 +18,7 @@ from stability.real import _arrays as arrays
 from stability.real import _scalars as scalars
 from stability.real._arrays import as_array, bare, is_real
 from stability.real._values import LITERAL_ZERO, Undecided, Undefined, array, chosen, real
+from stability.real.meanings import MEANING, PRIMITIVES, meant
 
 
 class UnsupportedPrimitive(NotImplementedError):
@@ -172,12 +173,20 @@ def _integers(eqn, values):
     return arrays.elementwise(scalars.from_integer)(np.asarray(whole))
 
 
+def _meaning(eqn, values: Sequence[Any]) -> list:
+    whole = arrays.elementwise(scalars.from_integer)
+    reals = [x if is_float(v.aval) else whole(x) for x, v in zip(values, eqn.invars, strict=True)]
+    return [arrays.elementwise(f)(*reals) for f in eqn.params["functions"]]
+
+
 def apply(eqn, values: Sequence[Any]) -> list:
     """The values of an equation's outputs, over the reals.
 
     **Raises:** `UnsupportedPrimitive` where there is no rule; `Undecided` where a branch hangs on wide balls.
     """
     name = eqn.primitive.name
+    if eqn.primitive is MEANING:
+        return _meaning(eqn, values)
     jaxpr = inlined(eqn)
     if jaxpr is not None:
         try:
@@ -193,6 +202,8 @@ def apply(eqn, values: Sequence[Any]) -> list:
     ):
         out = eqn.primitive.bind(*values, **eqn.params)
         return [bare(np.asarray(o)) for o in (out if eqn.primitive.multiple_results else [out])]
+    if name in PRIMITIVES:
+        return [arrays.elementwise(PRIMITIVES[name])(*values)]
     if name in scalars.ELEMENTWISE:
         return [arrays.elementwise(scalars.ELEMENTWISE[name])(*values)]
     if name in scalars.PARAMETRIC:
@@ -237,7 +248,7 @@ def run(jaxpr: Jaxpr | ClosedJaxpr, args: Sequence[Any], apply: Callable = apply
     def read(v):
         return lift(v.val, aval(v).dtype, literal=True) if isinstance(v, Literal) else env[v]
 
-    for eqn in jaxpr.eqns:
+    for eqn in meant(jaxpr).eqns:
         env.update(zip(eqn.outvars, native(apply(eqn, [read(v) for v in eqn.invars]), eqn), strict=True))
     return [read(v) for v in jaxpr.outvars]
 

@@ -108,11 +108,3 @@ soft_sign = Function(
     lambda x: reciprocal(square(add(ONE, absolute(x)))),
 )
 """`x/(1 + |x|)`."""
-
-
-def _selu_scale() -> arb:
-    return arb("1.0507009873554804934193349852946")
-
-
-def _selu_alpha() -> arb:
-    return arb("1.6732632423543772848170429916717")

@@ -89,7 +89,7 @@ def _erfcinv(x) -> Scalar:
 
 
 def _beyond(low: int, high: int):
-    return lambda x: POLE if x == low or x == high else DOMAIN if x < low or x > high else None
+    return lambda x: POLE if x in (low, high) else DOMAIN if x < low or x > high else None
 
 
 def _inverse_slope(inverse, scale: int):

@@ -51,6 +51,17 @@ gamma = Function(
 )
 
 
+def _gammasgn(x) -> Scalar:
+    if x > 0:
+        return ONE
+    cell = flat(x).floor()
+    return ONE if whole(cell / 2) else -ONE if whole((cell - 1) / 2) else UNDECIDED
+
+
+gammasgn = Function(unary(_gammasgn, ONE, None, lambda x: DOMAIN if pole_of_gamma(x) else None), None)
+"""The sign of `Γ(x)`."""
+
+
 def _zeta_outside(s, q) -> Undefined | None:
     if s == 1:
         return POLE
@@ -98,14 +109,10 @@ def _right_of_zero(s, q) -> Undefined | None:
     return _zeta_outside(s, q) or (None if q > 0 else DOMAIN)
 
 
-def _order(m) -> Undefined | None:
-    return None if m >= 0 and whole(m) else DOMAIN
-
-
 def _polygamma(m: Scalar, x: Scalar) -> Scalar:
     if isinstance(x, Undefined) or isinstance(m, Undefined):
         return x if isinstance(x, Undefined) else m
-    if infinite(m) or _order(m):
+    if infinite(m) or not (m >= 0 and whole(m)):
         return DOMAIN
     if m == 0:
         return digamma(x)
@@ -151,27 +158,25 @@ def _beta_limit(a: Scalar, b: Scalar) -> Scalar:
 
 
 def _beta_rule(a: Scalar, b: Scalar) -> Scalar:
-    y = _beta(a, b)
+    for v in (a, b):
+        if isinstance(v, Undefined):
+            return v
+    if infinite(a) or infinite(b):
+        return _beta_limit(a, b)
+    y = _beta(flat(a), flat(b))
     return y if isinstance(y, Undefined) else checked(y)
 
 
 beta = Function(
-    lambda a, b: _finite_beta(a, b),
+    _beta_rule,
     lambda a, b: mul(beta(a, b), sub(digamma(a), digamma(add(a, b)))),
     lambda a, b: mul(beta(a, b), sub(digamma(b), digamma(add(a, b)))),
 )
 """`Γ(a) Γ(b)/Γ(a + b)`."""
 
 
-def _finite_beta(a: Scalar, b: Scalar) -> Scalar:
-    for v in (a, b):
-        if isinstance(v, Undefined):
-            return v
-    return _beta_limit(a, b) if infinite(a) or infinite(b) else _beta_rule(flat(a), flat(b))
-
-
 def _betaln(a: Scalar, b: Scalar) -> Scalar:
-    y = _finite_beta(a, b)
+    y = _beta_rule(a, b)
     if isinstance(y, Undefined):
         return y
     if infinite(a) or infinite(b):

@@ -67,7 +67,7 @@ def product(*factors):
 
 
 def checked(y) -> Scalar:
-    return y if y.is_finite() or infinite(y) else UNDECIDED
+    return y if isinstance(y, Undefined) or y.is_finite() or infinite(y) else UNDECIDED
 
 
 def _limit(value: Limit) -> Scalar:
