@@ -23,6 +23,7 @@ from stability.real import _scalars as scalars
 from stability.real._interpreter import aval, inlined, is_float, lift, opened, run, trace
 from stability.real._near import flat, resolved
 from stability.real._values import Undecided, Undefined, infinite, real
+from stability.real.meanings import MEANING, PRIMITIVES, meant
 from stability.reference import Truth, nearest_quanta
 
 PRECISIONS = (128, 512, 2048, 4096)
@@ -101,12 +102,18 @@ def compiled(jaxpr: ClosedJaxpr, fixed: dict[int, Any]) -> Callable[[arb], arb] 
         def read(v) -> str:
             return constant(lift(v.val, aval(v).dtype)) if isinstance(v, Literal) else env[v]
 
-        for eqn in jaxpr.eqns:
+        for eqn in meant(jaxpr).eqns:
             if any(
                 aval(v).shape or not (is_float(aval(v)) or aval(v).dtype == bool) for v in (*eqn.invars, *eqn.outvars)
             ):
                 return None
-            inputs, inner = [read(v) for v in eqn.invars], inlined(eqn)
+            inputs = [read(v) for v in eqn.invars]
+            if eqn.primitive is MEANING:
+                for v, function in zip(eqn.outvars, eqn.params["functions"], strict=True):
+                    env[v] = f"v{len(lines)}"
+                    lines.append(f"    {env[v]} = {constant(_strict(function))}({', '.join(inputs)})")
+                continue
+            inner = inlined(eqn)
             if inner is not None:
                 results = emit(inner, inputs)
                 if results is None:
@@ -133,7 +140,7 @@ def compiled(jaxpr: ClosedJaxpr, fixed: dict[int, Any]) -> Callable[[arb], arb] 
             return inputs[0]
         if name in TEXT:
             return TEXT[name].format(*inputs)
-        rule = scalars.ELEMENTWISE.get(name)
+        rule = PRIMITIVES.get(name) or scalars.ELEMENTWISE.get(name)
         if name in scalars.PARAMETRIC:
             rule = scalars.PARAMETRIC[name](eqn.params)
         return None if rule is None else f"{constant(_strict(rule))}({', '.join(inputs)})"

@@ -44,7 +44,7 @@ def _log_sum(x: Scalar, y: Scalar, distance) -> Scalar:
     return add(high, distance(sub(low, high)))
 
 
-logaddexp = Function(
+logaddexp: Function = Function(
     lambda x, y: _log_sum(x, y, lambda d: log1p(exp(d))),
     lambda x, y: logistic(sub(x, y)),
     lambda x, y: logistic(sub(y, x)),
@@ -55,7 +55,7 @@ def _log2_of_sum(d: arb) -> Scalar:
     return ONE if d == 0 else div(log1p(exp2(d)), log_two())
 
 
-logaddexp2 = Function(
+logaddexp2: Function = Function(
     lambda x, y: _log_sum(x, y, _log2_of_sum),
     lambda x, y: logistic(mul(log_two(), sub(x, y))),
     lambda x, y: logistic(mul(log_two(), sub(y, x))),
@@ -69,16 +69,16 @@ def _log10(x) -> Scalar:
     return arb(n) if n is not None and n >= 0 and x.is_exact() and x == arb(10) ** int(n) else y
 
 
-log10 = Function(
+log10: Function = Function(
     unary(_log10, INFINITY, None, lambda x: DOMAIN if x < 0 else POLE if x == 0 else None),
     lambda x: reciprocal(mul(x, log_ten())),
 )
 
-to_radians = Function(lambda x: mul(x, arb.pi() / 180), lambda x: arb.pi() / 180)
-to_degrees = Function(lambda x: mul(x, 180 / arb.pi()), lambda x: 180 / arb.pi())
+to_radians: Function = Function(lambda x: mul(x, arb.pi() / 180), lambda x: arb.pi() / 180)
+to_degrees: Function = Function(lambda x: mul(x, 180 / arb.pi()), lambda x: 180 / arb.pi())
 
 
-silu = Function(
+silu: Function = Function(
     unary(lambda x: mul(x, logistic(x)), INFINITY, arb(0)),
     lambda x: mul(logistic(x), add(ONE, mul(x, logistic(neg(x))))),
 )
@@ -96,14 +96,14 @@ def _sech_squared(x):
     return product(arb(4), logistic(twice), logistic(neg(twice)))
 
 
-mish = Function(
+mish: Function = Function(
     unary(lambda x: mul(x, tanh(softplus(x))), INFINITY, arb(0)),
     lambda x: add(tanh(softplus(x)), product(x, _sech_squared(softplus(x)), logistic(x))),
 )
 """`x tanh(log(1 + e^x))`."""
 
 
-soft_sign = Function(
+soft_sign: Function = Function(
     unary(lambda x: div(x, add(ONE, absolute(x))), ONE, -ONE),
     lambda x: reciprocal(square(add(ONE, absolute(x)))),
 )

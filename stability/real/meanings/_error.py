@@ -45,9 +45,9 @@ def _erfc(x) -> Scalar:
     return near(arb(2), -(-x).erfc()) if x < -FAR else x.erfc()
 
 
-erf = Function(unary(_erf, ONE, -ONE), lambda x: div(mul(arb(2), _gaussian(x)), root_pi()))
+erf: Function = Function(unary(_erf, ONE, -ONE), lambda x: div(mul(arb(2), _gaussian(x)), root_pi()))
 
-erfc = Function(unary(_erfc, arb(0), arb(2)), lambda x: div(mul(arb(-2), _gaussian(x)), root_pi()))
+erfc: Function = Function(unary(_erfc, arb(0), arb(2)), lambda x: div(mul(arb(-2), _gaussian(x)), root_pi()))
 
 
 def _scaled_integral(n: int, x: arb) -> arb:
@@ -96,9 +96,9 @@ def _inverse_slope(inverse, scale: int):
     return lambda x: product(arb(scale) / 2, root_pi(), exp(square(inverse(x))))
 
 
-erfinv = Function(unary(_erfinv, outside=_beyond(-1, 1)), lambda x: _inverse_slope(erfinv, 1)(x))
+erfinv: Function = Function(unary(_erfinv, outside=_beyond(-1, 1)), lambda x: _inverse_slope(erfinv, 1)(x))
 
-erfcinv = Function(unary(_erfcinv, outside=_beyond(0, 2)), lambda x: _inverse_slope(erfcinv, -1)(x))
+erfcinv: Function = Function(unary(_erfcinv, outside=_beyond(0, 2)), lambda x: _inverse_slope(erfcinv, -1)(x))
 
 
 def density(x):
@@ -106,23 +106,33 @@ def density(x):
     return div(exp(mul(arb(-0.5), square(x))), root_two_pi())
 
 
+def _scaled_tail(x: arb) -> arb:
+    """`e^(x²/2) Φ(-x)` for `x > 0`."""
+    return (x * x / 2).hypgeom_u(arb(0.5), arb(0.5)) / (2 * root_pi())
+
+
+def _tail(x: arb) -> arb:
+    """`Φ(-x)`."""
+    return (-x * x / 2).exp() * _scaled_tail(x) if x > 1 else (x / root_two()).erfc() / 2
+
+
 def _ndtr(x) -> Scalar:
-    x = flat(x) / root_two()
-    return near(ONE, -x.erfc() / 2) if x > FAR else (-x).erfc() / 2
+    x = flat(x)
+    return near(ONE, -_tail(x)) if x > FAR else _tail(-x)
 
 
-ndtr = Function(unary(_ndtr, ONE, arb(0)), density)
+ndtr: Function = Function(unary(_ndtr, ONE, arb(0)), density)
 """The distribution function of the normal distribution."""
 
 
 def _log_ndtr(x) -> Scalar:
-    x = flat(x) / root_two()
+    x = flat(x)
     if x > 0:
-        return (-x.erfc() / 2).log1p()
-    return (_scaled_integral(0, -x) / 2).log() - x * x
+        return (-_tail(x)).log1p()
+    return _scaled_tail(-x).log() - x * x / 2 if x < -1 else _tail(-x).log()
 
 
-log_ndtr = Function(
+log_ndtr: Function = Function(
     unary(_log_ndtr, arb(0), MINUS_INFINITY),
     lambda x: div(div(root_two(), root_pi()), erfcx(div(neg(x), root_two()))),
 )
@@ -132,7 +142,7 @@ def _ndtri(p) -> Scalar:
     return -root_two() * _erfcinv(2 * p)
 
 
-ndtri = Function(
+ndtri: Function = Function(
     unary(_ndtri, outside=_beyond(0, 1)), lambda p: mul(root_two_pi(), exp(mul(arb(0.5), square(ndtri(p)))))
 )
 """The inverse of `ndtr`."""
@@ -142,7 +152,7 @@ def _gelu(x) -> Scalar:
     return mul(x, ndtr(x))
 
 
-gelu = Function(unary(_gelu, INFINITY, arb(0)), lambda x: add(ndtr(x), mul(x, density(x))))
+gelu: Function = Function(unary(_gelu, INFINITY, arb(0)), lambda x: add(ndtr(x), mul(x, density(x))))
 """`x Φ(x)`."""
 
 
@@ -150,10 +160,10 @@ def _kummer(b: float):
     return lambda x: (-flat(x) * flat(x)).hypgeom_1f1(ONE, arb(b))
 
 
-dawsn = Function(unary(lambda x: flat(x) * _kummer(1.5)(x), arb(0), arb(0)), lambda x: dawsn_slope(x))
+dawsn: Function = Function(unary(lambda x: flat(x) * _kummer(1.5)(x), arb(0), arb(0)), lambda x: dawsn_slope(x))
 """Dawson's function `e^(-x²) ∫_0^x e^(t²) dt = x 1F1(1; 3/2; -x²)`."""
 
-dawsn_slope = Function(
+dawsn_slope: Function = Function(
     unary(_kummer(0.5), arb(0), arb(0)), lambda x: mul(arb(-2), add(dawsn(x), mul(x, dawsn_slope(x))))
 )
 """`1 - 2x dawsn(x) = 1F1(1; 1/2; -x²)`."""
@@ -173,7 +183,7 @@ def _owens_t_limit(h: Scalar, a: Scalar) -> Scalar:
     return size.erfc() / 4 if a > 0 else -size.erfc() / 4
 
 
-owens_t = Function(
+owens_t: Function = Function(
     finite(_owens_t, None, _owens_t_limit),
     lambda h, a: product(arb(-0.5), density(h), erf(div(mul(a, h), root_two()))),
     lambda h, a: div(

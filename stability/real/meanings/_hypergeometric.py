@@ -38,7 +38,7 @@ def _hyp1f1(a: arb, b: arb, x: arb) -> arb:
     if x == 0:
         return ONE
     if pole_of_gamma(a) and pole_of_gamma(b) and a >= -LONGEST:
-        return _polynomial(lambda k: (a + k) / (b + k), -int(a.unique_fmpz()), x)
+        return _polynomial(lambda k: (a + k) / (b + k), -int(float(a)), x)
     return x.hypgeom_1f1(a, b)
 
 
@@ -50,7 +50,7 @@ def _hyp1f1_limit(a, b, x):
     return Undefined("undecided")
 
 
-hyp1f1 = Function(
+hyp1f1: Function = Function(
     finite(_hyp1f1, _hyp1f1_outside),
     partial(_complex_1f1, (1, 0, 0), _hyp1f1_outside),
     partial(_complex_1f1, (0, 1, 0), _hyp1f1_outside),
@@ -75,7 +75,7 @@ def _hyp2f1(a: arb, b: arb, c: arb, x: arb) -> arb:
     if pole_of_gamma(b) and (not pole_of_gamma(a) or b > a):
         a, b = b, a
     if pole_of_gamma(a) and a >= -LONGEST:
-        return _polynomial(lambda k: (a + k) * (b + k) / (c + k), -int(a.unique_fmpz()), x)
+        return _polynomial(lambda k: (a + k) * (b + k) / (c + k), -int(float(a)), x)
     if x == 1:
         return c.gamma() * (c - a - b).gamma() * (c - a).rgamma() * (c - b).rgamma()
     return x.hypgeom_2f1(a, b, c)
@@ -93,7 +93,7 @@ def _up_to_one(a: arb, b: arb, c: arb, x: arb) -> list[arb]:
     return [arb(1), arb(1), arb(1), arb.min(1 - x, arb(1))]
 
 
-hyp2f1 = Function(
+hyp2f1: Function = Function(
     finite(_hyp2f1, _hyp2f1_outside),
     partial(_complex_2f1, (1, 0, 0, 0), _inside, _up_to_one),
     partial(_complex_2f1, (0, 1, 0, 0), _inside, _up_to_one),

@@ -41,7 +41,7 @@ def _expint_limit(n: Scalar, x: Scalar) -> Scalar:
     return DOMAIN if x < 0 or (infinite(n) and n < 0) else arb(0)
 
 
-expint = Function(
+expint: Function = Function(
     finite(_expint, _expint_outside, _expint_limit),
     partial(lambda n, x: x.expint(n), (1, 0), lambda n, x: DOMAIN if x <= 0 else None),
     lambda n, x: neg(expint(sub(n, ONE), x)),
@@ -53,12 +53,12 @@ def _expn(n: Scalar, x: Scalar) -> Scalar:
     return DOMAIN if not isinstance(n, Undefined) and n < 0 else expint(n, x)
 
 
-expn = Function(_expn, expint.slopes[0], expint.slopes[1])
+expn: Function = Function(_expn, expint.slopes[0], expint.slopes[1])
 """`E_n(x)` of orders from 0 on."""
 
-exp1 = Function(lambda x: expint(ONE, x), lambda x: neg(expint(arb(0), x)))
+exp1: Function = Function(lambda x: expint(ONE, x), lambda x: neg(expint(arb(0), x)))
 
-expi = Function(
+expi: Function = Function(
     unary(lambda x: flat(x).ei(), INFINITY, arb(0), lambda x: POLE if x == 0 else None), lambda x: div(exp(x), x)
 )
 """`Ei(x)`, the principal value of `∫_-∞^x e^t/t dt`."""
@@ -87,7 +87,7 @@ def _distance(x: arb) -> arb:
     return z / 6 * (-z / 4).hypgeom([ONE], [arb(2), arb(2.5)])
 
 
-sinc = Function(
+sinc: Function = Function(
     unary(_sinc, arb(0), arb(0)),
     lambda x: mul(div(x, arb(-3)), clifford(5)(mul(arb(-0.25), square(x)))),
 )
@@ -100,26 +100,26 @@ def _sinc_pi(x) -> Scalar:
     return arb(0) if whole(x) else _sinc(arb.pi() * flat(x)) if abs(x) < 1e-5 else flat(x).sinc_pi()
 
 
-sinc_pi = Function(
+sinc_pi: Function = Function(
     unary(_sinc_pi, arb(0), arb(0)),
     lambda x: mul(mul(x, -(arb.pi() ** 2) / 3), clifford(5)(mul(-(arb.pi() ** 2) / 4, square(x)))),
 )
 """`sin πx/(πx)`."""
 
-sin_pi = Function(unary(lambda x: flat(x).sin_pi()), lambda x: mul(arb.pi(), cos_pi(x)))
-cos_pi = Function(unary(lambda x: flat(x).cos_pi()), lambda x: mul(-arb.pi(), sin_pi(x)))
+sin_pi: Function = Function(unary(lambda x: flat(x).sin_pi()), lambda x: mul(arb.pi(), cos_pi(x)))
+cos_pi: Function = Function(unary(lambda x: flat(x).cos_pi()), lambda x: mul(-arb.pi(), sin_pi(x)))
 
-si = Function(unary(lambda x: flat(x).si(), lambda: arb.pi() / 2, lambda: -arb.pi() / 2), sinc)
+si: Function = Function(unary(lambda x: flat(x).si(), lambda: arb.pi() / 2, lambda: -arb.pi() / 2), sinc)
 
-ci = Function(
+ci: Function = Function(
     unary(lambda x: abs(flat(x)).ci(), arb(0), arb(0), lambda x: POLE if x == 0 else None), lambda x: div(cos(x), x)
 )
 """`Ci(|x|)`."""
 
-fresnel_s = Function(
+fresnel_s: Function = Function(
     unary(lambda x: flat(x).fresnel_s(), arb(0.5), arb(-0.5)), lambda x: sin_pi(mul(arb(0.5), square(x)))
 )
-fresnel_c = Function(
+fresnel_c: Function = Function(
     unary(lambda x: flat(x).fresnel_c(), arb(0.5), arb(-0.5)), lambda x: cos_pi(mul(arb(0.5), square(x)))
 )
 
@@ -129,7 +129,7 @@ def _spence(x) -> Scalar:
     return arb.pi() ** 2 / 6 if rest == 1 else rest.polylog(arb(2))
 
 
-spence = Function(
+spence: Function = Function(
     unary(_spence, MINUS_INFINITY, None, lambda x: DOMAIN if x < 0 else None),
     lambda x: neg(hyp2f1(ONE, ONE, arb(2), sub(ONE, x))),
 )

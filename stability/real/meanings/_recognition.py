@@ -21,7 +21,7 @@ import numpy as np
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal, Primitive, gensym
 
 from stability.real._function import Function
-from stability.real.meanings._table import CALLS, CONSTANTS, INLINE, INLINED, Constant
+from stability.real.meanings._table import CALLS, CONSTANTS, INLINE, INLINED, Constant, Named
 
 MEANING = Primitive("meaning")
 """What replaces the equations of a named function: `functions`, one an output, are its meaning."""
@@ -51,7 +51,15 @@ def _key(jaxpr: Jaxpr) -> tuple[str, str] | None:
     info = jaxpr.debug_info
     _, _, where = (info.func_src_info or "").partition(" at ")
     path = _path(where.rpartition(":")[0])
-    return path and (path, info.func_name)
+    return (path, info.func_name) if path else None
+
+
+def aval(v: Any) -> Any:
+    return v.aval
+
+
+def is_float(v) -> bool:
+    return jax.numpy.issubdtype(aval(v).dtype, np.floating)
 
 
 def _spec(v) -> jax.ShapeDtypeStruct:
@@ -73,8 +81,9 @@ def _traced(fn: Callable, specs: tuple) -> Jaxpr:
 def meaning_of(eqn) -> tuple[Function, ...] | None:
     """The functions that a call means, one an output, or `None` where it means what its equations say."""
     called = _called(eqn)
-    named = called and CALLS.get(_key(called))
-    if not named or len(eqn.outvars) != len(named.functions):
+    key = called and _key(called)
+    named = key and CALLS.get(key)
+    if not called or not named or len(eqn.outvars) != len(named.functions):
         return None
     args = eqn.invars[eqn.params.get("num_consts", 0) :]
     shape = np.broadcast_shapes(*(v.aval.shape for v in args))
@@ -109,7 +118,7 @@ def _moves_only(eqn) -> bool:
     if eqn.primitive.name not in ("broadcast_in_dim", "reshape", "squeeze", "convert_element_type"):
         return False
     x, y = eqn.invars[0].aval, eqn.outvars[0].aval
-    return jax.numpy.issubdtype(x.dtype, np.floating) and (x.size == 1 or x.size == y.size)
+    return is_float(eqn.invars[0]) and (x.size == 1 or x.size == y.size)
 
 
 def _same_operation(p: JaxprEqn, s: JaxprEqn) -> bool:
@@ -168,28 +177,26 @@ class _Match:
 
 def _inlined(eqns: Sequence[JaxprEqn], start: int) -> tuple[JaxprEqn, list[int]] | None:
     """The meaning of the function whose equations begin here, and which those are."""
-    eqn = eqns[start]
-    if not eqn.outvars or not _value_program(eqn):
+    dtype = next((aval(v).dtype for v in eqns[start].invars if is_float(v)), None)
+    if dtype is None or not _value_program(eqns[start]):
         return None
-    for key in _frames(eqn):
+    for key in _frames(eqns[start]):
         for named in INLINE.get(key, ()):
-            dtype = next((v.aval.dtype for v in eqn.invars if hasattr(v.aval, "dtype")), None)
-            if dtype is None or not jax.numpy.issubdtype(dtype, np.floating):
-                continue
-            pattern = _pattern(named.fn, named.arity, dtype)
-            match = pattern and _Match(pattern, eqns, start)
-            if match and match.found and all(key in _frames(eqns[i]) for i in match.used):
-                last = eqns[match.used[-1]]
-                args = [match.bound[v] for v in pattern.invars]
-                shape = np.broadcast_shapes(*(a.aval.shape for a in args))
-                if shape == last.outvars[0].aval.shape and match.bound[pattern.outvars[0]] is last.outvars[0]:
+            pattern = _pattern(named, dtype)
+            match = _Match(pattern, eqns, start) if pattern else None
+            if pattern and match and match.found and all(key in _frames(eqns[i]) for i in match.used):
+                last, args = eqns[match.used[-1]], [match.bound[v] for v in pattern.invars]
+                same = np.broadcast_shapes(*(aval(a).shape for a in args)) == aval(last.outvars[0]).shape
+                if same and match.bound[pattern.outvars[0]] is last.outvars[0]:
                     return _meaning(last, named.functions, args), match.used
     return None
 
 
-def _pattern(fn: Callable, arity: int, dtype) -> Jaxpr | None:
+def _pattern(named: Named, dtype) -> Jaxpr | None:
+    """The equations of an inlined function at numbers of a dtype, or `None` where it does not take that."""
+    assert named.fn is not None
     try:
-        return _traced(fn, (jax.ShapeDtypeStruct((), dtype),) * arity)
+        return _traced(named.fn, (jax.ShapeDtypeStruct((), dtype),) * named.arity)
     except TypeError:
         return None
 
@@ -200,18 +207,19 @@ def _meaning(eqn: JaxprEqn, functions: tuple[Function, ...], args: Sequence[Any]
 
 def _constant_of(eqn: JaxprEqn, atom) -> Constant | None:
     """The constant that a literal of a library's function stands for, or `None`."""
-    if not isinstance(atom, Literal) or not jax.numpy.issubdtype(atom.aval.dtype, np.floating) or atom.aval.shape:
+    if not isinstance(atom, Literal) or not is_float(atom) or aval(atom).shape:
         return None
     for key in _frames(eqn):
         for c in CONSTANTS.get((*key, eqn.primitive.name), ()):
-            value, eps = float(c.approximate), float(jax.numpy.finfo(atom.aval.dtype).eps)
+            value, eps = float(c.approximate), float(jax.numpy.finfo(aval(atom).dtype).eps)
             if abs(float(atom.val) - value) <= eps * abs(value):
                 return c
     return None
 
 
 def _with_constants(eqn: JaxprEqn, fresh: Callable) -> list[JaxprEqn]:
-    out, invars = [], list(eqn.invars)
+    out: list[JaxprEqn] = []
+    invars: list[Any] = list(eqn.invars)
     for i, atom in enumerate(eqn.invars):
         constant = _constant_of(eqn, atom) if isinstance(atom, Literal) else None
         if constant:
