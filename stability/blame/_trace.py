@@ -262,7 +262,7 @@ def provenance(eqn: Any, values: Sequence[Values], source: str) -> list[tuple[li
             parts.append(bare(part) if is_float(v.aval) else reals.as_native(part, v.aval.dtype))
             at += n
         try:
-            return as_array(reals.meaning(eqn, parts, source)[k]).ravel()[j]
+            return as_array(reals.meaning(eqn, parts, source, reals.Letter())[k]).ravel()[j]
         except Undecided:
             return UNDECIDED
 

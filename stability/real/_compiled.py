@@ -22,11 +22,11 @@ from flint import arb
 from jax.extend.core import ClosedJaxpr
 
 from stability.real import _scalars as scalars
-from stability.real._arrays import as_array, bare
-from stability.real._logic import identity
+from stability.real._arrays import as_array, bare, elementwise
+from stability.real._logic import from_integer, identity
 from stability.real._near import flat
 from stability.real._reals import Reals, UnsupportedPrimitive, executed
-from stability.real._records import IDENTITIES, Elementwise, Folds, Moves, Record, record_of
+from stability.real._records import IDENTITIES, Elementwise, Folds, Moves, Named, Record, record_of
 from stability.real._values import Undefined, array
 from stability.real._walk import is_float, walk
 
@@ -170,6 +170,8 @@ class _Source(Reals):
             raise UnsupportedPrimitive(eqn.primitive.name, source)
         if isinstance(record, Moves):
             return record.reals(eqn, values)
+        if isinstance(record, Named):
+            return self.named(eqn, values)
         if isinstance(record, Elementwise):
             return [self.elementwise(eqn, record, values)]
         if isinstance(record, Folds):
@@ -183,6 +185,14 @@ class _Source(Reals):
         if name in IDENTITIES or function is identity:
             return values[0]
         return bare(array([self.element(eqn, function, row) for row in rows], shape))
+
+    def named(self, eqn, values: Sequence[Any]) -> list:
+        shape = eqn.outvars[0].aval.shape
+        pairs = zip(values, eqn.invars, strict=True)
+        numbers = [v if is_float(u.aval) else elementwise(from_integer)(v) for v, u in pairs]
+        rows = list(zip(*(np.broadcast_to(as_array(v), shape).ravel() for v in numbers), strict=True))
+        rows = rows or [()] * int(np.prod(shape))
+        return [bare(array([self.call(f, row) for row in rows], shape)) for f in eqn.params["functions"]]
 
     def element(self, eqn, function: Callable, row: Sequence[Any]) -> Name:
         name = eqn.primitive.name

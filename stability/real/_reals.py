@@ -15,6 +15,7 @@ from stability.real._arrays import as_array, bare, is_real
 from stability.real._records import Elementwise, Moves, record_of
 from stability.real._values import LITERAL_ZERO, UNDECIDED, Undecided, Undefined, array, chosen, real
 from stability.real._walk import CONTROL, Semantics, inlined, is_float, source_of, walk
+from stability.real.meanings import meant
 
 
 class UnsupportedPrimitive(NotImplementedError):
@@ -39,6 +40,7 @@ class Reals(Semantics):
     native, unless some element is undecided."""
 
     opens = staticmethod(inlined)
+    reads = staticmethod(meant)
 
     def literal(self, value, aval):
         return lift(value, aval.dtype, literal=True)
@@ -67,21 +69,27 @@ class Reals(Semantics):
         return np.stack([as_array(x) for x in rows])
 
 
+class Letter(Reals):
+    """As `Reals`, functions of libraries by their equations, one by one."""
+
+    reads = Semantics.reads
+
+
 def run(jaxpr: Jaxpr | ClosedJaxpr, args: Sequence[Any]) -> list:
     """The outputs of a jaxpr on real arguments."""
     return walk(jaxpr, args, Reals())
 
 
-def meaning(eqn, values: Sequence[Any], source: str = "") -> list:
+def meaning(eqn, values: Sequence[Any], source: str = "", semantics: Semantics | None = None) -> list:
     """The outputs of an equation over the reals.
 
     **Raises:** `UnsupportedPrimitive` where it has no meaning there; `Undecided` where a branch hangs on wide balls.
     """
-    inner = inlined(eqn)
+    inner, semantics = inlined(eqn), semantics or Reals()
     if inner is not None:
-        return walk(inner, values, Reals(), source)
+        return walk(inner, values, semantics, source)
     if eqn.primitive.name in CONTROL:
-        return CONTROL[eqn.primitive.name](eqn, values, Reals())
+        return CONTROL[eqn.primitive.name](eqn, values, semantics)
     refuse_complex(eqn, source)
     record = record_of(eqn.primitive)
     real_inputs = any(is_real(v) for v in values)

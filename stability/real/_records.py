@@ -19,9 +19,11 @@ from jax.extend.core import Primitive
 from stability.real import _arrays as arrays
 from stability.real import _logic as logic
 from stability.real import _scalars as scalars
-from stability.real import _special as special
-from stability.real._arrays import as_array, bare
+from stability.real._arrays import as_array, bare, is_real
 from stability.real._values import INFINITY, MINUS_INFINITY, ONE, ZERO, Undefined, array
+from stability.real.meanings._elementary import logaddexp
+from stability.real.meanings._recognition import MEANING
+from stability.real.meanings._table import PRIMITIVES
 
 Values = list[Any]
 
@@ -74,6 +76,17 @@ class Folds(Record):
         flat = rows.reshape(-1, rows.shape[-1]) if rows.size else [()] * int(np.prod(rows.shape[:-1]))
         out = [functools.reduce(self.step, row) if len(row) else self.empty for row in flat]
         return [bare(array(out, rows.shape[:-1]))]
+
+
+class Named(Record):
+    """A function of a library by its meaning, one function of elements an output."""
+
+    def __init__(self) -> None:
+        pass
+
+    def reals(self, eqn, values):
+        numbers = [x if is_real(x) else arrays.elementwise(logic.from_integer)(x) for x in values]
+        return [arrays.elementwise(f)(*numbers) for f in eqn.params["functions"]]
 
 
 class Calls(Record):
@@ -163,23 +176,12 @@ TEXTS: dict[str, Callable] = {
     "asinh": scalars.asinh,
     "acosh": scalars.acosh,
     "atanh": scalars.atanh,
-    "erf": special.erf,
-    "erfc": special.erfc,
-    "erf_inv": special.erf_inv,
-    "lgamma": special.lgamma,
-    "digamma": special.digamma,
-    "polygamma": special.polygamma,
-    "zeta": special.zeta,
-    "igamma": special.igamma,
-    "igammac": special.igammac,
-    "regularized_incomplete_beta": special.incomplete_beta,
-    "bessel_i0e": special.bessel_i0e,
-    "bessel_i1e": special.bessel_i1e,
     "select_n": logic.select,
     "and": logic.logical_and,
     "or": logic.logical_or,
     "xor": logic.logical_xor,
     "not": logic.logical_not,
+    **PRIMITIVES,
     **dict.fromkeys(IDENTITIES, logic.identity),
     **scalars.COMPARISONS,
 }
@@ -219,7 +221,7 @@ RECORDS: dict[str, Record] = {
     "cumprod": _whole(arrays.cumulative(scalars.mul)),
     "cummax": _whole(arrays.cumulative(scalars.maximum)),
     "cummin": _whole(arrays.cumulative(scalars.minimum)),
-    "cumlogsumexp": _whole(arrays.cumulative(special.log_add_exp)),
+    "cumlogsumexp": _whole(arrays.cumulative(logaddexp)),
     "argmax": _whole(arrays.arg_extreme(scalars.COMPARISONS["gt"])),
     "argmin": _whole(arrays.arg_extreme(scalars.COMPARISONS["lt"])),
     "dot_general": _whole(arrays.dot_general),
@@ -258,9 +260,10 @@ def _registered(records: Mapping[str, Record]) -> tuple[dict[Primitive, Record],
     return found, {name: record for name, record in records.items() if name not in names}
 
 
+_NAMED = Named()
 _REGISTER, _HIDDEN = _registered(RECORDS)
 
 
 def record_of(primitive: Primitive) -> Record | None:
     """The record of a primitive, or `None`."""
-    return _REGISTER.get(primitive) or _HIDDEN.get(primitive.name)
+    return _NAMED if primitive is MEANING else _REGISTER.get(primitive) or _HIDDEN.get(primitive.name)

@@ -65,6 +65,9 @@ def is_library(jaxpr: Jaxpr | ClosedJaxpr) -> bool:
 class Semantics:
     """What the variables of a jaxpr hold, and what its equations make of them."""
 
+    reads: Callable = staticmethod(lambda jaxpr: jaxpr)
+    """The jaxpr that is meant by one."""
+
     opens: Callable = staticmethod(called)
     """The jaxpr that an equation stands for, or `None`."""
 
@@ -119,7 +122,7 @@ def walk(jaxpr: Jaxpr | ClosedJaxpr, args: Sequence[Any], semantics: Semantics, 
         return semantics.literal(v.val, aval(v)) if isinstance(v, Literal) else env[v]
 
     source = ""
-    for eqn in jaxpr.eqns:
+    for eqn in semantics.reads(jaxpr).eqns:
         values, source, inner = [read(v) for v in eqn.invars], outer or source_of(eqn) or source, semantics.opens(eqn)
         if inner is not None:
             inside = functools.partial(walk, inner, values, semantics, source if is_library(inner) else "")
