@@ -168,7 +168,7 @@ def undefined(why: str, fmt: FloatFormat) -> Point:
 
 
 def undecided(fmt: FloatFormat, known: str = "", rounded: float = math.nan) -> Point:
-    """What the highest precision leaves open, with what is known in words, and 0 where all that it can be rounds to 0."""
+    """What precision leaves open, what is known of it in words, and 0 where all that it can be rounds to 0."""
     why = f"undecided: {known}" if known else "undecided"
     return Point(rounded, 0.0, fmt.least_exponent, State.UNDECIDED, why)
 
