@@ -26,8 +26,8 @@ from stability.truth import State, Truth
 
 BATCH = 8192
 LOOKED_AROUND = 256
-INSIDE = 2048
-"""Random floats looked at inside the regions of a row of a wide format, at least 4 a region."""
+INSIDE = 4096
+"""Random floats looked at inside the regions of a row of a wide format, at least 8 a region."""
 
 
 def eager(form: Form) -> Form:
@@ -259,7 +259,7 @@ def _looked_inside(sample: _Sample, measured: Callable[[np.ndarray], _Sample], s
     starts, width = starts[partly], width[partly]
     if not len(starts):
         return sample, sample.only(np.zeros(len(sample.kinds), bool))
-    each = int(np.clip(INSIDE // len(starts), 4, 64))
+    each = int(np.clip(INSIDE // len(starts), 8, 64))
     position = (np.arange(each) + np.random.default_rng(seed).random((len(starts), each))) / each
     inside = measured(np.unique(starts[:, None] + (position * width[:, None]).astype(np.int64)))
     of_run = sample.kinds[np.searchsorted(sample.ordinals, inside.ordinals, "right") - 1]

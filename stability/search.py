@@ -114,6 +114,8 @@ def hunt(
     wanted = np.concatenate([starts, _at_random(fmt, slice(None), 4, span, rng)])
     for _ in range(ROUNDS):
         fresh = np.setdiff1d(wanted[(wanted >= span[0]) & (wanted <= span[1])], seen)
+        if not len(fresh):
+            break
         merged = np.concatenate([seen, fresh])
         order = np.argsort(merged, kind="stable")
         seen, ulps = merged[order], np.concatenate([ulps, measured(fresh)])[order]
