@@ -21,8 +21,8 @@ from jax.extend import source_info_util
 from stability import real
 from stability.floats import FORMATS, FloatFormat
 from stability.forms import Form
-from stability.reference import Truth
 from stability.study import Study
+from stability.truth import Truth
 
 source_info_util.register_exclusion(__file__)
 

@@ -20,6 +20,7 @@ from stability.environment import environment
 from stability.floats import FORMATS, FloatFormat, from_ordinal
 from stability.forms import Form
 from stability.functions import BadFunction, Scalar, check_scalar, hold, parse_held, study_of
+from stability.measure import FAILURE_KINDS
 from stability.outcome import Outcome, Region, Row
 from stability.real import UnsupportedPrimitive
 from stability.report.tables import both, short_hex, value
@@ -68,7 +69,7 @@ def nearest_to_zero(region: Region) -> int:
 
 def _to_blame(row: Row) -> list[Region]:
     chosen: list[Region] = []
-    for kind in dict.fromkeys(r.kind for r in row.regions):
+    for kind in dict.fromkeys(r.kind for r in row.regions if r.kind in FAILURE_KINDS):
         regions = [r for r in row.regions if r.kind == kind]
         chosen += [r for r in regions if r.stop >= 0][:BLAMED] + [r for r in regions if r.stop < 0][::-1][:BLAMED]
     return sorted(chosen, key=lambda r: r.start)
@@ -163,7 +164,7 @@ def main(p: Parser, args: argparse.Namespace, argv: list[str], begun: float) -> 
     notes = [_screened(found)] if args.exhaustive else []
     out: Path = args.out
     command = " ".join(["python -m stability.sweep", *argv])
-    manifest = {"command": command, "seed": args.seed, **environment(), "seconds": outcome.seconds}
+    manifest = {"command": command, "seed": args.seed, **environment()}
     report.write(
         outcome, study, manifest, out, args.plots, tolerance=args.tolerance, begun=begun, blame=table, notes=notes
     )

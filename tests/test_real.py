@@ -9,7 +9,7 @@ from jax import lax
 
 from stability import forms
 from stability.floats import FORMATS, every_float, widen
-from stability.real import UnsupportedPrimitive, points, true_value, truth, why_undefined
+from stability.real import UnsupportedPrimitive, true_value, truth, why_undefined
 from stability.reference import sigmoid_minus_label
 
 F32, F64, BF16 = FORMATS["float32"], FORMATS["float64"], FORMATS["bfloat16"]
@@ -182,7 +182,7 @@ def test_argnum_and_fixed_arguments():
 
 def test_what_rounds_to_infinity_is_infinite():
     z = np.array([88.0, 89.0, np.inf], np.float32)
-    assert np.isinf(truth(jnp.exp, z, fmt=F32).quanta).tolist() == [False, True, True]
+    assert np.isinf(truth(jnp.exp, z, fmt=F32).rounded).tolist() == [False, True, True]
 
 
 POLES = {
@@ -230,8 +230,8 @@ UNDEFINED = {
 def test_what_has_no_value_is_not_a_number(name):
     fn, x, kind = UNDEFINED[name]
     assert np.isnan(true_value(fn, x)) and why_undefined(fn, x) == kind
-    found = points(fn, np.array([x], np.float32), fmt=F32)
-    assert np.isnan(found.truth.quanta[0]) and found.why[0] == kind
+    found = truth(fn, np.array([x], np.float32), fmt=F32)
+    assert np.isnan(found.quanta[0]) and found.why[0] == kind
 
 
 DEFINED = {

@@ -43,6 +43,9 @@ _KIND_COLOURS = {
     "flushed": "#56B4E9",
     "wrong_sign": "#009E73",
     "inaccurate": "#E69F00",
+    "pole": "#0072B2",
+    "outside": "#F0E442",
+    "undecided": "#A9A9A9",
     "ok": "#E8E8E8",
 }
 _LADDER_Z = (-100.0, -88.0, -20.0, -3.0, 3.0, 8.0, 16.0, 20.0, 80.0)
@@ -216,7 +219,7 @@ def _ladder(outcome: Outcome, study: Study, dtype: str) -> Figure | None:
     ax = figure.subplots()
     for i, (form, text) in enumerate(steps):
         result = evaluate(jax.jit(study.forms[form]), z, exact)
-        kinds, ulps = measure.classify(result, truth, fmt, 16.0)
+        kinds, ulps = measure.classify(result, truth, 16.0)
         ax.text(-0.2, i, f"{form}   ", ha="right", va="center", fontsize=8.5, family="monospace")
         ax.text(-8.1, i, text, ha="left", va="center", fontsize=8)
         for j, (code, ulp) in enumerate(zip(kinds, ulps, strict=True)):
