@@ -235,7 +235,7 @@ def _while(tracer: Tracer, eqn, values: list[Values], source: str) -> list[Value
 
 def _scan(tracer: Tracer, eqn, values: list[Values], source: str) -> list[Values]:
     p = eqn.params
-    n, m, length = p["num_consts"], p["num_carry"], p["length"]
+    (n, m), length = interpreter.scan_sizes(eqn), p["length"]
     consts, carry, xs = values[:n], values[n : n + m], values[n + m :]
     rows: list = [None] * length
     for i in range(length)[:: -1 if p["reverse"] else 1]:
