@@ -62,6 +62,16 @@ def loops(x):
     return z + ys.sum() + jax.checkpoint(lambda v: jnp.exp(jnp.sin(v)))(z)
 
 
+def scan_of_trees(x):
+    def body(carry, row):
+        (a, b), c = carry
+        return ((b, a * row["p"]), c + x[0]), {"carried": c * 1.5, "given": row["q"], "fixed": x}
+
+    rows = {"p": jnp.cos(x), "q": jnp.stack([x, x * x], 1), "unused": x}
+    carry, ys = lax.scan(body, ((x[0], x[1] * 2), x[2]), rows)
+    return jnp.stack([*carry[0], carry[1]]).sum() + sum(jnp.sin(y).sum() for y in jax.tree.leaves(ys))
+
+
 def while_loop(x):
     return lax.while_loop(lambda v: v < 100.0, lambda v: v * v + 1, jnp.abs(x))
 
@@ -74,6 +84,7 @@ ARRAYS = {
     "indexing": (indexing, rng.normal(size=4)),
     "folds": (folds, np.abs(rng.normal(size=4)) + 0.1),
     "loops": (loops, rng.normal(size=3)),
+    "scan of trees": (scan_of_trees, rng.normal(size=3)),
     "logsumexp": (jax.nn.logsumexp, rng.normal(size=5)),
     "max": (lambda x: jnp.max(x * 1.7) + jnp.min(jnp.sin(x)), rng.normal(size=5)),
     "losses": (
