@@ -16,6 +16,8 @@ from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
 from stability.kernel import KERNELS
 from stability.real import _arrays as arrays
 from stability.real import _scalars as scalars
+from stability.real import _sorting as sorting
+from stability.real import _windows as windows
 from stability.real._arrays import as_array, bare, is_real
 from stability.real._values import LITERAL_ZERO, Undecided, Undefined, array, chosen, real
 
@@ -158,7 +160,8 @@ CONTROL: dict[str, Callable] = {
     "convert_element_type": lambda eqn, values: [arrays.elementwise(conversion(eqn))(*values)],
     "empty2": lambda eqn, values: [_uninitialized(eqn.outvars[0].aval)],
     "iota": lambda eqn, values: [_integers(eqn, values)],
-    "scatter-add": lambda eqn, values: [arrays.scatter_add(eqn, *values)],
+    **sorting.RULES,
+    **windows.RULES,
 }
 
 
@@ -197,13 +200,13 @@ def apply(eqn, values: Sequence[Any]) -> list:
         return [arrays.elementwise(scalars.ELEMENTWISE[name])(*values)]
     if name in scalars.PARAMETRIC:
         return [arrays.elementwise(scalars.PARAMETRIC[name](eqn.params))(*values)]
+    if name in CONTROL:
+        return CONTROL[name](eqn, values)
     if name in arrays.DATA:
         return arrays.move(eqn, values)
     if name in arrays.FOLDS:
         out = arrays.FOLDS[name](*values, **eqn.params)
         return out if eqn.primitive.multiple_results else [out]
-    if name in CONTROL:
-        return CONTROL[name](eqn, values)
     raise UnsupportedPrimitive(name, source_of(eqn))
 
 
