@@ -15,6 +15,8 @@ from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
 
 from stability.kernel import KERNELS
 from stability.real import _arrays as arrays
+from stability.real import _bits as bits
+from stability.real import _linear as linear
 from stability.real import _scalars as scalars
 from stability.real import _sorting as sorting
 from stability.real import _windows as windows
@@ -46,6 +48,8 @@ def is_float(aval) -> bool:
 
 def lift(x, dtype, literal: bool = False):
     """A float array as exact reals; integers and truth values stay as they are."""
+    if jax.dtypes.issubdtype(dtype, jax.dtypes.prng_key):
+        return bits.held(x)
     x = np.asarray(x)
     if not jnp.issubdtype(dtype, np.floating):
         return bare(x)
@@ -160,6 +164,8 @@ CONTROL: dict[str, Callable] = {
     "convert_element_type": lambda eqn, values: [arrays.elementwise(conversion(eqn))(*values)],
     "empty2": lambda eqn, values: [_uninitialized(eqn.outvars[0].aval)],
     "iota": lambda eqn, values: [_integers(eqn, values)],
+    **bits.RULES,
+    **linear.RULES,
     **sorting.RULES,
     **windows.RULES,
 }
@@ -173,6 +179,9 @@ def _uninitialized(aval):
 def _integers(eqn, values):
     whole = eqn.primitive.bind(*values, **{**eqn.params, "dtype": np.dtype(np.int32)})
     return arrays.elementwise(scalars.from_integer)(np.asarray(whole))
+
+
+FLOW = ("cond", "while", "scan", "shard_map", "custom_linear_solve", *bits.RULES)
 
 
 def apply(eqn, values: Sequence[Any]) -> list:
@@ -189,25 +198,22 @@ def apply(eqn, values: Sequence[Any]) -> list:
             raise error if error.source else UnsupportedPrimitive(error.primitive, source_of(eqn)) from None
     refuse_complex(eqn)
     touches_reals = any(is_real(v) for v in values) or any(is_float(v.aval) for v in eqn.outvars)
-    if (
-        not touches_reals
-        and name not in ("cond", "while", "scan")
-        and not name.startswith(("random_", "rng_", "threefry"))
-    ):
-        out = eqn.primitive.bind(*values, **eqn.params)
-        return [bare(np.asarray(o)) for o in (out if eqn.primitive.multiple_results else [out])]
+    if not touches_reals and name not in FLOW:
+        return bits.executed(eqn, values)
+    if name in bits.INTEGERS and all(jnp.issubdtype(v.aval.dtype, np.integer) for v in eqn.invars):
+        return bits.integers(eqn, values)
+    if name in CONTROL:
+        return CONTROL[name](eqn, values)
     if name in scalars.ELEMENTWISE:
         return [arrays.elementwise(scalars.ELEMENTWISE[name])(*values)]
     if name in scalars.PARAMETRIC:
         return [arrays.elementwise(scalars.PARAMETRIC[name](eqn.params))(*values)]
-    if name in CONTROL:
-        return CONTROL[name](eqn, values)
     if name in arrays.DATA:
         return arrays.move(eqn, values)
     if name in arrays.FOLDS:
         out = arrays.FOLDS[name](*values, **eqn.params)
         return out if eqn.primitive.multiple_results else [out]
-    raise UnsupportedPrimitive(name, source_of(eqn))
+    return bits.unproven(eqn, values)
 
 
 def refuse_complex(eqn) -> None:
@@ -228,6 +234,8 @@ def as_native(x, dtype):
     flat = as_array(x)
     if any(isinstance(v, Undefined) for v in flat.ravel()):
         return x
+    if jax.dtypes.issubdtype(dtype, jax.dtypes.prng_key):
+        return bits.keys(x)
     return bare(flat.astype(dtype))
 
 
