@@ -19,6 +19,7 @@ from rich.console import Console
 
 from stability.arguments import Parser, whole_number, write_json
 from stability.blame import Diagnosis, Row, diagnose
+from stability.environment import tell_untested
 from stability.floats import FORMATS
 from stability.real import UnsupportedPrimitive
 
@@ -136,6 +137,7 @@ def main(argv: list[str] | None = None) -> int:
     except (ValueError, UnsupportedPrimitive) as error:
         p.error(_line(error))
     found.print(Console(width=None if sys.stdout.isatty() else 160))
+    tell_untested()
     if options.json is not None:
         try:
             write_json(options.json, found.as_json())

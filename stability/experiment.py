@@ -25,7 +25,7 @@ import numpy as np
 from jax import Array, lax
 
 from stability.arguments import Parser, number_in, unwritable, whole_number, write_json
-from stability.environment import environment
+from stability.environment import environment, mark
 from stability.forms import FORMS, Form
 from stability.losses import sigmoid_binary_cross_entropy_grad
 
@@ -134,6 +134,7 @@ def draw(runs: dict[str, dict[str, dict]], path: Path) -> None:
         ax.spines[["top", "right"]].set_visible(False)
     axes[0].set_ylabel("mean cross-entropy [nats]")
     axes[0].legend(loc="lower left", frameon=False, handlelength=4)
+    mark(figure)
     FigureCanvasAgg(figure)
     figure.savefig(path, dpi=110)
 

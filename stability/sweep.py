@@ -23,7 +23,7 @@ from rich.table import Table
 from stability import engine, exhaustive, report, user
 from stability.arguments import Parser, number_in, unwritable, whole_number
 from stability.engine import MODES
-from stability.environment import environment
+from stability.environment import environment, tell_untested
 from stability.floats import FORMATS, from_ordinal
 from stability.outcome import Outcome, Row, joined
 from stability.report.tables import label_text
@@ -320,6 +320,7 @@ def _told(outcome: Outcome, console: Console, out: Path) -> int:
     wide = console if console.is_terminal else Console(width=120)
     wide.print(_table(outcome))
     print(f"report in {out}: README.md, index.html, summary.json, summary.csv")
+    tell_untested()
     return 0
 
 

@@ -2,9 +2,10 @@
 
 import json
 
+import jax
 import pytest
 
-from stability import sweep
+from stability import environment, sweep
 from stability.report import tables
 
 QUICK = ["--form", "cancelled", "--form", "chain_split", "--dtype", "bfloat16", "--label", "1"]
@@ -43,6 +44,20 @@ def test_plots_are_drawn_in_both_formats(tmp_path):
     assert names == {f"{n}.{ending}" for n in wanted for ending in ("png", "svg")}
     assert "plots/ladder.png" in (tmp_path / "r" / "README.md").read_text()
     assert "data:image/png;base64" in (tmp_path / "r" / "index.html").read_text()
+    for picture in (tmp_path / "r" / "plots").glob("*.svg"):
+        assert f"jax {jax.__version__}, cpu" in picture.read_text()
+
+
+def test_a_release_that_is_not_tested_is_warned_of_and_not_refused(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(environment, "TESTED", ("0.1", "0.2"))
+    assert sweep.main([*QUICK, "--out", str(tmp_path / "r"), "--no-plots"]) == 0
+    warning = environment.untested(jax.__version__)
+    assert capsys.readouterr().err == warning + "\n"
+    for page in ("README.md", "index.html"):
+        assert (tmp_path / "r" / page).read_text().count(warning) == 1
+    monkeypatch.undo()
+    assert sweep.main([*QUICK, "--out", str(tmp_path / "r"), "--no-plots"]) == 0
+    assert not capsys.readouterr().err and "newer" not in (tmp_path / "r" / "README.md").read_text()
 
 
 BAD = [

@@ -28,7 +28,7 @@ from stability import losses
 from stability.arguments import Parser, unwritable, whole_number, write_json
 from stability.bench.timing import best_seconds
 from stability.engine import grid
-from stability.environment import environment
+from stability.environment import environment, mark
 from stability.floats import FORMATS, from_ordinal
 from stability.forms import binary_cross_entropy_from_logits
 from stability.measure import error_in_ulps
@@ -197,6 +197,7 @@ def draw(rows: list[dict], path: Path) -> None:
         figure.axes[0].set_ylabel("time [ns/element]")
         handles, names = figure.axes[1].get_legend_handles_labels()
         figure.legend(handles, names, loc="outside lower center", ncols=len(names), frameon=False)
+        mark(figure)
         path.parent.mkdir(parents=True, exist_ok=True)
         for ending in ("png", "svg"):
             partial = path.with_name(f"{path.name}.partial.{ending}")

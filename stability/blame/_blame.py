@@ -18,13 +18,15 @@ from stability.balls import quanta_of
 from stability.blame import _trace as trace
 from stability.blame import _walk as walk
 from stability.blame._diagnosis import Diagnosis, Input, Row
-from stability.blame._trace import Node, Tracer, as_real
+from stability.blame._trace import Node, SumOfProducts, Tracer, as_real
 from stability.floats import FORMATS, FloatFormat, ulp_exponent, widen
 from stability.measure import KINDS, classify
 from stability.real import _evaluate as evaluate
-from stability.real import _interpreter as interpreter
+from stability.real import _scalars as scalars
 from stability.real._near import resolved
 from stability.real._values import Undefined, infinite, is_number
+from stability.real._walk import walk as walk_jaxpr
+from stability.real._walk import wide
 from stability.reference import Truth
 
 TOLERANCE = 16.0
@@ -67,6 +69,10 @@ def condition_number(node: Node) -> float:
     if node.fmt is None or not is_number(node.true) or infinite(node.true) or walk.size(node.true) == 0:
         return math.nan
     values = [p.true for p in node.parents]
+    if isinstance(node.rule, SumOfProducts):
+        terms = [scalars.mul(x, node.rule.partner(values, i)) for i, x in enumerate(values)]
+        sizes = [walk.size(t) for t in terms if is_number(t) and not infinite(t)]
+        return float(max(sizes, default=arb(0)) / walk.size(node.true))
     found = [0.0]
     for i, (parent, x) in enumerate(zip(node.parents, values, strict=True)):
         if parent.fmt is None or not is_number(x) or infinite(x) or x == 0:
@@ -77,7 +83,7 @@ def condition_number(node: Node) -> float:
 
 
 def row_of(tracer: Tracer, index: int, node: Node, kind: str | None = None) -> Row:
-    execution, exact = tracer.executions[index], node.exact()
+    execution, exact = tracer.executions[index], node.exact
     total = (
         math.nan
         if isinstance(node.true, Undefined)
@@ -120,16 +126,16 @@ def judge(node: Node, fmt: FloatFormat, tolerance: float) -> tuple[str, float]:
 
 def traced(jaxpr: ClosedJaxpr, args: list, jitted: bool) -> tuple[Tracer, list]:
     """Floats and reals side by side, at a precision that decides the results where there is one that does."""
-    with jax.enable_x64(interpreter.wide(args)):
+    with jax.enable_x64(wide(args)):
         recorded = list(trace.record(jaxpr, args)) if jitted else None
     for prec in PRECISIONS:
-        with flint.ctx.workprec(prec), jax.enable_x64(interpreter.wide(args)):
+        with flint.ctx.workprec(prec), jax.enable_x64(wide(args)):
             tracer = Tracer(iter(recorded) if recorded is not None else None)
             values = [
                 trace.leaves(x, v.aval, name=str(i))
                 for i, (x, v) in enumerate(zip(args, jaxpr.jaxpr.invars, strict=True))
             ]
-            out = tracer.run(jaxpr, values)
+            out = walk_jaxpr(jaxpr, values, tracer)
         if all(_is_decided(n) for _, nodes in out for n in nodes.ravel()):
             break
     return tracer, out
@@ -158,7 +164,7 @@ def diagnose(fn: Callable, *args, mode: str = "eager", dtype=None, tolerance: fl
     jaxpr, _, leaves, formats = evaluate.prepared(fn, args, dtype)
     if not any(formats):
         raise TypeError(f"{_name(fn)} returns no float: {', '.join(map(str, jaxpr.out_avals))}")
-    with jax.enable_x64(interpreter.wide(leaves)):
+    with jax.enable_x64(wide(leaves)):
         args = jax.tree.unflatten(jax.tree.structure(args), [jnp.asarray(x) for x in leaves])
         eager = [np.asarray(x) for x in jax.tree.leaves(fn(*args))]
         jit = [np.asarray(x) for x in jax.tree.leaves(jax.jit(fn)(*args))]

@@ -9,15 +9,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
-from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
+from jax.extend.core import ClosedJaxpr
 
-from stability.floats import FORMATS, FloatFormat, widen
+from stability.floats import FORMATS, FloatFormat
 from stability.real import _arrays as arrays
-from stability.real import _interpreter as interpreter
+from stability.real import _reals as reals
 from stability.real import _scalars as scalars
 from stability.real._arrays import as_array, bare
-from stability.real._values import Undefined, array, real
+from stability.real._records import Elementwise, Folds, Moves, moves, record_of
+from stability.real._values import ONE, UNDECIDED, ZERO, Undecided, Undefined, array, real
+from stability.real._walk import Semantics, called, is_float, walk
 
 
 @dataclass(eq=False)
@@ -37,6 +40,7 @@ class Node:
     rule: Callable | None = None
     name: str = ""
 
+    @functools.cached_property
     def exact(self) -> Any:
         """The real result of this equation on the inputs that the floats gave it."""
         assert self.rule is not None
@@ -45,7 +49,26 @@ class Node:
     def with_only(self, i: int) -> Any:
         """The real result where only input `i` is as the floats have it."""
         assert self.rule is not None
+        if isinstance(self.rule, SumOfProducts):
+            slope = self.rule.partner([p.true for p in self.parents], i)
+            moved = scalars.mul(slope, scalars.sub(as_real(self.parents[i].got), self.parents[i].true))
+            return scalars.add(self.true, moved)
         return self.rule(*(as_real(p.got) if j == i else p.true for j, p in enumerate(self.parents)))
+
+
+class SumOfProducts:
+    """The rule of sums and dot products: the inputs are the terms, or the factors of each in turn."""
+
+    def __init__(self, width: int):
+        self.width = width
+
+    def __call__(self, *values: Any) -> Any:
+        terms = values if self.width == 1 else map(scalars.mul, values[::2], values[1::2])
+        return functools.reduce(scalars.add, terms, ZERO)
+
+    def partner(self, values: Sequence[Any], i: int) -> Any:
+        """What input `i` is multiplied by."""
+        return ONE if self.width == 1 else values[i ^ 1]
 
 
 def as_real(x):
@@ -71,21 +94,23 @@ Values = tuple[Any, np.ndarray]
 
 
 def format_of(aval) -> FloatFormat | None:
-    return FORMATS.get(np.dtype(aval.dtype).name) if interpreter.is_float(aval) else None
+    return FORMATS.get(np.dtype(aval.dtype).name) if is_float(aval) else None
 
 
 def plain(x) -> Any:
     """An element of a float array as a Python float, of another one as it is."""
-    return float(widen(x)) if np.issubdtype(np.asarray(x).dtype, np.inexact) or x.dtype.name == "bfloat16" else x
+    return float(x) if jnp.issubdtype(x.dtype, np.floating) else x
 
 
 def leaves(x, aval, literal: bool = False, name: str = "") -> Values:
-    """An argument or a constant."""
+    """An argument, a constant, or what only floats have."""
+    if is_opaque(aval):
+        return x, array([Node(None, None, None, name=name)] * math.prod(aval.shape), aval.shape)
     x = np.asarray(x)
-    if interpreter.is_float(aval):
+    if is_float(aval):
         x = x.astype(aval.dtype)
     fmt = format_of(aval)
-    true = as_array(interpreter.lift(x, aval.dtype, literal)).ravel()
+    true = as_array(reals.lift(x, aval.dtype, literal)).ravel()
     nodes = [Node(plain(g), t, fmt, name=name) for g, t in zip(x.ravel(), true, strict=True)]
     return x, array(nodes, x.shape)
 
@@ -93,60 +118,95 @@ def leaves(x, aval, literal: bool = False, name: str = "") -> Values:
 def execute(eqn, values: Sequence[Any]) -> list:
     """An equation on floats, as an XLA computation of its own."""
     out = eqn.primitive.bind(*values, **eqn.params)
-    return [np.asarray(o) for o in (out if eqn.primitive.multiple_results else [out])]
+    return [as_floats(o) for o in (out if eqn.primitive.multiple_results else [out])]
 
 
-class Tracer:
-    """Runs a jaxpr on floats and reals at once, at the precision in force.
+def is_opaque(aval) -> bool:
+    """Whether something is no number but what only its own primitives can read, as a random key."""
+    return jnp.issubdtype(aval.dtype, jax.dtypes.extended)
 
-    `recorded` are the results of the equations in order where they come from elsewhere, by default each is executed.
+
+def as_floats(x) -> Any:
+    """An array of JAX as one of NumPy, where it has numbers."""
+    return x if is_opaque(x) else np.asarray(x)
+
+
+class Tracer(Semantics):
+    """Floats and reals at once, at the precision in force.
+
+    `recorded` are the results of the equations in order where they come from elsewhere, by default each is executed;
+    what the program calls under `jit` is one computation then too, as it is in the user's run.
     """
+
+    opens = staticmethod(called)
 
     def __init__(self, recorded: Iterator[Sequence[Any]] | None = None):
         self.executions: list[Execution] = []
         self.recorded = recorded
 
-    def run(self, jaxpr: Jaxpr | ClosedJaxpr, args: Sequence[Values], outer: str = "") -> list[Values]:
-        jaxpr, consts = interpreter.opened(jaxpr)
-        env: dict[Any, Values] = dict(zip(jaxpr.invars, args, strict=True))
-        env.update((v, leaves(c, v.aval)) for v, c in zip(jaxpr.constvars, consts, strict=True))
+    def literal(self, value, aval) -> Values:
+        return leaves(value, aval, literal=True)
 
-        def read(v) -> Values:
-            return leaves(v.val, v.aval, literal=True) if isinstance(v, Literal) else env[v]
+    def constant(self, value, aval) -> Values:
+        return leaves(value, aval)
 
-        for eqn in jaxpr.eqns:
-            out = self.equation(eqn, [read(v) for v in eqn.invars], outer)
-            env.update(zip(eqn.outvars, out, strict=True))
-        return [read(v) for v in jaxpr.outvars]
-
-    def equation(self, eqn, values: list[Values], outer: str) -> list[Values]:
-        name, inner = eqn.primitive.name, interpreter.called(eqn)
-        source = outer or interpreter.source_of(eqn)
-        if inner is not None:
-            return self.run(inner, values, source if interpreter.is_library(inner) else "")
-        if name in CONTROL and self.recorded is None:
-            before = len(self.executions)
-            try:
-                return CONTROL[name](self, eqn, values, source)
-            except Diverged:
-                del self.executions[before:]
-        floats = next(self.recorded) if self.recorded is not None else execute(eqn, [v for v, _ in values])
-        floats = [np.asarray(x) for x in floats]
-        if name in arrays.DATA:
-            moved = arrays.move(eqn, [as_array(n) for _, n in with_native_indices(eqn, values)])
-            return [(x, as_array(n)) for x, n in zip(floats, moved, strict=True)]
+    def follow(self, inside, as_one) -> list:
+        if self.recorded is not None:
+            return as_one()
+        before = len(self.executions)
         try:
-            interpreter.refuse_complex(eqn)
-            return self.computed(eqn, floats, [n for _, n in values], source)
-        except interpreter.UnsupportedPrimitive as error:
-            raise interpreter.UnsupportedPrimitive(error.primitive, error.source or source) from None
+            return inside()
+        except Diverged:
+            del self.executions[before:]
+            return as_one()
 
-    def computed(self, eqn, floats: list[np.ndarray], inputs: list[np.ndarray], source: str) -> list[Values]:
+    def enter(self, eqn, inner, values, inside) -> list:
+        if self.recorded is not None or eqn.primitive.name not in ("jit", "pjit"):
+            return inside()
+        floats = [x for x, _ in values]
+        self.recorded = record(inner, floats)
+        try:
+            out = inside()
+        finally:
+            self.recorded = None
+        return [as_called(v, x) for v, x in zip(out, execute(eqn, floats), strict=True)]
+
+    def decided(self, value, what) -> int:
+        (node,) = value[1].ravel()
+        if isinstance(node.true, Undefined) or bool(node.true != node.got):
+            raise Diverged(what)
+        return int(node.got)
+
+    def row(self, value, i):
+        return value[0][i], as_array(value[1][i])
+
+    def stacked(self, rows, aval) -> Values:
+        if not rows:
+            return leaves(np.zeros(aval.shape, aval.dtype), aval)
+        return np.stack([r[0] for r in rows]), np.stack([r[1] for r in rows])
+
+    def equation(self, eqn, values, source) -> list[Values]:
+        if not eqn.outvars:
+            return []
+        floats = next(self.recorded) if self.recorded is not None else execute(eqn, [v for v, _ in values])
+        floats = [as_floats(x) for x in floats]
+        if any(is_opaque(v.aval) for v in (*eqn.invars, *eqn.outvars)):
+            return [
+                (x, leaves(x, v.aval, name=eqn.primitive.name)[1]) for x, v in zip(floats, eqn.outvars, strict=True)
+            ]
+        record = record_of(eqn.primitive)
+        if moves(record, eqn):
+            moved = record.reals(eqn, [as_array(n) for n in with_native_indices(record, values)])
+            return [(x, as_array(n)) for x, n in zip(floats, moved, strict=True)]
+        reals.refuse_complex(eqn, source)
+        return self.computed(eqn, floats, values, source)
+
+    def computed(self, eqn, floats: list[np.ndarray], inputs: Sequence[Values], source: str) -> list[Values]:
         execution = Execution(eqn.primitive.name, source)
         index = len(self.executions)
         self.executions.append(execution)
         results = []
-        for k, (x, (parents, rules)) in enumerate(zip(floats, provenance(eqn, inputs), strict=True)):
+        for k, (x, (parents, rules)) in enumerate(zip(floats, provenance(eqn, inputs, source), strict=True)):
             fmt = format_of(eqn.outvars[k].aval)
             nodes = [
                 Node(plain(g), rule(*(p.true for p in ps)), fmt, index, tuple(ps), rule, eqn.primitive.name)
@@ -157,48 +217,54 @@ class Tracer:
         return results
 
 
-def with_native_indices(eqn, values: list[Values]) -> list[tuple[Any, Any]]:
+def with_native_indices(record: Moves, values: Sequence[Values]) -> list[Any]:
     """The arguments of a moving primitive: nodes where they are the data, plain integers where they say whither."""
-    where = arrays.DATA[eqn.primitive.name]
-    return [(x, n if where is None or i in where else x) for i, (x, n) in enumerate(values)]
+    return [n if record.data is None or i in record.data else x for i, (x, n) in enumerate(values)]
 
 
-def elementwise_rule(eqn) -> Callable | None:
-    name = eqn.primitive.name
-    if name == "convert_element_type":
-        return interpreter.conversion(eqn)
-    if name in scalars.PARAMETRIC:
-        return scalars.PARAMETRIC[name](eqn.params)
-    floats = any(interpreter.is_float(v.aval) for v in (*eqn.invars, *eqn.outvars))
-    logical = name in ("and", "or", "xor", "not", "select_n") and eqn.outvars[0].aval.dtype == bool
-    return scalars.ELEMENTWISE.get(name) if floats or logical else None
+def as_called(value: Values, result: Any) -> Values:
+    """What a call put out when its equations were looked at, with the bits that it gives when they are not."""
+    if is_opaque(result):
+        return value
+    for node, x in zip(value[1].ravel(), result.ravel(), strict=True):
+        if node.rule is not None:
+            node.got = plain(x)
+    return result, value[1]
 
 
-def provenance(eqn: Any, inputs: list[np.ndarray]) -> list[tuple[list, list]]:
+def provenance(eqn: Any, values: Sequence[Values], source: str) -> list[tuple[list, list]]:
     """For each output of an equation, for each of its elements: the nodes it depends on and the real function of
     them."""
-    name = eqn.primitive.name
-    shape = eqn.outvars[0].aval.shape
-    rule = elementwise_rule(eqn)
-    if rule is not None:
+    inputs = [n for _, n in values]
+    record, shape = record_of(eqn.primitive), eqn.outvars[0].aval.shape
+    if eqn.primitive.name == "dot_general" and is_float(eqn.outvars[0].aval):
+        _, pairs = arrays.factors(*inputs, eqn.params["dimension_numbers"])
+        rows = [[node for pair in zip(u, v, strict=True) for node in pair] for u, v in pairs]
+        return [(rows, [SumOfProducts(2)] * len(rows))]
+    real = any(is_float(v.aval) for v in (*eqn.invars, *eqn.outvars)) or eqn.outvars[0].aval.dtype == bool
+    if isinstance(record, Elementwise) and real:
         rows = list(zip(*(np.broadcast_to(n, shape).ravel() for n in inputs), strict=True))
-        return [(rows, [rule] * len(rows))]
-    if name in arrays.FOLDED and inputs[0].size:
+        return [(rows, [record.of(eqn)] * len(rows))]
+    if isinstance(record, Folds) and real and inputs[0].size:
         elements = arrays.last(inputs[0], eqn.params["axes"])
         rows = list(elements.reshape(-1, elements.shape[-1]))
-        step = arrays.FOLDED[name]
-        return [(rows, [lambda *values, step=step: functools.reduce(step, values)] * len(rows))]
+        if eqn.primitive.name == "reduce_sum" and is_float(eqn.outvars[0].aval):
+            return [(rows, [SumOfProducts(1)] * len(rows))]
+        return [(rows, [lambda *values: functools.reduce(record.step, values)] * len(rows))]
     sizes = [n.shape for n in inputs]
     every = [node for n in inputs for node in n.ravel()]
 
-    def whole(*values, k: int, j: int):
+    def whole(*elements, k: int, j: int):
         parts, at = [], 0
         for s, v in zip(sizes, eqn.invars, strict=True):
             n = math.prod(s)
-            part = array(values[at : at + n], s)
-            parts.append(bare(part if interpreter.is_float(v.aval) else interpreter.as_native(part, v.aval.dtype)))
+            part = array(elements[at : at + n], s)
+            parts.append(bare(part) if is_float(v.aval) else reals.as_native(part, v.aval.dtype))
             at += n
-        return as_array(interpreter.apply(eqn, parts)[k]).ravel()[j]
+        try:
+            return as_array(reals.meaning(eqn, parts, source, reals.Letter())[k]).ravel()[j]
+        except Undecided:
+            return UNDECIDED
 
     return [
         (
@@ -209,75 +275,38 @@ def provenance(eqn: Any, inputs: list[np.ndarray]) -> list[tuple[list, list]]:
     ]
 
 
-def _agreed(values: Values, what: str) -> Any:
-    """A predicate that floats and reals agree on."""
-    _, nodes = values
-    true = nodes.ravel()[0].true
-    if isinstance(true, Undefined) or bool(true != nodes.ravel()[0].got):
-        raise Diverged(what)
-    return nodes.ravel()[0].got
+class Recording(Semantics):
+    """The results of the equations, in the order of `Tracer`, as they are computed."""
 
+    opens = staticmethod(called)
 
-def _cond(tracer: Tracer, eqn, values: list[Values], source: str) -> list[Values]:
-    branches = eqn.params["branches"]
-    index = min(max(int(_agreed(values[0], "branch")), 0), len(branches) - 1)
-    return tracer.run(branches[index], values[1:])
+    def __init__(self) -> None:
+        self.seen: list[list] = []
 
+    def literal(self, value, aval):
+        return np.asarray(value, aval.dtype)
 
-def _while(tracer: Tracer, eqn, values: list[Values], source: str) -> list[Values]:
-    p = eqn.params
-    n, m = p["cond_nconsts"], p["body_nconsts"]
-    cond_consts, body_consts, carry = values[:n], values[n : n + m], values[n + m :]
-    while _agreed(tracer.run(p["cond_jaxpr"], [*cond_consts, *carry])[0], "loop"):
-        carry = tracer.run(p["body_jaxpr"], [*body_consts, *carry])
-    return carry
+    def constant(self, value, aval):
+        return value if is_opaque(aval) else np.asarray(value, aval.dtype)
 
+    def follow(self, inside, as_one) -> list:
+        return as_one()
 
-def _scan(tracer: Tracer, eqn, values: list[Values], source: str) -> list[Values]:
-    p = eqn.params
-    n, m, length = p["num_consts"], p["num_carry"], p["length"]
-    consts, carry, xs = values[:n], values[n : n + m], values[n + m :]
-    rows: list = [None] * length
-    for i in range(length)[:: -1 if p["reverse"] else 1]:
-        out = tracer.run(p["jaxpr"], [*consts, *carry, *((x[i], as_array(nodes[i])) for x, nodes in xs)])
-        carry, rows[i] = out[:m], out[m:]
-    stacked = [
-        (np.stack([r[k][0] for r in rows]), np.stack([r[k][1] for r in rows]))
-        if rows
-        else leaves(np.zeros(v.aval.shape, v.aval.dtype), v.aval)
-        for k, v in enumerate(eqn.outvars[m:])
-    ]
-    return [*carry, *stacked]
-
-
-CONTROL: dict[str, Callable] = {"cond": _cond, "while": _while, "scan": _scan}
+    def equation(self, eqn, values, source) -> list:
+        if not eqn.outvars:
+            return []
+        out = eqn.primitive.bind(*values, **eqn.params)
+        self.seen.append(list(out) if eqn.primitive.multiple_results else [out])
+        return self.seen[-1]
 
 
 def record(jaxpr: ClosedJaxpr, args: Sequence[Any]) -> Iterator[Sequence[Any]]:
     """The results of every equation, in the order of `Tracer`, as one jitted computation returns them all."""
 
     def every(*args):
-        seen: list = []
+        recording = Recording()
+        walk(jaxpr, args, recording)
+        return recording.seen
 
-        def run(jaxpr, args):
-            jaxpr, consts = interpreter.opened(jaxpr)
-            env = dict(zip(jaxpr.invars, args, strict=True)) | dict(zip(jaxpr.constvars, consts, strict=True))
-
-            def read(v):
-                return np.asarray(v.val, interpreter.aval(v).dtype) if isinstance(v, Literal) else env[v]
-
-            for eqn in jaxpr.eqns:
-                inner, inputs = interpreter.called(eqn), [read(v) for v in eqn.invars]
-                if inner is not None:
-                    out = run(inner, inputs)
-                else:
-                    out = eqn.primitive.bind(*inputs, **eqn.params)
-                    out = list(out) if eqn.primitive.multiple_results else [out]
-                    seen.append(out)
-                env.update(zip(eqn.outvars, out, strict=True))
-            return [read(v) for v in jaxpr.outvars]
-
-        run(jaxpr, args)
-        return seen
-
-    return iter(jax.jit(every)(*(np.asarray(x, v.aval.dtype) for x, v in zip(args, jaxpr.jaxpr.invars, strict=True))))
+    pairs = zip(args, jaxpr.jaxpr.invars, strict=True)
+    return iter(jax.jit(every)(*(x if is_opaque(v.aval) else np.asarray(x, v.aval.dtype) for x, v in pairs)))

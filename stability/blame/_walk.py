@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 from flint import arb
 
 from stability.blame._trace import Node, as_real
-from stability.real import _scalars as scalars
+from stability.real import _logic as logic
 from stability.real._values import INFINITY, Undefined, infinite, is_number
 
 HARMLESS = 4.0
@@ -89,7 +89,7 @@ def wrong(node: Node) -> bool:
 
 def relevant(node: Node) -> tuple[Node, ...]:
     """The inputs that the float result hangs on: of a select, the predicate and the case taken."""
-    if node.rule is scalars.select:
+    if node.rule is logic.select:
         return node.parents[0], node.parents[1 + int(node.parents[0].got)]
     return node.parents
 
@@ -103,16 +103,16 @@ def is_infinite(node: Node) -> bool:
 
 
 def own_error(node: Node) -> arb:
-    return gap(as_real(node.got), node.exact())
+    return gap(as_real(node.got), node.exact)
 
 
 def passed_on(node: Node) -> arb:
-    return gap(node.exact(), node.true)
+    return gap(node.exact, node.true)
 
 
 def birth_kind(node: Node) -> str:
     """What an equation itself did to its result, given its inputs; empty where it rounded as it should."""
-    exact = node.exact()
+    exact = node.exact
     if isinstance(exact, Undefined):
         return "domain" if exact.kind in ("nan", "undecided") else exact.kind
     if node.fmt is None:
@@ -191,9 +191,9 @@ def walk(node: Node) -> Verdict | None:
         steps = (*(s.node for s in path), node)
         if not_a_number(node) or is_infinite(node):
             same = [p for p in relevant(node) if (not_a_number(p) if not_a_number(node) else is_infinite(p))]
-            exact = node.exact()
+            exact = node.exact
             born = not same
-            cause = same[0] if same else worst_input(node)
+            cause = next((p for p in same if wrong(p)), same[0]) if same else worst_input(node)
             in_range = (
                 is_number(node.true)
                 and not infinite(node.true)
@@ -238,10 +238,14 @@ def local_kind(node: Node) -> str:
     growth = in_units(passed_on(node), node.true, node) / max(0.5, *(off(p) for p in relevant(node)))
     if growth > STRIKING:
         return "cancellation" if is_sum(node) else "amplification"
-    swallowed = is_sum(node) and any(
-        isinstance(p.got, float) and p.got != 0 and node.got == q.got
-        for p in node.parents
-        for q in node.parents
-        if p is not q
+    swallowed = (
+        is_sum(node)
+        and len(node.parents) == 2
+        and any(
+            isinstance(p.got, float) and p.got != 0 and node.got == q.got
+            for p in node.parents
+            for q in node.parents
+            if p is not q
+        )
     )
     return "absorption" if swallowed and own_error(node) != 0 else ""

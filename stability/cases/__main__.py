@@ -13,7 +13,7 @@ from stability.arguments import Parser, unwritable, write_atomically, write_json
 from stability.blame import MEANINGS
 from stability.cases import CASES, Case, Finding, examine
 from stability.cases.finding import place, point_of
-from stability.environment import environment
+from stability.environment import environment, tell_untested, untested
 from stability.floats import FORMATS
 from stability.report.tables import both, value
 
@@ -116,6 +116,8 @@ def page(findings: list[Finding], manifest: dict) -> str:
         f"Written by `{manifest['command']}` with jax {manifest['jax']}, jaxlib {manifest['jaxlib']}, python-flint "
         f"{manifest['python-flint']}, on {manifest['backend']} ({manifest['cpu']})."
     )
+    if warning := untested(manifest["jax"]):
+        written += f"\n\n**{warning}**"
     introduction = INTRODUCTION.format(sum(map(_as_expected, findings)), len(findings))
     table = "\n".join(map(_line, findings))
     sections = "\n\n".join(map(_section, findings))
@@ -144,6 +146,7 @@ def main(argv: list[str]) -> int:
     write_json(args.out / "cases.json", {"schema": 1, "manifest": manifest, "cases": [f.as_json() for f in findings]})
     write_atomically(args.out / "README.md", page(findings, manifest))
     print(f"page in {args.out}: README.md, cases.json")
+    tell_untested()
     return 0
 
 

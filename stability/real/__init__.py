@@ -24,7 +24,7 @@ convention says.
 """
 
 from stability.real._evaluate import true_value, why_undefined
-from stability.real._interpreter import UnsupportedPrimitive
 from stability.real._points import Truths, points, truth
+from stability.real._reals import UnsupportedPrimitive
 
 __all__ = ["Truths", "UnsupportedPrimitive", "points", "true_value", "truth", "why_undefined"]

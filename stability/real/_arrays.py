@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -16,9 +17,6 @@ import numpy as np
 
 from stability.real import _scalars as scalars
 from stability.real._values import (
-    INFINITY,
-    MINUS_INFINITY,
-    ONE,
     UNDECIDED,
     ZERO,
     Undefined,
@@ -27,26 +25,8 @@ from stability.real._values import (
     real,
 )
 
-DATA: dict[str, tuple[int, ...] | None] = {
-    "broadcast_in_dim": (0,),
-    "concatenate": None,
-    "dynamic_slice": (0,),
-    "dynamic_update_slice": (0, 1),
-    "expand_dims": (0,),
-    "gather": (0,),
-    "pad": None,
-    "reshape": (0,),
-    "rev": (0,),
-    "scatter": (0, 2),
-    "slice": (0,),
-    "split": (0,),
-    "squeeze": (0,),
-    "stack": None,
-    "tile": (0,),
-    "transpose": (0,),
-    "unstack": (0,),
-}
-"""The primitives that move elements, and which of their arguments hold those elements (`None`: all)."""
+CHOOSING = ("pad", "gather", "scatter", "dynamic_slice", "dynamic_update_slice")
+"""Primitives that pick elements by a condition or an index; others only lay them out."""
 
 
 def as_array(x) -> np.ndarray:
@@ -78,10 +58,9 @@ def elementwise(rule: Callable) -> Callable:
     return apply
 
 
-def move(eqn, values: Sequence[Any]) -> list:
-    """The result of a primitive that moves elements."""
-    where = DATA[eqn.primitive.name]
-    positions = range(len(values)) if where is None else where
+def move(eqn, data: Sequence[int] | None, values: Sequence[Any]) -> list:
+    """The result of a primitive that moves elements; `data` the positions of the arguments that hold them."""
+    positions = range(len(values)) if data is None else data
     arrays = [as_array(values[i]) for i in positions]
     if any(is_undecided(v) for i, v in enumerate(values) if i not in positions):
         return [bare(array([UNDECIDED] * v.aval.size, v.aval.shape)) for v in eqn.outvars]
@@ -97,7 +76,7 @@ def move(eqn, values: Sequence[Any]) -> list:
         fill = fill if value is None or value != value else real(value)
         params["fill_value"] = -1
     out = eqn.primitive.bind(*(bare(v) for v in indexed), **params)
-    pool = np.append(np.frompyfunc(chosen, 1, 1)(pool), [None])
+    pool = np.append(np.frompyfunc(chosen, 1, 1)(pool) if eqn.primitive.name in CHOOSING else pool, [None])
     pool[-1] = fill
     return [bare(pool[np.asarray(o)]) for o in (out if eqn.primitive.multiple_results else [out])]
 
@@ -107,17 +86,6 @@ def last(x: np.ndarray, axes: Sequence[int]) -> np.ndarray:
     kept = [a for a in range(x.ndim) if a not in axes]
     x = x.transpose([*kept, *axes])
     return x.reshape([*x.shape[: len(kept)], -1])
-
-
-def fold(rule: Callable, start: Any) -> Callable:
-    """A reduction over `axes`; an empty one gives `start`."""
-
-    def apply(x, axes, **_):
-        rows = last(as_array(x), axes)
-        out = [functools.reduce(rule, row) if len(row) else start for row in rows.reshape(-1, rows.shape[-1])]
-        return bare(array(out, rows.shape[:-1]))
-
-    return apply
 
 
 def cumulative(rule: Callable) -> Callable:
@@ -150,46 +118,20 @@ def arg_extreme(better: Callable) -> Callable:
     return apply
 
 
-def dot_general(x, y, dimension_numbers, **_):
+def factors(x: np.ndarray, y: np.ndarray, dimension_numbers) -> tuple[tuple[int, ...], list[tuple[Any, Any]]]:
+    """The shape of a `dot_general`, and for each of its elements the two rows of factors whose products it sums."""
     (cx, cy), (bx, by) = dimension_numbers
-    x, y = as_array(x), as_array(y)
     fx = [a for a in range(x.ndim) if a not in (*cx, *bx)]
     fy = [a for a in range(y.ndim) if a not in (*cy, *by)]
     batch = [x.shape[a] for a in bx]
     shape = (*batch, *(x.shape[a] for a in fx), *(y.shape[a] for a in fy))
-    k = int(np.prod([x.shape[a] for a in cx]))
-    left = x.transpose([*bx, *fx, *cx]).reshape(int(np.prod(batch)), -1, k)
-    right = y.transpose([*by, *fy, *cy]).reshape(int(np.prod(batch)), -1, k)
-    out = [
-        functools.reduce(scalars.add, map(scalars.mul, u, v), ZERO)
-        for a, b in zip(left, right, strict=True)
-        for u in a
-        for v in b
-    ]
+    n, k = math.prod(batch), math.prod(x.shape[a] for a in cx)
+    left = x.transpose([*bx, *fx, *cx]).reshape(n, math.prod(x.shape[a] for a in fx), k)
+    right = y.transpose([*by, *fy, *cy]).reshape(n, math.prod(y.shape[a] for a in fy), k)
+    return shape, [(u, v) for a, b in zip(left, right, strict=True) for u in a for v in b]
+
+
+def dot_general(x, y, dimension_numbers, **_):
+    shape, rows = factors(as_array(x), as_array(y), dimension_numbers)
+    out = [functools.reduce(scalars.add, map(scalars.mul, u, v), ZERO) for u, v in rows]
     return bare(array(out, shape))
-
-
-FOLDED: dict[str, Callable] = {
-    "reduce_sum": scalars.add,
-    "reduce_prod": scalars.mul,
-    "reduce_max": scalars.maximum,
-    "reduce_min": scalars.minimum,
-    "reduce_and": scalars.logical_and,
-    "reduce_or": scalars.logical_or,
-}
-"""Reductions over `axes`, by the function of two elements that they repeat."""
-
-EMPTY = {"reduce_sum": ZERO, "reduce_prod": ONE, "reduce_max": MINUS_INFINITY, "reduce_min": INFINITY}
-
-FOLDS: dict[str, Callable] = {
-    **{name: fold(rule, EMPTY.get(name, name == "reduce_and")) for name, rule in FOLDED.items()},
-    "cumsum": cumulative(scalars.add),
-    "cumprod": cumulative(scalars.mul),
-    "cummax": cumulative(scalars.maximum),
-    "cummin": cumulative(scalars.minimum),
-    "cumlogsumexp": cumulative(scalars.log_add_exp),
-    "argmax": arg_extreme(scalars.COMPARISONS["gt"]),
-    "argmin": arg_extreme(scalars.COMPARISONS["lt"]),
-    "dot_general": dot_general,
-}
-"""Rules that take whole arrays and the equation's parameters."""

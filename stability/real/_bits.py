@@ -22,11 +22,11 @@ from flint import arb
 from stability.balls import round_ball
 from stability.floats import format_of
 from stability.real import _scalars as scalars
-from stability.real._arrays import as_array, bare, fold
-from stability.real._function import Estimate, Series
+from stability.real._arrays import as_array, bare, last
+from stability.real._function import Dual, Estimate
 from stability.real._near import resolved
+from stability.real._series import Series
 from stability.real._values import UNDECIDED, Undefined, array, infinite, is_number, real
-from stability.real._windows import within
 
 
 def is_key(aval) -> bool:
@@ -137,7 +137,7 @@ def unproven(eqn, values: Sequence[Any]) -> list:
     """
     floats = [jnp.issubdtype(v.aval.dtype, np.floating) for v in eqn.invars]
     reals = [v for x, f in zip(values, floats, strict=True) if f for v in as_array(x).ravel()]
-    if any(isinstance(v, Series) or (isinstance(v, Undefined) and not v.certain) for v in reals):
+    if any(isinstance(v, Series | Dual) or (isinstance(v, Undefined) and not v.certain) for v in reals):
         return [filled(v.aval) for v in eqn.outvars]
     for narrow in (False, True):
         if not narrow and eqn.primitive.name in NARROW:
@@ -201,8 +201,13 @@ def over_one_device(rule: Callable) -> Callable:
     """A collective over axes of size 1, or, under `vmap`, over axes of the arrays themselves."""
 
     def apply(eqn, values: Sequence[Any]) -> list:
-        axes = tuple(a for a in eqn.params["axes"] if isinstance(a, int))
-        return [fold(rule, None)(x, axes) if axes else x for x in values]
+        axes = [a for a in eqn.params["axes"] if isinstance(a, int)]
+        return [folded(as_array(x), axes) if axes else x for x in values]
+
+    def folded(x: np.ndarray, axes: Sequence[int]):
+        rows = last(x, axes)
+        flat = rows.reshape(math.prod(rows.shape[:-1]), rows.shape[-1])
+        return bare(array([reduce(rule, row) for row in flat], rows.shape[:-1]))
 
     return apply
 
@@ -211,23 +216,9 @@ def all_gather(eqn, values: Sequence[Any]) -> list:
     return [bare(as_array(x).reshape(v.aval.shape)) for x, v in zip(values, eqn.outvars, strict=True)]
 
 
-def shard_map(eqn, values: Sequence[Any]) -> list:
-    """On a mesh of one device every shard is the whole, and every named axis is of size 1."""
-    if eqn.params["mesh"].size != 1:
-        return unproven(eqn, values)
-    return within(eqn.params["jaxpr"], *values)
-
-
 def axis_index(eqn, values: Sequence[Any]) -> list:
     return [np.int32(0)]
 
-
-INTEGERS = {
-    *("add", "sub", "mul", "div", "rem", "neg", "abs", "sign", "max", "min", "clamp", "and", "or", "xor", "not", "pow"),
-    *("eq", "ne", "lt", "le", "gt", "ge", "integer_pow", "shift_left", "shift_right_logical", "shift_right_arithmetic"),
-    *("population_count", "clz", "mulhi", "square"),
-}
-"""Elementwise primitives that are taken as integers have them, where all that they take are integers."""
 
 NATIVE = (
     *("random_bits", "random_seed", "random_split", "random_wrap", "random_unwrap", "random_fold_in", "random_clone"),
@@ -240,16 +231,12 @@ RULES: dict[str, Callable[[Any, Sequence[Any]], list]] = {
     **dict.fromkeys(("population_count", "clz", "mulhi"), integers),
     **dict.fromkeys(("random_gamma", "rng_uniform", "pure_callback"), unproven),
     **dict.fromkeys(("debug_callback", "debug_print", "io_callback"), silent),
-    **dict.fromkeys(
-        ("device_put", "optimization_barrier", "pvary", "pcast", "pbroadcast", "ppermute", "all_to_all"), same
-    ),
+    **dict.fromkeys(("pvary", "pcast", "pbroadcast", "ppermute"), same),
     **dict.fromkeys(("psum", "psum_invariant", "psum2"), over_one_device(scalars.add)),
     "pmax": over_one_device(scalars.maximum),
     "pmin": over_one_device(scalars.minimum),
-    **dict.fromkeys(("all_gather", "all_gather_invariant", "reduce_scatter"), all_gather),
+    **dict.fromkeys(("all_gather", "all_gather_invariant", "reduce_scatter", "all_to_all"), all_gather),
     "axis_index": axis_index,
-    "shard_map": shard_map,
-    "reduce_xor": lambda eqn, values: [fold(scalars.logical_xor, False)(values[0], eqn.params["axes"])],
     "bitcast_convert_type": bitcast_convert_type,
     "nextafter": nextafter,
 }

@@ -15,9 +15,11 @@ from jax.extend.core import ClosedJaxpr
 from stability.balls import round_ball
 from stability.floats import FloatFormat, format_of
 from stability.real._arrays import as_array, bare
-from stability.real._interpreter import is_float, lift, run, trace
+from stability.real._function import Estimate
 from stability.real._near import resolved
+from stability.real._reals import lift, run
 from stability.real._values import UNDECIDED, Scalar, Undecided, Undefined, array, infinite
+from stability.real._walk import is_float, trace
 
 FIRST_PRECISION = 128
 LAST_PRECISION = 4096
@@ -27,6 +29,8 @@ def rounded(x: Scalar, fmt: FloatFormat) -> float | None:
     """The float of `fmt` nearest to a real number, NaN where it is certainly undefined, `None` where undecided."""
     if isinstance(x, Undefined):
         return float("nan") if x.certain else None
+    if isinstance(x, Estimate):
+        return None
     if infinite(x):
         return float("inf") if x > 0 else float("-inf")
     return round_ball(resolved(x), fmt)
@@ -48,7 +52,10 @@ def reals(jaxpr: ClosedJaxpr, leaves: Sequence[Any], formats: Sequence[FloatForm
                 shapes = [v.aval.shape for v in jaxpr.jaxpr.outvars]
                 out = [bare(array([UNDECIDED] * math.prod(s), s)) for s in shapes]
             pairs = list(zip(out, formats, strict=True))
-            if all(f is None or all(rounded(v, f) is not None for v in as_array(x).ravel()) for x, f in pairs):
+            if all(
+                f is None or all(isinstance(v, Estimate) or rounded(v, f) is not None for v in as_array(x).ravel())
+                for x, f in pairs
+            ):
                 break
         prec *= 2
     return out
@@ -133,14 +140,15 @@ def why_undefined(fn: Callable, *args, dtype=None):
     """Why elements of `true_value(fn, *args)` are NaN, where they are.
 
     **Returns:** a pytree as of `fn(*args)` with object arrays: `None` where the value is a number, else the kind of
-    `stability.real.Undefined` (`undecided` where 4096 bits don't decide).
+    `stability.real.Undefined` (`undecided` where 4096 bits don't decide), or
+    `unproven` where it depends on a primitive that has no meaning over the reals.
     """
     jaxpr, tree, leaves, formats = prepared(fn, args, dtype)
 
     def why(v, fmt):
         if fmt is None or (not isinstance(v, Undefined) and rounded(v, fmt) is not None):
             return None
-        return v.kind if isinstance(v, Undefined) else "undecided"
+        return v.kind if isinstance(v, Undefined) else "unproven" if isinstance(v, Estimate) else "undecided"
 
     out = [
         np.frompyfunc(lambda v, f=f: why(v, f), 1, 1)(as_array(x)) if f else None

@@ -6,10 +6,6 @@ derivative there, written in other functions. So a power series goes through any
     f(s(ε)) = f(s(0)) + ∫ Σ_i ∂_i f(s(ε)) s_i'(ε) dε,
 
 the integrand needing one order less than the result; nothing else is needed for derivatives of any order.
-
-A series is a function of ε at `0 < ε`, as small as one likes: comparisons are of its first coefficients that differ,
-and dividing by one that begins with zeros gives a series that begins with negative powers. So kinks have two one-sided
-values, removable holes their limits, and poles their signs.
 """
 
 from __future__ import annotations
@@ -17,25 +13,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from stability.real._values import Scalar, Undefined, infinite
+from flint import arb
+
+from stability.real import _arithmetic as plain
+from stability.real import _series as series
+from stability.real._series import Series
+from stability.real._values import ONE, UNDECIDED, Scalar, Undefined, infinite
 
 Rule = Callable[..., Any]
-
-
-class Series:
-    """`Σ_k c[k] ε**(start + k)`, truncated after the last coefficient.
-
-    **Attributes:** `c` the coefficients, real numbers; the first is not known to be 0, unless all are; where the first
-    has no value, or is infinite, it is the only one. `start` is the power of the first.
-    """
-
-    __slots__ = ("c", "start")
-
-    def __init__(self, c: Sequence[Scalar], start: int = 0):
-        self.c, self.start = tuple(c), start
-
-    def __repr__(self) -> str:
-        return f"Series({self.c}, {self.start})"
 
 
 class Estimate:
@@ -50,31 +35,89 @@ class Estimate:
         return f"Estimate({self.value})"
 
 
+class Dual:
+    """A number and its derivative, where the number may be infinite or have no value and the derivative still has one.
+
+    Either may be a real number, a series, or a dual again, for the next order.
+    """
+
+    __slots__ = ("slope", "value")
+
+    def __init__(self, value: Any, slope: Any):
+        self.value, self.slope = value, slope
+
+    def __repr__(self) -> str:
+        return f"Dual({self.value}, {self.slope})"
+
+
 class Function:
     """A function of real numbers.
 
     **Arguments:** `rule` takes real numbers (balls, numbers near an exact one, infinities for limits, `Undefined`) and
-    gives one; `slopes` the partial derivatives, one an argument, as texts in other functions, `None` where the
-    function is constant but for jumps; `series` what replaces the slopes where the function is not smooth, or has no
-    value somewhere: from arguments of which one at least is a `Series`, the resulting one.
+    gives one; `slopes` the partial derivatives, one an argument, as texts in other functions, `None` where it is not
+    known, and none at all where the result is a truth value; `series` what replaces the slopes where the function is
+    not smooth, or can do better: from arguments of which one at least is a `Series`, the resulting one.
     """
 
-    def __init__(self, rule: Rule, *slopes: Rule | None, series: Callable[..., Series] | None = None):
+    def __init__(self, rule: Rule, *slopes: Rule | None, series: Callable[..., Any] | None = None):
         self.rule, self.slopes, self.series = rule, slopes, series
 
     def __call__(self, *args):
-        if any(isinstance(a, Series) for a in args):
-            if self.series is not None:
-                return self.series(*args)
-            return composed(self, args)
-        if any(isinstance(a, Estimate) for a in args):
-            out = self.rule(*(a.value if isinstance(a, Estimate) else a for a in args))
-            return out if isinstance(out, Undefined) else Estimate(out)
+        for a in args:
+            if isinstance(a, Dual):
+                return self._dual(args)
+            if isinstance(a, Estimate):
+                return self._estimated(args)
+        for a in args:
+            if isinstance(a, Series):
+                return composed(self, args) if self.series is None else self.series(*args)
         return self.rule(*args)
+
+    def _dual(self, args: Sequence[Any]):
+        values = [a.value if isinstance(a, Dual) else a for a in args]
+        out = self(*values)
+        if not self.slopes:
+            return out
+        slope: Any = None
+        for i, a in enumerate(args):
+            if isinstance(a, Dual):
+                text = self.slopes[i]
+                term = UNDECIDED if text is None else mul(text(*values), a.slope)
+                slope = term if slope is None else add(slope, term)
+        return Dual(out, slope)
+
+    def _estimated(self, args: Sequence[Any]):
+        out = self(*(a.value if isinstance(a, Estimate) else a for a in args))
+        return out if isinstance(out, Undefined | bool) else Estimate(out)
 
 
 def composed(f: Function, args: Sequence[Any]) -> Series:
-    raise NotImplementedError
+    """A smooth function of series: by its slopes, or its limit alone where an argument has none, or an infinite one."""
+    limits = [series.limit(a) for a in args]
+    first = f.rule(*limits)
+    varying = [i for i, a in enumerate(args) if isinstance(a, Series)]
+    end = min(args[i].end for i in varying)
+    series.seen.at(first)
+    if isinstance(first, Undefined) or infinite(first) or any(map(infinite, limits)) or end <= 1:
+        return Series([first])
+    slope: Any = UNDECIDED
+    for n, i in enumerate(varying):
+        if i >= len(f.slopes) or f.slopes[i] is None:
+            return Series([first])
+        partial = f.slopes[i](*(limits if end == 2 else [a.cut(end - 2) if isinstance(a, Series) else a for a in args]))
+        term = series.mul(partial, args[i].derivative())
+        slope = term if n == 0 else series.add(slope, term)
+    series.seen.at(series.limit(slope))
+    return series.integrated(first, slope, end)
 
 
-__all__ = ["Estimate", "Function", "Series", "infinite"]
+def one(*_) -> Scalar:
+    return ONE
+
+
+def zero(*_) -> Scalar:
+    return arb(0)
+
+
+add = Function(plain.add, one, one, series=series.add)
+mul = Function(plain.mul, lambda x, y: y, lambda x, y: x, series=series.mul)

@@ -18,7 +18,8 @@ from flint import arb, fmpq
 from stability.real import _scalars as scalars
 from stability.real._arrays import as_array, bare
 from stability.real._bits import unproven
-from stability.real._function import Series
+from stability.real._function import Dual
+from stability.real._series import Series
 from stability.real._values import ONE, UNDECIDED, ZERO, Undefined, array
 from stability.real._windows import within
 
@@ -143,7 +144,7 @@ def cholesky(eqn, a: np.ndarray):
     why = next((DOMAIN if v is False else v for v in positive if v is not True), None)
     if why is not None:
         return [array([why] * a.size, a.shape)]
-    roots = [scalars.ELEMENTWISE["sqrt"](u[j, j]) for j in range(n)]
+    roots = [scalars.sqrt(u[j, j]) for j in range(n)]
     rows = [
         [scalars.div(u[j, i], roots[j]) if j < i else roots[j] if j == i else ZERO for j in range(n)] for i in range(n)
     ]
@@ -222,7 +223,7 @@ def custom_linear_solve(eqn, values) -> list:
 
     right = joined(b)
     auxiliary = solve()[len(b) :] if len(eqn.outvars) > len(b) else []
-    if n > LARGEST_SYSTEM and not any(isinstance(v, Series) for v in (*right, *joined(consts))):
+    if n > LARGEST_SYSTEM and not any(isinstance(v, Series | Dual) for v in (*right, *joined(consts))):
         return solve()
     rows: list[dict[int, Any]] = [{} for _ in range(n)]
     for j in range(n):
@@ -256,7 +257,7 @@ def reflected(a: np.ndarray) -> tuple[np.ndarray, list] | None:
         if isinstance(forward, Undefined) or not any(e is False for e in empty):
             return None
         squares = (scalars.mul(x, x) for x in tail)
-        norm = scalars.ELEMENTWISE["sqrt"](reduce(scalars.add, squares, scalars.mul(head, head)))
+        norm = scalars.sqrt(reduce(scalars.add, squares, scalars.mul(head, head)))
         beta = scalars.neg(norm) if forward else norm
         taus.append(scalars.div(scalars.sub(beta, head), beta))
         a[j + 1 :, j] = [scalars.div(x, scalars.sub(head, beta)) for x in tail]
@@ -265,7 +266,7 @@ def reflected(a: np.ndarray) -> tuple[np.ndarray, list] | None:
     return a, taus
 
 
-def reflect(a: np.ndarray, v: Sequence[Any], tau, j: int) -> None:
+def reflect(a: np.ndarray, v: np.ndarray, tau, j: int) -> None:
     """`(I - τ v vᵀ) A` in place, `v` being 1 at `j`, as given below, and 0 above."""
     for c in range(a.shape[1]):
         below = map(scalars.mul, v, a[j + 1 :, c])

@@ -16,100 +16,63 @@ import flint
 import numpy as np
 from flint import arb
 
-from stability.real._near import CLOSE, Near, flat, near, plus
-from stability.real._values import INFINITY, MINUS_INFINITY, ONE, UNDECIDED, ZERO, Scalar, Undefined, chosen, infinite
-
-Rule = Callable[..., Any]
+from stability.real import _arithmetic as plain
+from stability.real import _series as series
+from stability.real._arithmetic import DOMAIN, POLE
+from stability.real._arithmetic import checked as _checked
+from stability.real._arithmetic import first_undefined as _first_undefined
+from stability.real._function import Function, Rule, add, mul, one, zero
+from stability.real._near import CLOSE, Near, flat, near
+from stability.real._series import Series
+from stability.real._values import INFINITY, MINUS_INFINITY, ONE, UNDECIDED, ZERO, Scalar, Undefined, infinite
 
 FAR = 16
 """From here on, what tends to a constant is kept as its distance from that."""
 
-DOMAIN, POLE = Undefined("domain"), Undefined("pole")
 
+def of_one(at: Callable[[arb], arb], above=None, below=None, outside=None) -> Rule:
+    """The rule of a function of one real.
 
-def _checked(y: arb) -> Scalar:
-    return y if y.is_finite() or infinite(y) else UNDECIDED
-
-
-def _function(at: Callable[[arb], arb], above=None, below=None, outside=None) -> Rule:
-    """The rule of a function of one real: `above` and `below` its limits at the two infinities, `outside` where
-    (and why) a number has no value."""
+    **Arguments:** `at` gives it of a number; `above` and `below` its limits at the two infinities, if it has them;
+    `outside` says of a number where the function has no finite value what it has instead: why not, or an infinite
+    limit; and `None` elsewhere.
+    """
 
     def rule(x: Scalar) -> Scalar:
         if isinstance(x, Undefined):
-            return x
+            return x if not plain.is_pole(x) else above if above is not None and above is below else DOMAIN
         if infinite(x):
             limit = above if x > 0 else below
             return DOMAIN if limit is None else limit
-        why = outside(x) if outside else None
-        return why or _checked(at(x))
+        instead = outside(x) if outside else None
+        return _checked(at(x)) if instead is None else instead
 
     return rule
 
 
-def _below(bound: int, at_bound: Undefined | None = POLE):
+def below(bound: int, at_bound: Scalar | None = MINUS_INFINITY):
     return lambda x: DOMAIN if x < bound else (at_bound if x == bound else None)
 
 
-def _beyond_one(at_bound: Undefined | None):
-    return lambda x: DOMAIN if abs(x) > 1 else (at_bound if abs(x) == 1 else None)
+def beyond_one(infinite_there: bool):
+    def outside(x):
+        if abs(x) > 1:
+            return DOMAIN
+        return (INFINITY if x > 0 else MINUS_INFINITY) if infinite_there and abs(x) == 1 else None
+
+    return outside
 
 
-def _nonpositive_integer(x: arb) -> Undefined | None:
-    return POLE if x <= 0 and x.is_exact() and x.is_integer() else None
+div = Function(plain.div, lambda x, y: div(ONE, y), lambda x, y: neg(div(x, square(y))), series=series.div)
+neg = Function(plain.neg, lambda x: -ONE, series=series.neg)
 
 
-def add(x: Scalar, y: Scalar) -> Scalar:
-    if x is ZERO:
-        return y
-    if y is ZERO:
-        return x
-    if isinstance(x, Undefined) or isinstance(y, Undefined):
-        return _first_undefined(x, y)
-    if infinite(x) and infinite(y) and (x > 0) != (y > 0):
-        return Undefined("infinity_minus_infinity")
-    return x if infinite(x) else y if infinite(y) else _checked(plus(x, y))
-
-
-def neg(x: Scalar) -> Scalar:
-    return x if x is ZERO or isinstance(x, Undefined) else -x
-
-
-def sub(x: Scalar, y: Scalar) -> Scalar:
+def sub(x, y):
     return add(x, neg(y))
 
 
-def _first_undefined(*values) -> Undefined:
-    undefined = [v for v in values if isinstance(v, Undefined)]
-    return next((v for v in undefined if v.certain), undefined[0])
-
-
-def mul(x: Scalar, y: Scalar) -> Scalar:
-    if x is ZERO or y is ZERO:
-        return ZERO
-    if isinstance(x, Undefined) or isinstance(y, Undefined):
-        return _first_undefined(x, y)
-    if infinite(x) or infinite(y):
-        if x == 0 or y == 0:
-            return Undefined("zero_times_infinity")
-        if not (x != 0 and y != 0):
-            return UNDECIDED
-        return INFINITY if (x > 0) == (y > 0) else MINUS_INFINITY
-    return _checked(x * y)
-
-
-def div(x: Scalar, y: Scalar) -> Scalar:
-    if x is ZERO:
-        return ZERO
-    if isinstance(x, Undefined) or isinstance(y, Undefined):
-        return _first_undefined(x, y)
-    if infinite(y):
-        return Undefined("infinity_over_infinity") if infinite(x) else arb(0)
-    if y == 0:
-        return Undefined("zero_over_zero") if x == 0 else POLE if x != 0 else UNDECIDED
-    if infinite(x):
-        return UNDECIDED if not (y > 0 or y < 0) else INFINITY if (x > 0) == (y > 0) else MINUS_INFINITY
-    return _checked(x / y)
+def times(factor: int | float, x):
+    return mul(arb(factor), x)
 
 
 def _exp(x):
@@ -147,14 +110,6 @@ def _tanh(x):
     return near(ONE, -rest) if x > FAR else near(-ONE, rest) if x < -FAR else x.tanh()
 
 
-def _erf(x):
-    return near(ONE, -x.erfc()) if x > FAR else near(-ONE, (-x).erfc()) if x < -FAR else x.erf()
-
-
-def _erfc(x):
-    return near(arb(2), -(-x).erfc()) if x < -FAR else x.erfc()
-
-
 def _cos(x):
     return near(ONE, -2 * (x / 2).sin() ** 2) if abs(x) < CLOSE else x.cos()
 
@@ -163,36 +118,135 @@ def _cosh(x):
     return near(ONE, 2 * (x / 2).sinh() ** 2) if abs(x) < CLOSE else x.cosh()
 
 
-exp = _function(_exp, INFINITY, arb(0))
-log = _function(methodcaller("log"), INFINITY, None, _below(0))
+def _atan(x: Scalar) -> Scalar:
+    if isinstance(x, Undefined):
+        return DOMAIN if plain.is_pole(x) else x
+    if infinite(x):
+        return arb.pi() / 2 if x > 0 else -arb.pi() / 2
+    return _checked(x.atan())
 
 
-def absolute(x: Scalar) -> Scalar:
-    if isinstance(x, Undefined) or x >= 0:
+def _exp_series(x: Series) -> Series:
+    """By `y' = x' y`, a coefficient at a time."""
+    if x.special or x.start < 0:
+        series.seen.at(x.limit())
+        return Series([exp.rule(x.limit())])
+    c, out = [x.at(k) for k in range(x.end)], [exp.rule(x.limit())]
+    for k in range(1, x.end):
+        terms = [plain.mul(plain.mul(c[i], out[k - i]), arb(i)) for i in range(1, k + 1)]
+        out.append(plain.div(series.total(terms), arb(k)))
+    return Series(out)
+
+
+def _log_series(x: Series) -> Series:
+    if x.special or x.start != 0:
+        series.seen.singular += 1
+        return Series([log.rule(x.limit())])
+    return series.integrated(log.rule(x.limit()), series.div(x.derivative(), x.cut(x.end - 2)), x.end)
+
+
+exp = Function(of_one(_exp, INFINITY, arb(0)), lambda x: exp(x), series=_exp_series)
+log = Function(of_one(methodcaller("log"), INFINITY, None, below(0)), lambda x: div(ONE, x), series=_log_series)
+expm1 = Function(of_one(_expm1, INFINITY, arb(-1)), lambda x: exp(x))
+exp2 = Function(of_one(_exp2, INFINITY, arb(0)), lambda x: mul(arb.const_log2(), exp2(x)))
+log1p = Function(of_one(methodcaller("log1p"), INFINITY, None, below(-1)), lambda x: div(ONE, add(ONE, x)))
+log2 = Function(of_one(_log2, INFINITY, None, below(0)), lambda x: div(ONE, mul(arb.const_log2(), x)))
+logistic = Function(of_one(_logistic, ONE, arb(0)), lambda x: mul(logistic(x), logistic(neg(x))))
+sin = Function(of_one(methodcaller("sin")), lambda x: cos(x))
+cos = Function(of_one(_cos), lambda x: neg(sin(x)))
+tan = Function(of_one(methodcaller("tan")), lambda x: div(ONE, square(cos(x))))
+asin = Function(of_one(methodcaller("asin"), None, None, beyond_one(False)), lambda x: rsqrt(one_minus_square(x)))
+acos = Function(of_one(methodcaller("acos"), None, None, beyond_one(False)), lambda x: neg(rsqrt(one_minus_square(x))))
+atan = Function(_atan, lambda x: div(ONE, one_plus_square(x)))
+sinh = Function(of_one(methodcaller("sinh"), INFINITY, MINUS_INFINITY), lambda x: cosh(x))
+cosh = Function(of_one(_cosh, INFINITY, INFINITY), lambda x: sinh(x))
+tanh = Function(of_one(_tanh, ONE, -ONE), lambda x: times(4, mul(logistic(times(2, x)), logistic(times(-2, x)))))
+asinh = Function(of_one(methodcaller("asinh"), INFINITY, MINUS_INFINITY), lambda x: rsqrt(one_plus_square(x)))
+acosh = Function(
+    of_one(methodcaller("acosh"), INFINITY, None, below(1, None)), lambda x: rsqrt(mul(sub(x, ONE), add(x, ONE)))
+)
+atanh = Function(of_one(methodcaller("atanh"), None, None, beyond_one(True)), lambda x: div(ONE, one_minus_square(x)))
+
+
+def _root(exponent: arb, function: Callable[[], Function]) -> Callable[[Series], Series]:
+    def of(x: Series) -> Series:
+        if x.special:
+            return Series([function().rule(x.limit())])
+        outside = x.direction(None, DOMAIN, UNDECIDED)
+        return series.power(x, exponent, function().rule) if outside is None else Series([outside])
+
+    return of
+
+
+sqrt = Function(
+    of_one(methodcaller("sqrt"), INFINITY, None, below(0, None)),
+    lambda x: times(0.5, rsqrt(x)),
+    series=_root(arb(1) / 2, lambda: sqrt),
+)
+rsqrt = Function(
+    of_one(methodcaller("rsqrt"), arb(0), None, below(0, INFINITY)),
+    lambda x: times(-0.5, div(rsqrt(x), x)),
+    series=_root(arb(-1) / 2, lambda: rsqrt),
+)
+
+
+def absolute_rule(x: Scalar) -> Scalar:
+    if isinstance(x, Undefined):
+        return INFINITY if plain.is_pole(x) else x
+    if x >= 0:
         return x
     return -x if x <= 0 else abs(x)
 
 
-def _integer_pow(y: int) -> Rule:
+def _absolute_series(x: Series):
+    if x.special:
+        return Series([absolute_rule(x.limit())])
+    series.seen.singular += series.is_zero(x.limit())
+    return x.direction(x, series.neg(x), Series([UNDECIDED]) if x.start == 0 and x.c else Series([], x.start))
+
+
+absolute = Function(absolute_rule, lambda x: sign(x), series=_absolute_series)
+
+
+def integer_pow(y: int) -> Function:
     def rule(x: Scalar) -> Scalar:
         if isinstance(x, Undefined):
-            return x
+            return x if y and not plain.is_pole(x) else POLE if y % 2 else INFINITY if y > 0 else arb(0)
         if y == 0:
             return ONE
         if y < 0:
-            return div(ONE, _integer_pow(-y)(x))
+            return INFINITY if x == 0 and y % 2 == 0 else plain.div(ONE, integer_pow(-y).rule(x))
         if infinite(x):
             return INFINITY if x > 0 or y % 2 == 0 else MINUS_INFINITY
         return _checked(x**y)
 
-    return rule
+    def of_series(x: Series):
+        if x.special or y == 0:
+            return Series([rule(x.limit())])
+        if y < 0:
+            return series.div(ONE, integer_pow(-y).series(x))  # type: ignore[misc]
+        if x.c and x.c[0] > 0 and y > 16:
+            return series.power(x, arb(y), rule)
+        out = x
+        for _ in range(y - 1):
+            out = series.mul(out, x)  # type: ignore[assignment]
+        return out
+
+    return Function(rule, lambda x: times(y, integer_pow(y - 1)(x)) if y else arb(0), series=of_series)
 
 
-def _one_minus_square(x: Scalar) -> Scalar:
-    return sub(ONE, _integer_pow(2)(x))
+square = integer_pow(2)
 
 
-def _polynomial(x: Scalar, *coefficients: Scalar) -> Scalar:
+def one_minus_square(x):
+    return sub(ONE, square(x))
+
+
+def one_plus_square(x):
+    return add(ONE, square(x))
+
+
+def polynomial(x, *coefficients):
     """`c0 + x (c1 + x (c2 + ...))`."""
     total = coefficients[-1]
     for c in reversed(coefficients[:-1]):
@@ -203,23 +257,40 @@ def _polynomial(x: Scalar, *coefficients: Scalar) -> Scalar:
 def _pow(x: Scalar, y: Any) -> Scalar:
     if isinstance(y, Undefined) or isinstance(x, Undefined):
         return _first_undefined(x, y)
-    y = arb(int(y)) if isinstance(y, int | np.integer) else y
     if y == 0:
         return ONE
     if y.is_exact() and y.is_integer() and abs(y) < 2**20:
-        return _integer_pow(int(y.unique_fmpz()))(x)
+        return integer_pow(int(y.unique_fmpz())).rule(x)
     if x == 1 and not infinite(y):
         return ONE
     if x == 0:
-        return arb(0) if y > 0 else POLE if y < 0 else UNDECIDED
+        return arb(0) if y > 0 else INFINITY if y < 0 else UNDECIDED
     if x > 0:
-        return exp(mul(log(x), y))
+        return exp.rule(plain.mul(log.rule(x), y))
     if x < 0 and y.is_exact() and not infinite(y):
         if not y.is_integer():
             return DOMAIN
-        magnitude = exp(mul(log(neg(x)), y))
-        return neg(magnitude) if (y / 2).is_integer() is False else magnitude
+        magnitude = exp.rule(plain.mul(log.rule(-x), y))
+        return plain.neg(magnitude) if (y / 2).is_integer() is False else magnitude
     return DOMAIN if x < 0 and infinite(y) else UNDECIDED
+
+
+def _pow_series(x, y):
+    if not isinstance(y, Series) and not isinstance(y, Undefined) and y.is_exact() and not infinite(y):
+        if y.is_integer() and abs(y) < 2**20:
+            return integer_pow(int(y.unique_fmpz()))(x)
+        outside = x.direction(None, DOMAIN, UNDECIDED)
+        return series.power(x, y, lambda c: _pow(c, y)) if outside is None else Series([outside])
+    return exp(mul(log(x), y))
+
+
+_power = Function(
+    _pow, lambda x, y: mul(y, power(x, sub(y, ONE))), lambda x, y: mul(log(x), power(x, y)), series=_pow_series
+)
+
+
+def power(x, y):
+    return integer_pow(int(y))(x) if isinstance(y, int | np.integer) else _power(x, y)
 
 
 def _cbrt(x: Scalar) -> Scalar:
@@ -228,6 +299,9 @@ def _cbrt(x: Scalar) -> Scalar:
     if x > 0:
         return x.root(3)
     return -(-x).root(3) if x < 0 else UNDECIDED
+
+
+cbrt = Function(_cbrt, lambda x: div(ONE, times(3, square(cbrt(x)))))
 
 
 def _atan2(y: Scalar, x: Scalar) -> Scalar:
@@ -248,13 +322,23 @@ def _atan2(y: Scalar, x: Scalar) -> Scalar:
     return _checked(arb.atan2(flat(y), flat(x)))
 
 
+atan2 = Function(
+    _atan2,
+    lambda y, x: div(x, add(square(x), square(y))),
+    lambda y, x: div(neg(y), add(square(x), square(y))),
+)
+
+
 def _rem(x: Scalar, y: Scalar) -> Scalar:
-    quotient = div(x, y)
+    quotient = plain.div(x, y)
     if isinstance(quotient, Undefined):
         return DOMAIN if quotient.certain else quotient
     if infinite(y):
         return x
     if infinite(x):
+        return DOMAIN
+    x, y = (arb(0) if v is ZERO else v for v in (x, y))
+    if y == 0:
         return DOMAIN
     if x.is_exact() and y.is_exact():
         (mx, ex), (my, ey) = ((int(v) for v in part.man_exp()) for part in (x, y))
@@ -266,19 +350,38 @@ def _rem(x: Scalar, y: Scalar) -> Scalar:
     return whole if isinstance(whole, Undefined) else _checked(x - whole * y)
 
 
+rem = Function(
+    _rem, one, lambda x, y: neg(truncate(div(x, y))), series=lambda x, y: sub(x, mul(truncate(div(x, y)), y))
+)
+
+
 def _exactly(compute: Callable[[], arb]) -> arb:
     with flint.ctx.workprec(4096):
         return compute()
 
 
-def _wrap_step(compute: Callable[[arb], arb]) -> Rule:
+def step(compute: Callable[[arb], arb]) -> Function:
+    """A function that is constant between integers or halves, and jumps there."""
+
     def rule(x: Scalar) -> Scalar:
         if isinstance(x, Undefined) or infinite(x):
             return x
         y = _exactly(lambda: compute(x))
         return y if y.is_finite() and y.is_exact() else UNDECIDED
 
-    return rule
+    def of_series(x: Series):
+        at = x.limit()
+        if isinstance(at, Undefined) or infinite(at) or len(x.c) < 2:
+            return rule(at)
+        if not at.is_exact():
+            return rule(at)
+        if not (2 * at).is_integer():
+            return rule(at)
+        series.seen.singular += 1
+        direction = x.direction_from_limit()
+        return rule(at + arb(direction) / 4) if direction else UNDECIDED
+
+    return Function(rule, zero, series=of_series)
 
 
 def _nearest_away(x: arb) -> arb:
@@ -290,28 +393,32 @@ def _nearest_even(x: arb) -> arb:
     return up - 1 if x + 0.5 == up and not (up / 2).is_integer() else up
 
 
-_floor, _ceil = _wrap_step(methodcaller("floor")), _wrap_step(methodcaller("ceil"))
+floor, ceil = step(methodcaller("floor")), step(methodcaller("ceil"))
+nearest_away, nearest_even = step(_nearest_away), step(_nearest_even)
 
 
 def _truncate(x: Scalar) -> Scalar:
-    return x if isinstance(x, Undefined) else _floor(x) if x >= 0 else _ceil(x) if x <= 0 else UNDECIDED
+    return x if isinstance(x, Undefined) else floor.rule(x) if x >= 0 else ceil.rule(x) if x <= 0 else UNDECIDED
 
 
-def to_integer(x: Scalar) -> int | Undefined:
-    """A real number truncated to an integer, as `convert_element_type` to an integer dtype does."""
-    whole = _truncate(x)
-    if isinstance(whole, Undefined) or infinite(whole):
-        return whole if isinstance(whole, Undefined) else DOMAIN
-    return int(whole.unique_fmpz())
+truncate = Function(_truncate, zero, series=lambda x: x.direction(floor, ceil, lambda x: _truncate(x.limit()))(x))
 
 
-def sign(x: Scalar) -> Scalar:
+def _sign(x: Scalar) -> Scalar:
     if isinstance(x, Undefined):
         return x
     return ONE if x > 0 else -ONE if x < 0 else arb(0) if x == 0 else UNDECIDED
 
 
-def maximum(x: Scalar, y: Scalar) -> Scalar:
+def _sign_series(x: Series) -> Scalar:
+    series.seen.singular += series.is_zero(x.limit())
+    return x.direction(ONE, -ONE, UNDECIDED)
+
+
+sign = Function(_sign, zero, series=_sign_series)
+
+
+def _maximum(x: Scalar, y: Scalar) -> Scalar:
     if x is y:
         return x
     if isinstance(x, Undefined) or isinstance(y, Undefined):
@@ -321,7 +428,7 @@ def maximum(x: Scalar, y: Scalar) -> Scalar:
     return y if y >= x else arb.max(flat(x), flat(y))
 
 
-def minimum(x: Scalar, y: Scalar) -> Scalar:
+def _minimum(x: Scalar, y: Scalar) -> Scalar:
     if x is y:
         return x
     if isinstance(x, Undefined) or isinstance(y, Undefined):
@@ -331,14 +438,42 @@ def minimum(x: Scalar, y: Scalar) -> Scalar:
     return y if y <= x else arb.min(flat(x), flat(y))
 
 
-def clamp(low: Scalar, x: Scalar, high: Scalar) -> Scalar:
+def _greater(x, y):
+    """The greater of two numbers one of which at least is a series; either where they are one and the same."""
+    if x is y:
+        return x
+    above = COMPARISONS["ge"](x, y)
+    return Series([above]) if isinstance(above, Undefined) else x if above else y
+
+
+def _smaller(x, y):
+    greater = _greater(x, y)
+    return y if greater is x else x if greater is y else greater
+
+
+def _where(order: str) -> Rule:
+    """The slope of what is picked where a comparison holds."""
+
+    def slope(x, y):
+        holds = COMPARISONS[order](x, y)
+        return holds if isinstance(holds, Undefined) else arb(int(holds))
+
+    return slope
+
+
+maximum = Function(_maximum, _where("ge"), _where("lt"), series=_greater)
+minimum = Function(_minimum, _where("le"), _where("gt"), series=_smaller)
+
+
+def clamp(low, x, high):
     return minimum(maximum(x, low), high)
 
 
-def _comparison(yes: Callable[[Any, Any], bool], no: Callable[[Any, Any], bool], same: bool) -> Rule:
+def _comparison(yes: Callable[[Any, Any], bool], no: Callable[[Any, Any], bool], same: bool) -> Function:
     """A comparison of reals. One and the same number (`x is y`) equals itself, however wide its ball.
 
     Compared with itself, what is not a number differs, as NaN does: that is how programs ask for one (`x != x`).
+    Series are compared for small ε, by the sign of their difference.
     """
 
     def rule(x, y) -> bool | Undefined:
@@ -349,7 +484,21 @@ def _comparison(yes: Callable[[Any, Any], bool], no: Callable[[Any, Any], bool],
             return same if x is y else True
         return False if no(x, y) else UNDECIDED
 
-    return rule
+    def of_series(x, y) -> bool | Undefined:
+        if x is y:
+            return rule(x.limit(), x.limit()) if x.special else same
+        a, b = series.limit(x), series.limit(y)
+        if isinstance(a, Undefined) or isinstance(b, Undefined) or infinite(a) or infinite(b):
+            return rule(a, b)
+        difference = sub(x, y)
+        if not isinstance(difference, Series):
+            return rule(difference, arb(0))
+        series.seen.singular += series.is_zero(difference.limit())
+        if not difference.c:
+            return UNDECIDED
+        return rule(difference.c[0], arb(0))
+
+    return Function(rule, series=of_series)
 
 
 ORDERS = {
@@ -365,197 +514,10 @@ ORDERS = {
 COMPARISONS = {name: _comparison(*order) for name, order in ORDERS.items()}
 
 
-def is_finite(x: Scalar) -> bool | Undefined:
+def _is_finite(x: Scalar) -> bool | Undefined:
     if isinstance(x, Undefined):
         return False if x.certain else x
     return not infinite(x)
 
 
-def logical_and(x, y):
-    if any(not isinstance(v, Undefined) and not v for v in (x, y)):
-        return False
-    return _first_undefined(x, y) if isinstance(x, Undefined) or isinstance(y, Undefined) else True
-
-
-def logical_not(x):
-    return x if isinstance(x, Undefined) else not x
-
-
-def logical_or(x, y):
-    return logical_not(logical_and(logical_not(x), logical_not(y)))
-
-
-def logical_xor(x, y):
-    return _first_undefined(x, y) if isinstance(x, Undefined) or isinstance(y, Undefined) else bool(x) != bool(y)
-
-
-def select(which, *cases):
-    """`select_n`: the case that is not taken is never evaluated, so it does not matter what it is."""
-    return which if isinstance(which, Undefined) else chosen(cases[int(which)])
-
-
-def from_integer(n) -> Scalar:
-    """An integer or a truth value as a real number; False is a chosen zero (Iverson's bracket)."""
-    if isinstance(n, Undefined):
-        return n
-    if isinstance(n, bool | np.bool_):
-        return ONE if n else ZERO
-    return arb(int(n))
-
-
-def log_add_exp(x: Scalar, y: Scalar) -> Scalar:
-    return log(add(exp(x), exp(y)))
-
-
-def _polygamma(m: Scalar, x: Scalar) -> Scalar:
-    """`ψ^(m)(x) = (-1)^(m+1) m! ζ(m+1, x)` for whole `m >= 1`, and the digamma function for `m = 0`."""
-    if isinstance(m, Undefined) or isinstance(x, Undefined):
-        return _first_undefined(m, x)
-    if not (m.is_exact() and m.is_integer() and m >= 0) or infinite(m):
-        return DOMAIN
-    if m == 0:
-        return DIGAMMA(x)
-    order = int(m.unique_fmpz())
-    if infinite(x):
-        return arb(0) if x > 0 else DOMAIN
-    y = arb(order).fac() * arb(order + 1).zeta(flat(x))
-    return _nonpositive_integer(x) or _checked(y if order % 2 else -y)
-
-
-def _zeta(s: Scalar, q: Scalar) -> Scalar:
-    if isinstance(s, Undefined) or isinstance(q, Undefined):
-        return _first_undefined(s, q)
-    if infinite(s) or infinite(q) or s <= 1:
-        return DOMAIN
-    return _nonpositive_integer(q) or _checked(s.zeta(flat(q)))
-
-
-def _incomplete_gamma(compute: Callable[[arb, arb], arb], at_zero: int, at_infinity: int) -> Rule:
-    def rule(a: Scalar, x: Scalar) -> Scalar:
-        if isinstance(a, Undefined) or isinstance(x, Undefined):
-            return _first_undefined(a, x)
-        if infinite(a) or a <= 0 or x < 0:
-            return DOMAIN
-        if infinite(x):
-            return arb(at_infinity)
-        return arb(at_zero) if x == 0 else _checked(compute(a, x))
-
-    return rule
-
-
-def _incomplete_beta(a: Scalar, b: Scalar, x: Scalar) -> Scalar:
-    if any(isinstance(v, Undefined) for v in (a, b, x)):
-        return _first_undefined(a, b, x)
-    if any(infinite(v) for v in (a, b, x)) or a <= 0 or b <= 0 or x < 0 or x > 1:
-        return DOMAIN
-    return _checked(x.beta_lower(flat(a), flat(b), regularized=True))
-
-
-def _bessel_scaled(order: int) -> Callable[[arb], arb]:
-    def at(x: arb) -> arb:
-        if x >= 0:
-            return x.bessel_i(arb(order), scaled=True)
-        y = (-x).bessel_i(arb(order), scaled=True)
-        return y if order % 2 == 0 else -y
-
-    return at
-
-
-def _lgamma(x: arb) -> arb:
-    if x > 0:
-        return x.lgamma()
-    return abs(x.gamma()).log()
-
-
-DIGAMMA = _function(methodcaller("digamma"), INFINITY, None, _nonpositive_integer)
-
-
-def _at_infinity(limit: Callable[[], arb], rule: Rule) -> Rule:
-    """`rule` with a limit at +inf that is not exact; the limit at -inf is its negative."""
-
-    def wrapped(x: Scalar) -> Scalar:
-        if not isinstance(x, Undefined) and infinite(x):
-            return limit() if x > 0 else -limit()
-        return rule(x)
-
-    return wrapped
-
-
-def identity(x):
-    return x
-
-
-ELEMENTWISE: dict[str, Rule] = {
-    "add": add,
-    "add_any": add,
-    "sub": sub,
-    "mul": mul,
-    "div": div,
-    "neg": neg,
-    "rem": _rem,
-    "pow": _pow,
-    "square": _integer_pow(2),
-    "one_minus_square": _one_minus_square,
-    "polynomial": _polynomial,
-    "abs": absolute,
-    "sign": sign,
-    "max": maximum,
-    "min": minimum,
-    "clamp": clamp,
-    "floor": _floor,
-    "ceil": _ceil,
-    "is_finite": is_finite,
-    "exp": exp,
-    "exp2": _function(_exp2, INFINITY, arb(0)),
-    "expm1": _function(_expm1, INFINITY, arb(-1)),
-    "log": log,
-    "log2": _function(_log2, INFINITY, None, _below(0)),
-    "log1p": _function(methodcaller("log1p"), INFINITY, None, _below(-1)),
-    "sqrt": _function(methodcaller("sqrt"), INFINITY, None, _below(0, None)),
-    "rsqrt": _function(methodcaller("rsqrt"), arb(0), None, _below(0)),
-    "cbrt": _cbrt,
-    "logistic": _function(_logistic, ONE, arb(0)),
-    "sin": _function(methodcaller("sin")),
-    "cos": _function(_cos),
-    "tan": _function(methodcaller("tan")),
-    "asin": _function(methodcaller("asin"), None, None, _beyond_one(None)),
-    "acos": _function(methodcaller("acos"), None, None, _beyond_one(None)),
-    "atan": _at_infinity(lambda: arb.pi() / 2, _function(methodcaller("atan"))),
-    "atan2": _atan2,
-    "sinh": _function(methodcaller("sinh"), INFINITY, MINUS_INFINITY),
-    "cosh": _function(_cosh, INFINITY, INFINITY),
-    "tanh": _function(_tanh, ONE, -ONE),
-    "asinh": _function(methodcaller("asinh"), INFINITY, MINUS_INFINITY),
-    "acosh": _function(methodcaller("acosh"), INFINITY, None, _below(1, None)),
-    "atanh": _function(methodcaller("atanh"), None, None, _beyond_one(POLE)),
-    "erf": _function(_erf, ONE, -ONE),
-    "erfc": _function(_erfc, arb(0), arb(2)),
-    "erf_inv": _function(methodcaller("erfinv"), None, None, _beyond_one(POLE)),
-    "lgamma": _function(_lgamma, INFINITY, INFINITY, _nonpositive_integer),
-    "digamma": DIGAMMA,
-    "polygamma": _polygamma,
-    "zeta": _zeta,
-    "igamma": _incomplete_gamma(lambda a, x: flat(x).gamma_lower(flat(a), regularized=1), 0, 1),
-    "igammac": _incomplete_gamma(lambda a, x: flat(x).gamma_upper(flat(a), regularized=1), 1, 0),
-    "regularized_incomplete_beta": _incomplete_beta,
-    "bessel_i0e": _function(_bessel_scaled(0), arb(0), arb(0)),
-    "bessel_i1e": _function(_bessel_scaled(1), arb(0), arb(0)),
-    "select_n": select,
-    "and": logical_and,
-    "or": logical_or,
-    "xor": logical_xor,
-    "not": logical_not,
-    "copy": identity,
-    "copy_p": identity,
-    "reduce_precision": identity,
-    "stop_gradient": identity,
-    "name": identity,
-    "device_put": identity,
-    "sharding_constraint": identity,
-    **COMPARISONS,
-}
-
-PARAMETRIC: dict[str, Callable[[dict], Rule]] = {
-    "integer_pow": lambda params: _integer_pow(params["y"]),
-    "round": lambda params: _wrap_step(_nearest_even if int(params["rounding_method"]) == 1 else _nearest_away),
-}
+is_finite = Function(_is_finite, series=lambda x: _is_finite(x.limit()))

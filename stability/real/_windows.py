@@ -21,7 +21,7 @@ HOLE = -1
 
 def within(jaxpr, *values) -> list:
     """The outputs of an inner jaxpr on real arguments."""
-    from stability.real._interpreter import run
+    from stability.real._reals import run
 
     return [bare(v) for v in run(jaxpr, values)]
 
@@ -63,8 +63,6 @@ SCATTERS: dict[str, Callable] = {
 
 def scatter(eqn, values) -> list:
     jaxpr = eqn.params["update_jaxpr"]
-    if eqn.primitive.name == "scatter" and jaxpr is None:
-        return arrays.move(eqn, values)
     operand, indices, updates = map(as_array, values)
     out = operand.astype(object)
     if indices.dtype == object:
@@ -229,7 +227,7 @@ def conv_general_dilated(eqn, values) -> list:
 
 
 RULES: dict[str, Callable[[Any, Sequence[Any]], list]] = {
-    **dict.fromkeys([*SCATTERS, "scatter"], scatter),
+    **dict.fromkeys(SCATTERS, scatter),
     "reduce_window_sum": window_fold(scalars.add, ZERO),
     "reduce_window_max": window_fold(scalars.maximum, MINUS_INFINITY),
     "reduce_window_min": window_fold(scalars.minimum, INFINITY),

@@ -16,6 +16,7 @@ from matplotlib.patches import Patch
 
 from stability import measure
 from stability.engine import evaluate
+from stability.environment import mark
 from stability.floats import FORMATS, FloatFormat
 from stability.measure import KINDS
 from stability.outcome import Outcome, Row
@@ -73,11 +74,17 @@ def draw(outcome: Outcome, study: Study, tolerance: float, directory: Path) -> l
         figures["histogram_float32"] = _histogram(measured) if measured else None
         figures["jit_against_eager"] = _jit_against_eager(outcome)
         drawn = {name: figure for name, figure in figures.items() if figure is not None}
-        for name, figure in drawn.items():
-            FigureCanvasAgg(figure)
-            figure.savefig(directory / f"{name}.png", dpi=110)
-            figure.savefig(directory / f"{name}.svg", metadata={"Date": None})
+        save(drawn, directory)
     return list(drawn)
+
+
+def save(figures: dict[str, Figure], directory: Path) -> None:
+    """Writes figures as PNG and SVG, each with the release of JAX in its corner."""
+    for name, figure in figures.items():
+        mark(figure)
+        FigureCanvasAgg(figure)
+        figure.savefig(directory / f"{name}.png", dpi=110)
+        figure.savefig(directory / f"{name}.svg", metadata={"Date": None})
 
 
 def _reach(fmt: FloatFormat) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from stability.environment import untested
 from stability.floats import FORMATS, FloatFormat, from_ordinal
 from stability.measure import KINDS
 from stability.outcome import Disagreement, Outcome, Region, Row
@@ -183,6 +184,7 @@ def context(outcome: Outcome, manifest: dict, tolerance: float) -> dict:
     dtypes = list(dict.fromkeys(row.dtype for row in outcome.rows))
     return {
         "manifest": manifest,
+        "warning": untested(manifest["jax"]),
         "tolerance": f"{tolerance:g}",
         "label": "" if label is None else f"{label:g}",
         "findings": findings(outcome),

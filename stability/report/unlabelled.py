@@ -11,14 +11,13 @@ from pathlib import Path
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from stability.floats import FORMATS, FloatFormat, from_ordinal, to_ordinal
 from stability.measure import KINDS
 from stability.outcome import Outcome, Row
-from stability.report.plots import _COLOURS, _KIND_COLOURS, _STYLES, STYLE
+from stability.report.plots import _COLOURS, _KIND_COLOURS, _STYLES, STYLE, save
 from stability.report.tables import both, value
 
 _REGIONS_TOLD = 3
@@ -53,10 +52,7 @@ def draw(outcome: Outcome, tolerance: float, swept: str, directory: Path) -> lis
             rows = [row for row in outcome.rows if row.dtype == dtype]
             figures[f"regions_{dtype}"] = _regions(rows, FORMATS[dtype], swept)
             figures[f"errors_{dtype}"] = _errors(rows, FORMATS[dtype], tolerance, swept)
-        for name, figure in figures.items():
-            FigureCanvasAgg(figure)
-            figure.savefig(directory / f"{name}.png", dpi=110)
-            figure.savefig(directory / f"{name}.svg", metadata={"Date": None})
+        save(figures, directory)
     return list(figures)
 
 

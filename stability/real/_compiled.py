@@ -1,0 +1,279 @@
+"""A jaxpr as one straight-line Python function, for many points.
+
+The walker runs once, on names: every element of every array becomes a line of Python. Two kinds:
+
+- over **balls**: NaN stands for everything that is not a number, and a finite result is an enclosure, since every NaN
+  that matters reaches the result. Where the result is not finite, a comparison is open, or an argument is infinite, the
+  interpreter decides.
+- over **series**: each line calls the function that the interpreter would call.
+
+A loop or a branch that hangs on the point is not straight: there the interpreter does all.
+"""
+
+from __future__ import annotations
+
+import itertools
+import operator
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from flint import arb
+from jax.extend.core import ClosedJaxpr
+
+from stability.real import _scalars as scalars
+from stability.real._arrays import as_array, bare, elementwise
+from stability.real._bits import executed
+from stability.real._logic import from_integer, identity
+from stability.real._near import flat
+from stability.real._reals import Reals, UnsupportedPrimitive
+from stability.real._records import IDENTITIES, Elementwise, Folds, Named, Record, moves, record_of
+from stability.real._values import Undefined, array
+from stability.real._walk import is_float, walk
+
+MOST_LINES = 20_000
+
+METHODS = (
+    *("exp", "expm1", "log", "log1p", "sqrt", "rsqrt", "sin", "cos", "tan", "asin", "acos", "atan"),
+    *("sinh", "cosh", "tanh", "asinh", "acosh", "atanh", "erf", "erfc", "digamma"),
+)
+TEXT = {
+    "add": "{0} + {1}",
+    "add_any": "{0} + {1}",
+    "sub": "{0} - {1}",
+    "mul": "{0} * {1}",
+    "div": "{0} / {1}",
+    "neg": "-{0}",
+    "square": "{0} * {0}",
+    "and": "{0} and {1}",
+    "or": "{0} or {1}",
+    "not": "not {0}",
+    "reduce_sum": "{0} + {1}",
+    "reduce_prod": "{0} * {1}",
+    **{name: f"{{0}}.{name}()" for name in METHODS},
+}
+"""Primitives, and steps of reductions, as Python over balls. Every other one calls its function."""
+
+
+class Open(ArithmeticError):
+    """The compiled function can't tell; the interpreter may."""
+
+
+class _Bent(Exception):
+    """The program is not straight, or too long."""
+
+
+class Name(NamedTuple):
+    """A variable of the compiled function."""
+
+    text: str
+
+
+def _comparison(yes: Callable, no: Callable, same: bool) -> Callable:
+    def compare(x, y) -> bool:
+        if yes(x, y):
+            return True
+        if no(x, y):
+            return False
+        if x is y and x.is_finite():
+            return same
+        raise Open
+
+    return compare
+
+
+FAST = {name: _comparison(*order) for name, order in scalars.ORDERS.items()}
+
+
+def _strict(rule: Callable) -> Callable:
+    """A rule on balls that are finite, to one that is."""
+
+    def checked(*values):
+        if any(isinstance(v, arb) and not v.is_finite() for v in values):
+            raise Open
+        out = flat(rule(*values))
+        if isinstance(out, Undefined):
+            raise Open
+        return out
+
+    return checked
+
+
+def _extreme(order: Callable, otherwise: Callable) -> Callable:
+    def pick(x, y):
+        if order(x, y):
+            return x
+        if order(y, x):
+            return y
+        if x.is_finite() and y.is_finite():
+            return otherwise(flat(x), flat(y))
+        raise Open
+
+    return pick
+
+
+PICKS = {"max": _extreme(operator.ge, arb.max), "min": _extreme(operator.le, arb.min)}
+
+
+LOOSE = FAST | PICKS
+"""What takes infinities as they are."""
+
+
+def _one_or_zero(x: bool) -> arb:
+    return arb(1) if x else arb(0)
+
+
+class _Source(Reals):
+    """Elements of arrays are names, or numbers that are known."""
+
+    def __init__(self, over_balls: bool):
+        self.over_balls = over_balls
+        self.lines: list[str] = []
+        self.names: dict[str, Any] = {"arb": arb}
+        self.texts: dict[int, str] = {}
+
+    def constant_text(self, value: Any) -> str:
+        """A value that is known, as a variable."""
+        if id(value) not in self.texts:
+            name = self.texts[id(value)] = f"c{len(self.names)}"
+            self.names[name] = value
+        return self.texts[id(value)]
+
+    def text(self, x: Any) -> str:
+        return x.text if isinstance(x, Name) else self.constant_text(x)
+
+    def line(self, expression: str) -> Name:
+        if len(self.lines) > MOST_LINES:
+            raise _Bent
+        name = f"v{len(self.lines)}"
+        self.lines.append(f"    {name} = {expression}")
+        return Name(name)
+
+    def call(self, function: Callable, inputs: Sequence[Any], primitive: str = "") -> Name:
+        texts = [self.text(x) for x in inputs]
+        if self.over_balls and primitive in TEXT:
+            return self.line(TEXT[primitive].format(*texts))
+        if self.over_balls:
+            function = LOOSE.get(primitive.removeprefix("reduce_")) or _strict(function)
+        return self.line(f"{self.constant_text(function)}({', '.join(texts)})")
+
+    def decided(self, value, what):
+        if isinstance(bare(value), Name):
+            raise _Bent
+        return super().decided(value, what)
+
+    def equation(self, eqn, values, source):
+        varies = any(isinstance(x, Name) for v in values for x in as_array(v).ravel())
+        if not (varies or any(is_float(v.aval) for v in (*eqn.invars, *eqn.outvars))):
+            return executed(eqn, values)
+        record = record_of(eqn.primitive)
+        if record is None:
+            raise UnsupportedPrimitive(eqn.primitive.name, source)
+        if moves(record, eqn):
+            return record.reals(eqn, values)
+        if isinstance(record, Named):
+            return self.named(eqn, values)
+        if isinstance(record, Elementwise):
+            return [self.elementwise(eqn, record, values)]
+        if isinstance(record, Folds):
+            return [self.folded(eqn, record, values)]
+        return self.whole(eqn, record, values)
+
+    def elementwise(self, eqn, record: Elementwise, values: Sequence[Any]):
+        name, shape = eqn.primitive.name, eqn.outvars[0].aval.shape
+        function = record.of(eqn)
+        rows = zip(*(np.broadcast_to(as_array(v), shape).ravel() for v in values), strict=True)
+        if name in IDENTITIES or function is identity:
+            return values[0]
+        return bare(array([self.element(eqn, function, row) for row in rows], shape))
+
+    def named(self, eqn, values: Sequence[Any]) -> list:
+        shape = eqn.outvars[0].aval.shape
+        pairs = zip(values, eqn.invars, strict=True)
+        numbers = [v if is_float(u.aval) else elementwise(from_integer)(v) for v, u in pairs]
+        rows = list(zip(*(np.broadcast_to(as_array(v), shape).ravel() for v in numbers), strict=True))
+        rows = rows or [()] * int(np.prod(shape))
+        return [bare(array([self.call(f, row) for row in rows], shape)) for f in eqn.params["functions"]]
+
+    def element(self, eqn, function: Callable, row: Sequence[Any]) -> Name:
+        name = eqn.primitive.name
+        if not self.over_balls:
+            return self.call(function, row)
+        if name in FAST and not is_float(eqn.invars[0].aval):
+            raise _Bent
+        texts = [self.text(x) for x in row]
+        if name == "select_n" and len(row) == 3:
+            return self.line(f"{texts[2]} if {texts[0]} else {texts[1]}")
+        if name == "convert_element_type" and eqn.invars[0].aval.dtype == bool and is_float(eqn.outvars[0].aval):
+            return self.call(_one_or_zero, row)
+        return self.call(function, row, name)
+
+    def folded(self, eqn, record: Folds, values: Sequence[Any]):
+        x = as_array(values[0])
+        axes = tuple(eqn.params["axes"])
+        kept = [a for a in range(x.ndim) if a not in axes]
+        shape = tuple(x.shape[a] for a in kept)
+        rows = x.transpose([*kept, *axes]).reshape(int(np.prod(shape)), -1)
+
+        def total(row: Sequence[Any]) -> Any:
+            if not len(row):
+                return record.empty
+            first, *rest = row
+            for y in rest:
+                first = self.call(record.step, [first, y], eqn.primitive.name)
+            return first
+
+        return bare(array([total(row) for row in rows], shape))
+
+    def whole(self, eqn, record: Record, values: Sequence[Any]) -> list:
+        shapes = [v.aval.shape if hasattr(v, "aval") else () for v in eqn.invars]
+        floats = [is_float(v.aval) for v in eqn.invars]
+
+        def run(*elements):
+            if self.over_balls and any(isinstance(e, arb) and not e.is_finite() for e in elements):
+                raise Open
+            parts, at = [], iter(elements)
+            for shape, known, is_real in zip(shapes, values, floats, strict=True):
+                if any(isinstance(x, Name) for x in as_array(known).ravel()):
+                    part = array(list(itertools.islice(at, int(np.prod(shape)))), shape)
+                    parts.append(bare(part if is_real else part.astype(as_array(known).dtype)))
+                else:
+                    parts.append(known)
+            out = [x for v in record.reals(eqn, parts) for x in as_array(v).ravel()]
+            if self.over_balls:
+                out = [flat(x) for x in out]
+                if any(isinstance(x, Undefined) or (isinstance(x, arb) and not x.is_finite()) for x in out):
+                    raise Open
+            return out
+
+        open_inputs = [
+            x for v in values if any(isinstance(x, Name) for x in as_array(v).ravel()) for x in as_array(v).ravel()
+        ]
+        result = self.line(f"{self.constant_text(run)}({', '.join(self.text(x) for x in open_inputs)})").text
+        at = itertools.count()
+        return [
+            bare(array([Name(f"{result}[{next(at)}]") for _ in range(int(np.prod(v.aval.shape)))], v.aval.shape))
+            for v in eqn.outvars
+        ]
+
+
+def compiled(
+    jaxpr: ClosedJaxpr, args: Sequence[Any], names: Sequence[str], over_balls: bool
+) -> Callable[..., Any] | None:
+    """The straight-line function of the numbers that vary, or `None` where the jaxpr has none.
+
+    **Arguments:** `args` the arguments over the reals, a `Name` in place of each number that varies; `names` the names
+    of those, in the order of the function's parameters; `over_balls` whether it is a function of balls (to one, or it
+    raises `Open` or `ZeroDivisionError`), or of anything that a `Function` takes.
+    """
+    source = _Source(over_balls)
+    try:
+        (out,) = walk(jaxpr, args, source)
+    except (_Bent, UnsupportedPrimitive):
+        return None
+    result = source.text(bare(out))
+    known = [v for v in source.names.values() if isinstance(v, arb | Undefined)]
+    if over_balls and any(isinstance(v, Undefined) for v in known):
+        return None
+    exec("\n".join([f"def point({', '.join(names)}):", *source.lines, f"    return {result}"]), source.names)
+    return source.names["point"]

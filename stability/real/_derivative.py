@@ -1,0 +1,108 @@
+"""True derivatives: the value program on a power series about the point.
+
+The derivative is that of the real function, from the program of its *value*; no derivative rule is read. Where no
+comparison on the way is of equal numbers, the series `x + ε` gives it. Elsewhere the limits of the derivative from both
+sides do, from series in δ at `x + δ²` and `x - δ²` (the square, so that square roots have series too), or, where the
+value has none, from dual numbers of such: one number, two at a kink, an infinity at a pole.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from flint import arb
+
+from stability.real import _arithmetic as plain
+from stability.real._function import Dual, Estimate
+from stability.real._near import flat
+from stability.real._series import Series, is_number, seen
+from stability.real._values import ONE, UNDECIDED, Scalar, Undefined, infinite
+
+EXTRA = 6
+"""How many more powers of δ a one-sided series begins with: what divisions by zeros on the way may cost."""
+
+
+class Sides(NamedTuple):
+    """The limits of a derivative from the left and from the right; one and the same but for kinks. Where the function
+    is on one side only, that side's."""
+
+    left: Scalar
+    right: Scalar
+
+
+def derivatives(evaluate: Callable[[Any], Sequence[Any]], x: Scalar, order: int) -> list[Sides]:
+    """The derivatives of several functions of one number.
+
+    **Arguments:** `evaluate` takes a `Series` in place of the number and gives the functions' values, series where they
+    depend on it; `x` the number; `order` 1 or more.
+    """
+    if isinstance(x, Undefined):
+        return [Sides(x, x) for _ in evaluate(x)]
+    if infinite(x):
+        return [Sides(v, v) for v in (_limit(v, order) for v in evaluate(_dual(x, ONE, order)))]
+    before = seen.singular
+    smooth = [_coefficient(v, order) for v in evaluate(Series([x, ONE, *[arb(0)] * (order - 1)]))]
+    if seen.singular == before and not any(isinstance(v, Undefined) and v.certain for v in smooth):
+        return [Sides(v, v) for v in smooth]
+    sides = []
+    for side in (-1, 1):
+        near = Series([x, arb(0), arb(side), *[arb(0)] * (2 * order + EXTRA - 2)])
+        found = [_divided(v, order, side) for v in evaluate(near)]
+        if any(isinstance(v, Undefined) for v in found):
+            duals = [_limit(v, order) for v in evaluate(_dual(near, ONE, order))]
+            found = [d if isinstance(v, Undefined) else v for v, d in zip(found, duals, strict=True)]
+        sides.append(found)
+    return [_together(left, right) for left, right in zip(*sides, strict=True)]
+
+
+def _dual(x: Any, slope: Scalar, order: int) -> Any:
+    """A number as one of which every slope up to an order is known: itself, 1, 0, ..."""
+    for n in range(order):
+        x = Dual(x, slope if n == 0 else Dual(slope, arb(0)))
+    return x
+
+
+def _coefficient(v: Any, order: int) -> Scalar:
+    if isinstance(v, Estimate):
+        return UNDECIDED
+    if not isinstance(v, Series):
+        return v if isinstance(v, Undefined) else arb(0)
+    return UNDECIDED if v.start < 0 else plain.mul(v.at(order), arb(math.factorial(order)))
+
+
+def _divided(v: Any, order: int, side: int) -> Scalar:
+    """The limit of the derivative by `x` of a series in δ, `x` being `± δ²` from its point: `d/dx = ± d/dδ / (2 δ)`."""
+    if not isinstance(v, Series):
+        return UNDECIDED if isinstance(v, Estimate) else v if isinstance(v, Undefined) else arb(0)
+    if v.special:
+        return v.c[0] if isinstance(v.c[0], Undefined) else UNDECIDED
+    for _ in range(order):
+        slope = v.derivative()
+        v = Series([plain.div(c, arb(2 * side)) for c in slope.c], slope.start - 1)
+    return v.limit()
+
+
+def _limit(v: Any, order: int) -> Scalar:
+    """The limit of the derivative of a dual number of series."""
+    for _ in range(order):
+        if not isinstance(v, Dual):
+            return UNDECIDED if isinstance(v, Estimate) else v if isinstance(v, Undefined) else arb(0)
+        v = v.slope
+    if isinstance(v, Dual):
+        v = v.value
+    return v.limit() if isinstance(v, Series) else v
+
+
+def _together(left: Scalar, right: Scalar) -> Sides:
+    def outside(v: Scalar) -> bool:
+        return isinstance(v, Undefined) and v.certain
+
+    if outside(left) or outside(right):
+        there = right if outside(left) else left
+        return Sides(there, there)
+    if is_number(left) and is_number(right) and not (left > right or left < right):
+        both = left if left == right else flat(left).union(flat(right))
+        return Sides(both, both)
+    return Sides(left, right)

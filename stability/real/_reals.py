@@ -1,0 +1,141 @@
+"""Jaxprs over the reals."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.extend.core import ClosedJaxpr, Jaxpr
+
+from stability.real import _arrays as arrays
+from stability.real import _bits as bits
+from stability.real._arrays import as_array, bare, is_real
+from stability.real._records import Elementwise, moves, record_of
+from stability.real._values import LITERAL_ZERO, UNDECIDED, Undecided, Undefined, array, chosen, real
+from stability.real._walk import CONTROL, Semantics, inlined, is_float, source_of, walk
+from stability.real.meanings import meant
+
+
+class UnsupportedPrimitive(NotImplementedError):
+    """A primitive that has no meaning over the reals; names it and the user's source line."""
+
+    def __init__(self, primitive: str, source: str):
+        super().__init__(f"no rule for the primitive {primitive}, used at {source or 'an unknown line'}")
+        self.primitive, self.source = primitive, source
+
+
+def lift(x, dtype, literal: bool = False):
+    """A float array as exact reals; integers and truth values as they are."""
+    if jnp.issubdtype(dtype, jax.dtypes.prng_key):
+        return bits.held(x)
+    x = np.asarray(x)
+    if not jnp.issubdtype(dtype, np.floating):
+        return bare(x)
+    flat = x.astype(dtype).astype(np.float64).ravel()
+    return bare(array([LITERAL_ZERO if literal and v == 0 else real(v) for v in flat], x.shape))
+
+
+class Reals(Semantics):
+    """Floats are real numbers (`Scalar`, or object arrays of them), or power series; integers and truth values are
+    native, unless some element is undecided."""
+
+    opens = staticmethod(inlined)
+    reads = staticmethod(meant)
+
+    def literal(self, value, aval):
+        return lift(value, aval.dtype, literal=True)
+
+    def constant(self, value, aval):
+        return lift(value, aval.dtype)
+
+    def equation(self, eqn, values, source):
+        return meaning(eqn, values, source)
+
+    def decided(self, value, what):
+        flag = bare(value)
+        if isinstance(flag, Undefined):
+            raise Undecided(f"the {what} is {flag.kind}")
+        return int(flag)
+
+    def picked(self, values):
+        return [arrays.elementwise(chosen)(x) for x in values]
+
+    def row(self, value, i):
+        return bare(as_array(value)[i])
+
+    def stacked(self, rows, aval):
+        if not rows:
+            return np.empty(aval.shape, object if is_float(aval) else aval.dtype)
+        return np.stack([as_array(x) for x in rows])
+
+
+class Letter(Reals):
+    """As `Reals`, functions of libraries by their equations, one by one."""
+
+    reads = Semantics.reads
+
+
+def run(jaxpr: Jaxpr | ClosedJaxpr, args: Sequence[Any]) -> list:
+    """The outputs of a jaxpr on real arguments."""
+    return walk(jaxpr, args, Reals())
+
+
+def meaning(eqn, values: Sequence[Any], source: str = "", semantics: Semantics | None = None) -> list:
+    """The outputs of an equation over the reals.
+
+    **Raises:** `UnsupportedPrimitive` where it has no meaning there; `Undecided` where a branch hangs on wide balls.
+    """
+    inner, semantics = inlined(eqn), semantics or Reals()
+    if inner is not None:
+        return walk(inner, values, semantics, source)
+    if eqn.primitive.name in CONTROL:
+        return CONTROL[eqn.primitive.name](eqn, values, semantics)
+    refuse_complex(eqn, source)
+    record = record_of(eqn.primitive)
+    real_inputs, own = any(is_real(v) for v in values), eqn.primitive.name in bits.RULES
+    if not (own or real_inputs or any(is_float(v.aval) for v in eqn.outvars)):
+        return bits.executed(eqn, values)
+    if not (own or any(is_float(v.aval) for v in (*eqn.invars, *eqn.outvars)) or of_truth_values(eqn)):
+        return undecided_integers(eqn, values)
+    if record is None:
+        return bits.unproven(eqn, values)
+    return [native(x, v.aval) for x, v in zip(record.reals(eqn, values), eqn.outvars, strict=True)]
+
+
+def of_truth_values(eqn) -> bool:
+    """Whether an equation is of truth values, and integers at most to select by."""
+    return all(v.aval.dtype == bool for v in (*eqn.invars[eqn.primitive.name == "select_n" :], *eqn.outvars))
+
+
+def undecided_integers(eqn, values: Sequence[Any]) -> list:
+    """An equation of integers some of which are undecided: an elementwise one is as JAX has it for the others."""
+    shapes = [v.aval.shape for v in eqn.outvars]
+    record = record_of(eqn.primitive)
+    if moves(record, eqn):
+        return record.reals(eqn, values)
+    if not isinstance(record, Elementwise):
+        return [bare(array([UNDECIDED] * math.prod(s), s)) for s in shapes]
+    return bits.integers(eqn, values)
+
+
+def refuse_complex(eqn, source: str) -> None:
+    """Raises `UnsupportedPrimitive` for an equation on complex numbers."""
+    if any(jnp.issubdtype(v.aval.dtype, np.complexfloating) for v in (*eqn.invars, *eqn.outvars)):
+        raise UnsupportedPrimitive(f"{eqn.primitive.name} of complex numbers", source or source_of(eqn))
+
+
+def native(x, aval):
+    """An output of integers or truth values natively again where every element is known; floats as they are."""
+    return x if is_float(aval) else as_native(x, aval.dtype)
+
+
+def as_native(x, dtype):
+    """Integers or truth values held as objects as an array of `dtype`, unless some are undecided."""
+    flat = as_array(x)
+    if flat.dtype == object and any(isinstance(v, Undefined) for v in flat.ravel()):
+        return x
+    return bits.keys(flat) if jnp.issubdtype(dtype, jax.dtypes.prng_key) else bare(flat.astype(dtype))

@@ -1,0 +1,228 @@
+"""Power series in ε over the reals, ε positive and as small as one likes.
+
+`Σ_k c[k] ε**(start + k) + o(ε**(end - 1))`, `end = start + len(c)`. Comparisons are of the first coefficients that
+differ, and dividing by a series that begins with zeros gives one that begins with negative powers. So kinks have two
+one-sided values, removable holes their limits, and poles their signs.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from flint import arb
+
+from stability.real import _arithmetic as plain
+from stability.real._values import INFINITY, MINUS_INFINITY, UNDECIDED, ZERO, Scalar, Undefined, infinite
+
+
+def is_number(x: Any) -> bool:
+    """Whether a coefficient is a finite real number."""
+    return not isinstance(x, Undefined) and not infinite(x)
+
+
+def is_zero(x: Scalar) -> bool:
+    return not isinstance(x, Undefined) and x == 0
+
+
+class Seen:
+    """**Attributes:** `singular` how often a series came to where a function is not smooth: a comparison of equal
+    numbers, which the direction of ε decided, a division by what begins with 0, an infinite slope."""
+
+    def __init__(self) -> None:
+        self.singular = 0
+
+    def at(self, x: Scalar) -> None:
+        """Counts a limit that is no number."""
+        self.singular += infinite(x) if not isinstance(x, Undefined) else x.certain
+
+
+seen = Seen()
+
+
+class Series:
+    """**Attributes:** `c` the coefficients, finite numbers the first of which is not known to be 0; or one alone that
+    is an infinity or `Undefined`: the limit, of which nothing more is known. `start` is the power of the first."""
+
+    __slots__ = ("c", "start")
+
+    def __init__(self, c: Sequence[Scalar], start: int = 0):
+        known = next((k for k, x in enumerate(c) if not is_number(x)), len(c))
+        if known == 0 and len(c) and start <= 0:
+            self.c, self.start = (c[0],), 0
+            return
+        c = c[:known]
+        zeros = next((k for k, x in enumerate(c) if not is_zero(x)), len(c))
+        self.c, self.start = tuple(c[zeros:]), start + zeros
+
+    def __repr__(self) -> str:
+        return f"Series({self.c}, {self.start})"
+
+    @property
+    def end(self) -> int:
+        return self.start + len(self.c)
+
+    @property
+    def special(self) -> bool:
+        """Whether it is a limit alone, that is no number."""
+        return len(self.c) == 1 and not is_number(self.c[0])
+
+    def at(self, power: int) -> Scalar:
+        """The coefficient of a power of ε; `UNDECIDED` where it is not known."""
+        if self.special:
+            return UNDECIDED
+        if power < self.start:
+            return arb(0)
+        return self.c[power - self.start] if power < self.end else UNDECIDED
+
+    def limit(self) -> Scalar:
+        """The value at ε = 0."""
+        if self.special:
+            return self.c[0]
+        if self.start > 0:
+            return arb(0)
+        if self.start == 0:
+            return self.c[0] if self.c else UNDECIDED
+        return self.direction(INFINITY, MINUS_INFINITY, UNDECIDED)
+
+    def direction(self, positive, negative, unknown):
+        """One of three, by the sign that the series has for small ε."""
+        if not self.c or isinstance(self.c[0], Undefined):
+            return unknown
+        return positive if self.c[0] > 0 else negative if self.c[0] < 0 else unknown
+
+    def direction_from_limit(self) -> int:
+        """The sign of what the series is over its value at ε = 0; 0 where that is not known."""
+        rest = Series(self.c[1:], self.start + 1)
+        return rest.direction(1, -1, 0)
+
+    def cut(self, order: int) -> Series:
+        """Without the terms beyond `ε**order`."""
+        if self.end <= order + 1:
+            return self
+        return Series(self.c[: max(order + 1 - self.start, 0)], min(self.start, order + 1))
+
+    def derivative(self) -> Series:
+        """By ε."""
+        return Series([plain.mul(x, arb(self.start + k)) for k, x in enumerate(self.c)], self.start - 1)
+
+
+def constant(x: Scalar, end: int) -> Series:
+    """A real number as a series."""
+    return Series([x, *[arb(0)] * (end - 1)] if is_number(x) else [x])
+
+
+def limit(x: Scalar | Series) -> Scalar:
+    return x.limit() if isinstance(x, Series) else x
+
+
+def add(x: Scalar | Series, y: Scalar | Series) -> Scalar | Series:
+    if x is ZERO or y is ZERO:
+        return y if x is ZERO else x
+    if not isinstance(x, Series):
+        x, y = y, x
+    assert isinstance(x, Series)
+    if not isinstance(y, Series):
+        if x.special or not is_number(y):
+            return Series([plain.add(x.limit(), y)])
+        y = constant(y, max(x.end, 1))
+    if x.special or y.special:
+        return Series([plain.add(x.limit(), y.limit())])
+    start, end = min(x.start, y.start), min(x.end, y.end)
+    return Series([plain.add(x.at(k), y.at(k)) for k in range(start, end)], min(start, end))
+
+
+def neg(x: Series) -> Series:
+    return Series([plain.neg(c) for c in x.c], x.start)
+
+
+def mul(x: Scalar | Series, y: Scalar | Series) -> Scalar | Series:
+    if x is ZERO or y is ZERO:
+        return ZERO
+    if not isinstance(x, Series):
+        x, y = y, x
+    assert isinstance(x, Series)
+    if not isinstance(y, Series):
+        if x.special and isinstance(x.c[0], Undefined):
+            return x
+        if is_zero(y):
+            return y
+        if x.special or not is_number(y):
+            return Series([plain.mul(x.limit(), y)])
+        return Series([plain.mul(c, y) for c in x.c], x.start)
+    if x.special or y.special:
+        return Series([plain.mul(x.limit(), y.limit())])
+    n = min(len(x.c), len(y.c))
+    return Series([total([plain.mul(x.c[i], y.c[k - i]) for i in range(k + 1)]) for k in range(n)], x.start + y.start)
+
+
+def total(terms: Sequence[Scalar]) -> Scalar:
+    return functools.reduce(plain.add, terms)
+
+
+def div(x: Scalar | Series, y: Scalar | Series) -> Scalar | Series:
+    if x is ZERO:
+        return ZERO
+    if not isinstance(y, Series):
+        assert isinstance(x, Series)
+        if x.special or not is_number(y) or is_zero(y):
+            out = plain.div(x.limit(), y)
+            seen.at(out)
+            return Series([out])
+        return Series([plain.div(c, y) for c in x.c], x.start)
+    if y.special or (isinstance(x, Series) and x.special):
+        return Series([plain.div(limit(x), y.limit())])
+    if not isinstance(x, Series):
+        if not is_number(x):
+            return Series([plain.div(x, y.limit())])
+        if is_zero(x):
+            return x
+        x = constant(x, max(len(y.c), 1))
+    seen.singular += y.start != 0
+    if not y.c or not (y.c[0] > 0 or y.c[0] < 0):
+        return Series([UNDECIDED])
+    quotient: list[Scalar] = []
+    for k in range(min(len(x.c), len(y.c))):
+        known = [plain.neg(plain.mul(quotient[i], y.c[k - i])) for i in range(k)]
+        quotient.append(plain.div(total([x.c[k], *known]), y.c[0]))
+    return Series(quotient, x.start - y.start)
+
+
+def integrated(first: Scalar, slope: Scalar | Series, end: int) -> Series:
+    """The series that begins with `first` and has the derivative `slope`, up to `end`."""
+    if not isinstance(slope, Series):
+        slope = constant(slope, max(end - 1, 1))
+    terms = []
+    for k in range(min(slope.end, end - 1)):
+        term = slope.at(k)
+        terms.append(plain.div(term, arb(k + 1)))
+    return Series([first, *terms])
+
+
+def expanded(taylor: Callable[[int], Scalar], x: Series) -> Any:
+    """A function with the Taylor coefficients `taylor(k)` at the value of `x`, of a series without a pole."""
+    step = Series([arb(0), *x.c[1:]]) if x.start == 0 else x
+    if not step.c:
+        return Series([taylor(0)])
+    order = (step.end - 1) // step.start
+    out: Any = constant(taylor(order), step.end)
+    for k in reversed(range(order)):
+        out = add(taylor(k), mul(step, out))
+    return out
+
+
+def power(x: Series, exponent: arb, first) -> Series:
+    """`x**exponent` for a series with a positive first coefficient; `first` gives that of a number."""
+    shift = exponent * x.start
+    seen.singular += x.start != 0
+    if not x.c or not x.c[0] > 0:
+        return Series([UNDECIDED])
+    if not (shift.is_exact() and shift.is_integer()):
+        positive = bool(exponent > 0) == (x.start > 0)
+        return Series([], 1) if positive else Series([INFINITY])
+    c, out = x.c, [first(x.c[0])]
+    for k in range(1, len(c)):
+        terms = [plain.mul(plain.mul(c[i], out[k - i]), exponent * i - (k - i)) for i in range(1, k + 1)]
+        out.append(plain.div(total(terms), plain.mul(c[0], arb(k))))
+    return Series(out, int(shift.unique_fmpz()))

@@ -1,0 +1,109 @@
+"""Elementary functions with constants in them, and activations: what they are over the reals, and their slopes."""
+
+from __future__ import annotations
+
+from flint import arb
+
+from stability.real._function import Function
+from stability.real._near import flat
+from stability.real._values import INFINITY, MINUS_INFINITY, ONE, Scalar, Undefined, infinite
+from stability.real.meanings._text import (
+    DOMAIN,
+    absolute,
+    add,
+    div,
+    exp,
+    exp2,
+    log1p,
+    log_ten,
+    log_two,
+    logistic,
+    maximum,
+    mul,
+    neg,
+    product,
+    reciprocal,
+    square,
+    sub,
+    tanh,
+    unary,
+)
+
+
+def _log_sum(x: Scalar, y: Scalar, distance) -> Scalar:
+    """The larger number and the distance from it, `distance` of the difference to the smaller one."""
+    for v in (x, y):
+        if isinstance(v, Undefined):
+            return v
+    if infinite(x) or infinite(y):
+        return maximum(x, y)
+    if x == y:
+        return add(x, distance(arb(0)))
+    high, low = (x, y) if x >= y else (y, x) if y >= x else (flat(x), flat(y))
+    return add(high, distance(sub(low, high)))
+
+
+logaddexp: Function = Function(
+    lambda x, y: _log_sum(x, y, lambda d: log1p(exp(d))),
+    lambda x, y: logistic(sub(x, y)),
+    lambda x, y: logistic(sub(y, x)),
+)
+
+
+def _log2_of_sum(d: arb) -> Scalar:
+    return ONE if d == 0 else div(log1p(exp2(d)), log_two())
+
+
+logaddexp2: Function = Function(
+    lambda x, y: _log_sum(x, y, _log2_of_sum),
+    lambda x, y: logistic(mul(log_two(), sub(x, y))),
+    lambda x, y: logistic(mul(log_two(), sub(y, x))),
+)
+"""`log2(2^x + 2^y)`."""
+
+
+def _log10(x) -> Scalar:
+    y = x.log() / log_ten()
+    n = y.unique_fmpz()
+    return arb(n) if n is not None and n >= 0 and x.is_exact() and x == arb(10) ** int(n) else y
+
+
+log10: Function = Function(
+    unary(_log10, INFINITY, None, lambda x: DOMAIN if x < 0 else MINUS_INFINITY if x == 0 else None),
+    lambda x: reciprocal(mul(x, log_ten())),
+)
+
+to_radians: Function = Function(lambda x: mul(x, arb.pi() / 180), lambda x: arb.pi() / 180)
+to_degrees: Function = Function(lambda x: mul(x, 180 / arb.pi()), lambda x: 180 / arb.pi())
+
+
+silu: Function = Function(
+    unary(lambda x: mul(x, logistic(x)), INFINITY, arb(0)),
+    lambda x: mul(logistic(x), add(ONE, mul(x, logistic(neg(x))))),
+)
+"""`x σ(x)`."""
+
+
+def softplus(x):
+    """`log(1 + e^x)`."""
+    return logaddexp(x, arb(0))
+
+
+def _sech_squared(x):
+    """`1 - tanh² x = 4 σ(2x) σ(-2x)`."""
+    twice = mul(arb(2), x)
+    return product(arb(4), logistic(twice), logistic(neg(twice)))
+
+
+mish: Function = Function(
+    unary(lambda x: mul(x, tanh(softplus(x))), INFINITY, arb(0)),
+    lambda x: add(tanh(softplus(x)), product(x, _sech_squared(softplus(x)), logistic(x))),
+)
+"""`x tanh(log(1 + e^x))`."""
+
+
+soft_sign: Function = Function(
+    unary(lambda x: div(x, add(ONE, absolute(x))), ONE, -ONE),
+    lambda x: reciprocal(square(add(ONE, absolute(x)))),
+)
+"""`x/(1 + |x|)`."""

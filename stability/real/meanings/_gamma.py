@@ -1,0 +1,360 @@
+"""The gamma function and its kin: what they are over the reals, and their slopes."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import flint
+from flint import acb, arb
+
+from stability.real._function import Function
+from stability.real._near import flat, near
+from stability.real._values import INFINITY, MINUS_INFINITY, ONE, UNDECIDED, Scalar, Undefined, infinite
+from stability.real.meanings._analytic import partial
+from stability.real.meanings._text import (
+    DOMAIN,
+    POLE,
+    add,
+    checked,
+    exp,
+    finite,
+    mul,
+    neg,
+    pole_of_gamma,
+    power,
+    product,
+    sub,
+    unary,
+    whole,
+)
+
+LARGEST_ORDER = 1000
+"""Of the zeta and polygamma functions that are evaluated left of 0."""
+
+
+def _lgamma(x) -> arb:
+    x = flat(x)
+    return x.lgamma() if x > 0 else (arb.pi() / abs(x.sin_pi())).log() - (1 - x).lgamma()
+
+
+lgamma: Function = Function(
+    unary(_lgamma, INFINITY, INFINITY, lambda x: INFINITY if pole_of_gamma(x) else None), lambda x: digamma(x)
+)
+"""`log |Γ(x)|`."""
+
+digamma: Function = Function(
+    unary(lambda x: flat(x).digamma(), INFINITY, None, pole_of_gamma),
+    lambda x: polygamma(ONE, x),
+)
+
+gamma: Function = Function(
+    unary(lambda x: flat(x).gamma(), INFINITY, None, pole_of_gamma),
+    lambda x: mul(gamma(x), digamma(x)),
+)
+
+
+def _gammasgn(x) -> Scalar:
+    if x > 0:
+        return ONE
+    cell = flat(x).floor()
+    return ONE if whole(cell / 2) else -ONE if whole((cell - 1) / 2) else UNDECIDED
+
+
+gammasgn: Function = Function(unary(_gammasgn, ONE, None, lambda x: DOMAIN if pole_of_gamma(x) else None), None)
+"""The sign of `Γ(x)`."""
+
+
+def _zeta_outside(s, q) -> Undefined | None:
+    if s == 1:
+        return POLE
+    if s < 1:
+        return DOMAIN
+    if q <= 0:
+        return POLE if whole(q) else None if whole(s) else DOMAIN
+    return None
+
+
+def _zeta(s: arb, q: arb) -> arb:
+    """`ζ(s, q)`; left of 1/2 for whole `s`, it is `(-1)^(s+1) (ζ(s, 1 - q) + π c)`, `c` the Taylor coefficient of
+    `cot π(q + ε)` at `ε^(s-1)`."""
+    if not (q < 0):
+        return s.zeta(q)
+    if not s <= LARGEST_ORDER:
+        return arb.nan()
+    order = int(float(s))
+    cot = flint.arb_series([q, 1], prec=order).cot_pi()
+    right = s.zeta(1 - q) + arb.pi() * cot[order - 1]
+    return right if order % 2 else -right
+
+
+def _zeta_limit(s: Scalar, q: Scalar) -> Scalar:
+    if s <= 1:
+        return _zeta_outside(s, q)
+    if infinite(q):
+        return DOMAIN if q < 0 else arb(0)
+    return arb(0) if q > 1 else ONE if q == 1 else INFINITY if 0 < q < 1 else UNDECIDED
+
+
+def _minus_s_zeta(s, q):
+    return neg(mul(s, zeta(add(s, ONE), q)))
+
+
+zeta: Function = Function(
+    finite(_zeta, _zeta_outside, _zeta_limit),
+    lambda s, q: partial(lambda s, q: s.zeta(q), (1, 0), _right_of_zero)(s, q),
+    _minus_s_zeta,
+)
+"""The Hurwitz function `Σ_n (n + q)^-s`, `s > 1`; for whole `s` also left of 0."""
+
+
+def _right_of_zero(s, q) -> Undefined | None:
+    return _zeta_outside(s, q) or (None if q > 0 else DOMAIN)
+
+
+def _polygamma(m: Scalar, x: Scalar) -> Scalar:
+    if isinstance(x, Undefined) or isinstance(m, Undefined):
+        return x if isinstance(x, Undefined) else m
+    if infinite(m) or not (m >= 0 and whole(m)):
+        return DOMAIN
+    if m == 0:
+        return digamma(x)
+    if infinite(x):
+        return arb(0) if x > 0 else DOMAIN
+    y = zeta(m + 1, x)
+    if isinstance(y, Undefined):
+        return INFINITY if y == POLE and not (m / 2).is_integer() else y
+    y = m.gamma() * m * y
+    return y if not (m / 2).is_integer() else -y
+
+
+polygamma: Function = Function(_polygamma, None, lambda m, x: polygamma(add(m, ONE), x))
+"""`ψ^(m)(x) = (-1)^(m+1) m! ζ(m + 1, x)` for whole `m >= 1`, and the digamma function for `m = 0`."""
+
+
+def _beta_at_pole(a: arb, b: arb) -> Scalar:
+    """At a whole `a <= 0`: `(-1)^b B(1 - a - b, b)` for whole `b` in `1..-a`, the limit in `a`."""
+    if not (whole(b) and b > 0 and b <= -a):
+        return POLE
+    y = _beta(1 - a - b, b)
+    return y if (b / 2).is_integer() else -y
+
+
+def _beta(a: arb, b: arb) -> Scalar:
+    if pole_of_gamma(a):
+        return _beta_at_pole(a, b)
+    if pole_of_gamma(b):
+        return _beta_at_pole(b, a)
+    return a.gamma() * b.gamma() * (a + b).rgamma()
+
+
+def _beta_limit(a: Scalar, b: Scalar) -> Scalar:
+    if infinite(b):
+        a, b = b, a
+    if a < 0 or (infinite(b) and b < 0):
+        return DOMAIN
+    if b > 0:
+        return arb(0)
+    if not (b < 0) or whole(b):
+        return UNDECIDED
+    return INFINITY if b.gamma() > 0 else MINUS_INFINITY
+
+
+def _beta_rule(a: Scalar, b: Scalar) -> Scalar:
+    for v in (a, b):
+        if isinstance(v, Undefined):
+            return v
+    if infinite(a) or infinite(b):
+        return _beta_limit(a, b)
+    y = _beta(flat(a), flat(b))
+    return y if isinstance(y, Undefined) else checked(y)
+
+
+beta: Function = Function(
+    _beta_rule,
+    lambda a, b: mul(beta(a, b), sub(digamma(a), digamma(add(a, b)))),
+    lambda a, b: mul(beta(a, b), sub(digamma(b), digamma(add(a, b)))),
+)
+"""`Γ(a) Γ(b)/Γ(a + b)`."""
+
+
+def _betaln(a: Scalar, b: Scalar) -> Scalar:
+    y = _beta_rule(a, b)
+    if isinstance(y, Undefined):
+        return y
+    if infinite(a) or infinite(b):
+        return MINUS_INFINITY if y == 0 else INFINITY
+    a, b = flat(a), flat(b)
+    if a > 0 and b > 0:
+        return checked(a.lgamma() + b.lgamma() - (a + b).lgamma())
+    return POLE if y == 0 else checked(abs(y).log())
+
+
+betaln: Function = Function(
+    _betaln,
+    lambda a, b: sub(digamma(a), digamma(add(a, b))),
+    lambda a, b: sub(digamma(b), digamma(add(a, b))),
+)
+"""`log |B(a, b)|`."""
+
+
+def _poch(z: arb, m: arb) -> Scalar:
+    if m == 0:
+        return ONE
+    total = z + m
+    if pole_of_gamma(z):
+        if not pole_of_gamma(total):
+            return arb(0) if total > 0 or total.is_exact() else arb.nan()
+        y = (1 - z).gamma() * (1 - total).rgamma()
+        return y if (m / 2).is_integer() else -y
+    return total.gamma() * z.rgamma()
+
+
+def _poch_rule(z: Scalar, m: Scalar) -> Scalar:
+    for v in (z, m):
+        if isinstance(v, Undefined):
+            return v
+    if infinite(z) or infinite(m):
+        return UNDECIDED
+    z, m = flat(z), flat(m)
+    if m != 0 and not pole_of_gamma(z) and pole_of_gamma(z + m):
+        return POLE
+    return checked(_poch(z, m))
+
+
+poch: Function = Function(
+    _poch_rule,
+    lambda z, m: mul(poch(z, m), sub(digamma(add(z, m)), digamma(z))),
+    lambda z, m: mul(poch(z, m), digamma(add(z, m))),
+)
+"""`Γ(z + m)/Γ(z)`."""
+
+
+@cache
+def multigammaln(d: int) -> Function:
+    """`log Γ_d(a) = d (d - 1)/4 log π + Σ_j lgamma(a - j/2)`, `0 <= j < d`."""
+
+    def text(a):
+        total = mul(arb(d * (d - 1)) / 4, arb.pi().log())
+        for j in range(d):
+            total = add(total, lgamma(sub(a, arb(j) / 2)))
+        return total
+
+    def slope(a):
+        total = digamma(a)
+        for j in range(1, d):
+            total = add(total, digamma(sub(a, arb(j) / 2)))
+        return total
+
+    return Function(text, slope)
+
+
+def _shape_and_place(a, x) -> Undefined | None:
+    return DOMAIN if a < 0 or x < 0 or (a == 0 and x == 0) else None
+
+
+def _lower(a: arb, x: arb) -> Scalar:
+    if a == 0:
+        return ONE
+    if x == 0:
+        return arb(0)
+    if x > a:
+        return near(ONE, -x.gamma_upper(a, regularized=1))
+    return x.gamma_lower(a, regularized=1)
+
+
+def _upper(a: arb, x: arb) -> Scalar:
+    if a == 0:
+        return arb(0)
+    if x == 0:
+        return ONE
+    if x < a:
+        return near(ONE, -x.gamma_lower(a, regularized=1))
+    return x.gamma_upper(a, regularized=1)
+
+
+def _ends(at_zero: arb, at_infinity: arb):
+    def limit(a: Scalar, x: Scalar) -> Scalar:
+        if (infinite(a) and infinite(x)) or a < 0 or x < 0:
+            return DOMAIN
+        return at_zero if infinite(a) else at_infinity
+
+    return limit
+
+
+def _density(a, x):
+    """`x^(a-1) e^-x/Γ(a)`."""
+    return mul(power(x, sub(a, ONE)), exp(neg(add(x, lgamma(a)))))
+
+
+def _complex_lower(a: acb, x: acb) -> acb:
+    return x.gamma_lower(a, regularized=1)
+
+
+def _complex_upper(a: acb, x: acb) -> acb:
+    return -x.gamma_upper(a, regularized=1)
+
+
+def _outside_open(a, x) -> Undefined | None:
+    return _shape_and_place(a, x) or (DOMAIN if a == 0 or x == 0 else None)
+
+
+_OF_LOWER = partial(_complex_lower, (1, 0), _outside_open)
+_OF_UPPER = partial(_complex_upper, (1, 0), _outside_open)
+
+
+def _lower_in_a(a: Scalar, x: Scalar) -> Scalar:
+    """The derivative in `a`, from that of the two functions which is the smaller."""
+    if x == 0 and a > 0:
+        return arb(0)
+    return (_OF_UPPER if x > a else _OF_LOWER)(a, x)
+
+
+gammainc_in_a: Function = Function(_lower_in_a, *_OF_LOWER.slopes)
+
+gammainc: Function = Function(finite(_lower, _shape_and_place, _ends(arb(0), ONE)), gammainc_in_a, _density)
+"""The regularized lower incomplete gamma function `P(a, x)`."""
+
+gammaincc: Function = Function(
+    finite(_upper, _shape_and_place, _ends(ONE, arb(0))),
+    lambda a, x: neg(gammainc_in_a(a, x)),
+    lambda a, x: neg(_density(a, x)),
+)
+"""The regularized upper incomplete gamma function `Q(a, x)`."""
+
+
+def _betainc_outside(a, b, x) -> Undefined | None:
+    return DOMAIN if a <= 0 or b <= 0 or x < 0 or x > 1 else None
+
+
+def _betainc(a: Scalar, b: Scalar, x: Scalar) -> Scalar:
+    for v in (a, b, x):
+        if isinstance(v, Undefined):
+            return v
+    if any(infinite(v) for v in (a, b, x)):
+        return DOMAIN
+    why = _betainc_outside(a, b, x)
+    if why:
+        return why
+    if x == 0 or x == 1:
+        return arb(0) if x == 0 else ONE
+    a, b, rest, x = flat(a), flat(b), flat(1 - x), flat(x)
+    if x > a / (a + b):
+        return checked(near(ONE, -rest.beta_lower(b, a, regularized=True)))
+    return checked(x.beta_lower(a, b, regularized=True))
+
+
+def _to_ends(a: arb, b: arb, x: arb) -> list[arb]:
+    return [v if 0 < v < 1 else arb(1) for v in (a, b, arb.min(x, 1 - x))]
+
+
+def _betainc_partial(*orders: int) -> Function:
+    return partial(lambda a, b, x: x.beta_lower(a, b, regularized=True), orders, _betainc_outside, _to_ends)
+
+
+betainc: Function = Function(
+    _betainc,
+    _betainc_partial(1, 0, 0),
+    _betainc_partial(0, 1, 0),
+    lambda a, b, x: product(power(x, sub(a, ONE)), power(sub(ONE, x), sub(b, ONE)), exp(neg(betaln(a, b)))),
+)
+"""The regularized incomplete beta function `I_x(a, b)`."""

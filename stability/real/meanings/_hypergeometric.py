@@ -1,0 +1,103 @@
+"""The confluent and Gauss's hypergeometric function: what they are over the reals, and their slopes."""
+
+from __future__ import annotations
+
+from flint import acb, arb
+
+from stability.real._function import Function
+from stability.real._values import ONE, Undefined
+from stability.real.meanings._analytic import partial
+from stability.real.meanings._text import DOMAIN, POLE, add, div, finite, mul, pole_of_gamma, product
+
+
+def _ends_before(a, b) -> bool:
+    """Whether the series ends, at a whole `a <= 0`, before the whole `b <= 0` would make a denominator 0."""
+    return pole_of_gamma(a) is not None and a >= b
+
+
+def _hyp1f1_outside(a, b, x) -> Undefined | None:
+    if pole_of_gamma(b) and not _ends_before(a, b) and x != 0:
+        return POLE
+    return None
+
+
+def _polynomial(factors, n: int, x: arb) -> arb:
+    """`Σ_k t_k` of `n + 1` terms, `t_0 = 1`, `t_(k+1) = factors(k) x/(k + 1) t_k`."""
+    total = term = arb(1)
+    for k in range(n):
+        term = term * factors(k) * x / (k + 1)
+        total += term
+    return total
+
+
+LONGEST = 2000
+"""The longest terminating series that is added up term by term."""
+
+
+def _hyp1f1(a: arb, b: arb, x: arb) -> arb:
+    if x == 0:
+        return ONE
+    if pole_of_gamma(a) and pole_of_gamma(b) and a >= -LONGEST:
+        return _polynomial(lambda k: (a + k) / (b + k), -int(float(a)), x)
+    return x.hypgeom_1f1(a, b)
+
+
+def _complex_1f1(a: acb, b: acb, x: acb) -> acb:
+    return x.hypgeom_1f1(a, b)
+
+
+def _hyp1f1_limit(a, b, x):
+    return Undefined("undecided")
+
+
+hyp1f1: Function = Function(
+    finite(_hyp1f1, _hyp1f1_outside),
+    partial(_complex_1f1, (1, 0, 0), _hyp1f1_outside),
+    partial(_complex_1f1, (0, 1, 0), _hyp1f1_outside),
+    lambda a, b, x: mul(div(a, b), hyp1f1(add(a, ONE), add(b, ONE), x)),
+)
+"""Kummer's function `1F1(a; b; x)`."""
+
+
+def _hyp2f1_outside(a, b, c, x) -> Undefined | None:
+    if pole_of_gamma(c) and not _ends_before(a, c) and not _ends_before(b, c) and x != 0:
+        return POLE
+    if pole_of_gamma(a) or pole_of_gamma(b) or x < 1:
+        return None
+    if x == 1:
+        return None if c - a - b > 0 else POLE
+    return DOMAIN
+
+
+def _hyp2f1(a: arb, b: arb, c: arb, x: arb) -> arb:
+    if x == 0:
+        return ONE
+    if pole_of_gamma(b) and (not pole_of_gamma(a) or b > a):
+        a, b = b, a
+    if pole_of_gamma(a) and a >= -LONGEST:
+        return _polynomial(lambda k: (a + k) * (b + k) / (c + k), -int(float(a)), x)
+    if x == 1:
+        return c.gamma() * (c - a - b).gamma() * (c - a).rgamma() * (c - b).rgamma()
+    return x.hypgeom_2f1(a, b, c)
+
+
+def _complex_2f1(a: acb, b: acb, c: acb, x: acb) -> acb:
+    return x.hypgeom_2f1(a, b, c)
+
+
+def _inside(a, b, c, x) -> Undefined | None:
+    return None if x < 1 and not pole_of_gamma(c) else DOMAIN
+
+
+def _up_to_one(a: arb, b: arb, c: arb, x: arb) -> list[arb]:
+    return [arb(1), arb(1), arb(1), arb.min(1 - x, arb(1))]
+
+
+hyp2f1: Function = Function(
+    finite(_hyp2f1, _hyp2f1_outside),
+    partial(_complex_2f1, (1, 0, 0, 0), _inside, _up_to_one),
+    partial(_complex_2f1, (0, 1, 0, 0), _inside, _up_to_one),
+    partial(_complex_2f1, (0, 0, 1, 0), _inside, _up_to_one),
+    lambda a, b, c, x: mul(div(product(a, b), c), hyp2f1(add(a, ONE), add(b, ONE), add(c, ONE), x)),
+)
+"""Gauss's function `2F1(a, b; c; x)`, `x < 1`, or where the series ends."""

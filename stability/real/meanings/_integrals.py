@@ -1,0 +1,143 @@
+"""Exponential, trigonometric and Fresnel integrals, the dilogarithm: what they are over the reals, and their slopes."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from flint import arb
+
+from stability.real._function import Function
+from stability.real._near import flat, near
+from stability.real._values import INFINITY, MINUS_INFINITY, ONE, Scalar, Undefined, infinite
+from stability.real.meanings._analytic import partial
+from stability.real.meanings._hypergeometric import hyp2f1
+from stability.real.meanings._text import (
+    DOMAIN,
+    POLE,
+    cos,
+    div,
+    exp,
+    finite,
+    mul,
+    neg,
+    square,
+    sub,
+    unary,
+    whole,
+)
+
+
+def _expint_outside(n, x) -> Undefined | None:
+    if x < 0:
+        return DOMAIN
+    return POLE if x == 0 and n <= 1 else None
+
+
+def _expint(n: arb, x: arb) -> arb:
+    return 1 / (n - 1) if x == 0 else x.expint(n)
+
+
+def _expint_limit(n: Scalar, x: Scalar) -> Scalar:
+    return DOMAIN if x < 0 or (infinite(n) and n < 0) else arb(0)
+
+
+expint: Function = Function(
+    finite(_expint, _expint_outside, _expint_limit),
+    partial(lambda n, x: x.expint(n), (1, 0), lambda n, x: DOMAIN if x <= 0 else None),
+    lambda n, x: neg(expint(sub(n, ONE), x)),
+)
+"""`E_n(x) = ∫_1^∞ e^(-xt) t^-n dt`, `x >= 0`, for any real order."""
+
+
+def _expn(n: Scalar, x: Scalar) -> Scalar:
+    return DOMAIN if not isinstance(n, Undefined) and n < 0 else expint(n, x)
+
+
+expn: Function = Function(_expn, expint.slopes[0], expint.slopes[1])
+"""`E_n(x)` of orders from 0 on."""
+
+exp1: Function = Function(lambda x: expint(ONE, x), lambda x: neg(expint(arb(0), x)))
+
+
+def _falls_at_zero(x) -> Scalar | None:
+    return MINUS_INFINITY if x == 0 else None
+
+
+expi: Function = Function(
+    unary(lambda x: flat(x).ei(), INFINITY, arb(0), _falls_at_zero),
+    lambda x: div(exp(x), x),
+)
+"""`Ei(x)`, the principal value of `∫_-∞^x e^t/t dt`."""
+
+
+@cache
+def clifford(n: int) -> Function:
+    """`0F1(n/2; x)`, of slope `2/n 0F1(n/2 + 1; x)`; the sine, the cosine and the Bessel functions are of this kind."""
+    b = arb(n) / 2
+    return Function(unary(lambda x: flat(x).hypgeom_0f1(b)), lambda x: div(mul(arb(2), clifford(n + 2)(x)), arb(n)))
+
+
+def _sinc(x) -> Scalar:
+    """`sin x/x`, near 1 at tiny `x`."""
+    x = flat(x)
+    if x == 0:
+        return ONE
+    if abs(x) < 1e-4 and x != 0:
+        return near(ONE, -_distance(x))
+    return x.sinc()
+
+
+def _distance(x: arb) -> arb:
+    """`1 - sin x/x = x²/6 0F1-like series`: `x²/6 1F2(1; 2, 5/2; -x²/4)`."""
+    z = x * x
+    return z / 6 * (-z / 4).hypgeom([ONE], [arb(2), arb(2.5)])
+
+
+sinc: Function = Function(
+    unary(_sinc, arb(0), arb(0)),
+    lambda x: mul(div(x, arb(-3)), clifford(5)(mul(arb(-0.25), square(x)))),
+)
+"""`sin x/x`."""
+
+
+def _sinc_pi(x) -> Scalar:
+    if x == 0:
+        return ONE
+    return arb(0) if whole(x) else _sinc(arb.pi() * flat(x)) if abs(x) < 1e-5 else flat(x).sinc_pi()
+
+
+sinc_pi: Function = Function(
+    unary(_sinc_pi, arb(0), arb(0)),
+    lambda x: mul(mul(x, -(arb.pi() ** 2) / 3), clifford(5)(mul(-(arb.pi() ** 2) / 4, square(x)))),
+)
+"""`sin πx/(πx)`."""
+
+sin_pi: Function = Function(unary(lambda x: flat(x).sin_pi()), lambda x: mul(arb.pi(), cos_pi(x)))
+cos_pi: Function = Function(unary(lambda x: flat(x).cos_pi()), lambda x: mul(-arb.pi(), sin_pi(x)))
+
+si: Function = Function(unary(lambda x: flat(x).si(), lambda: arb.pi() / 2, lambda: -arb.pi() / 2), sinc)
+
+ci: Function = Function(
+    unary(lambda x: abs(flat(x)).ci(), arb(0), arb(0), _falls_at_zero),
+    lambda x: div(cos(x), x),
+)
+"""`Ci(|x|)`."""
+
+fresnel_s: Function = Function(
+    unary(lambda x: flat(x).fresnel_s(), arb(0.5), arb(-0.5)), lambda x: sin_pi(mul(arb(0.5), square(x)))
+)
+fresnel_c: Function = Function(
+    unary(lambda x: flat(x).fresnel_c(), arb(0.5), arb(-0.5)), lambda x: cos_pi(mul(arb(0.5), square(x)))
+)
+
+
+def _spence(x) -> Scalar:
+    rest = flat(1 - x)
+    return arb.pi() ** 2 / 6 if rest == 1 else rest.polylog(arb(2))
+
+
+spence: Function = Function(
+    unary(_spence, MINUS_INFINITY, None, lambda x: DOMAIN if x < 0 else None),
+    lambda x: neg(hyp2f1(ONE, ONE, arb(2), sub(ONE, x))),
+)
+"""`Li_2(1 - x)`, of slope `log x/(1 - x) = -2F1(1, 1; 2; 1 - x)`."""

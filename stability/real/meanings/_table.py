@@ -1,0 +1,154 @@
+"""What the named functions of the libraries mean: by the file of JAX's package that defines one, and its name there."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.nn
+import jax.numpy as jnp
+import jax.scipy.special as special
+from flint import arb
+
+from stability.real._function import Function
+from stability.real.meanings import _bessel as bessel
+from stability.real.meanings import _elementary as elementary
+from stability.real.meanings import _error as error
+from stability.real.meanings import _gamma as gamma
+from stability.real.meanings import _hypergeometric as hypergeometric
+from stability.real.meanings import _integrals as integrals
+
+
+class Named(NamedTuple):
+    """What a named function of `arity` arguments means, one `Function` an output.
+
+    `fn` is the function itself, where the name and the file are not enough to know a call as its own.
+    """
+
+    functions: tuple[Function, ...]
+    arity: int = 1
+    fn: Callable[..., Any] | None = None
+
+
+class Constant(NamedTuple):
+    """A constant that a library writes as a float."""
+
+    approximate: float
+    exact: Callable[[], arb]
+
+    @property
+    def params(self) -> dict[str, Any]:
+        return {"functions": (Function(self.exact),)}
+
+
+def _one(function: Function, arity: int = 1, fn: Callable[..., Any] | None = None) -> Named:
+    return Named((function,), arity, fn)
+
+
+UFUNCS, NUMPY, NN, SPECIAL, OTHER = (
+    "numpy/ufuncs.py",
+    "numpy/lax_numpy.py",
+    "nn/functions.py",
+    "scipy/special.py",
+    "lax/other.py",
+)
+
+INLINED = ("", "inlined")
+"""What stands for the frame of a function of JAX that is inlined: `log10`, `deg2rad`, `rad2deg`."""
+
+CALLS: dict[tuple[str, str], Named] = {
+    (UFUNCS, "sinc"): _one(integrals.sinc_pi, fn=jnp.sinc),
+    (NUMPY, "i0"): _one(bessel.i0, fn=jnp.i0),
+    (NUMPY, "i0_impl"): _one(bessel.i0),
+    (NUMPY, "_i1"): _one(bessel.i1),
+    (OTHER, "logaddexp"): _one(elementary.logaddexp, 2),
+    (OTHER, "logaddexp2"): _one(elementary.logaddexp2, 2),
+    (NN, "silu"): _one(elementary.silu, fn=jax.nn.silu),
+    (NN, "mish"): _one(elementary.mish, fn=jax.nn.mish),
+    (NN, "soft_sign"): _one(elementary.soft_sign, fn=jax.nn.soft_sign),
+    (SPECIAL, "_dawsn"): _one(error.dawsn),
+    (SPECIAL, "_erfcinv"): _one(error.erfcinv),
+    (SPECIAL, "_erfcx"): _one(error.erfcx),
+    (SPECIAL, "_expn"): _one(integrals.expn, 2),
+    (SPECIAL, "_ndtri"): _one(error.ndtri),
+    (SPECIAL, "_owens_t_impl"): _one(error.owens_t, 2),
+    (SPECIAL, "expi"): _one(integrals.expi),
+    (SPECIAL, "expn"): _one(integrals.expn, 2),
+    (SPECIAL, "gammasgn"): _one(gamma.gammasgn, fn=special.gammasgn),
+    (SPECIAL, "hyp1f1"): _one(hypergeometric.hyp1f1, 3),
+    (SPECIAL, "hyp2f1"): _one(hypergeometric.hyp2f1, 4),
+    (SPECIAL, "log_ndtr"): _one(error.log_ndtr),
+    (SPECIAL, "poch"): _one(gamma.poch, 2),
+    (SPECIAL, "sici"): Named((integrals.si, integrals.ci)),
+    (SPECIAL, "zeta"): _one(gamma.zeta, 2),
+    ("third_party/scipy/special.py", "fresnel"): Named((integrals.fresnel_s, integrals.fresnel_c)),
+}
+"""Functions that are calls of their own."""
+
+
+def _exact_gelu(x):
+    return jax.nn.gelu(x, approximate=False)
+
+
+INLINE: dict[tuple[str, str], tuple[Named, ...]] = {
+    INLINED: (_one(elementary.log10, fn=jnp.log10),),
+    (NN, "gelu"): (_one(error.gelu, fn=_exact_gelu),),
+    (SPECIAL, "beta"): (_one(gamma.beta, 2, special.beta),),
+    (SPECIAL, "betaln"): (_one(gamma.betaln, 2, special.betaln),),
+    (SPECIAL, "gamma"): (_one(gamma.gamma, fn=special.gamma),),
+    (SPECIAL, "i0"): (_one(bessel.i0, fn=special.i0),),
+    (SPECIAL, "i1"): (_one(bessel.i1, fn=special.i1),),
+    (SPECIAL, "ndtr"): (_one(error.ndtr, fn=special.ndtr),),
+    (SPECIAL, "ndtri"): (_one(error.ndtri, fn=special.ndtri),),
+    (SPECIAL, "spence"): (_one(integrals.spence, fn=special.spence),),
+}
+"""Functions whose equations stand among the program's, by the frame in their traceback."""
+
+_PI = Constant(math.pi, arb.pi)
+_HALF_PI = Constant(math.pi / 2, lambda: arb.pi() / 2)
+_TWO_PI = Constant(2 * math.pi, lambda: 2 * arb.pi())
+_SELU_ALPHA = Constant(1.6732632423543772, lambda: arb("1.6732632423543772848170429916717"))
+_SELU_SCALE = Constant(1.0507009873554805, lambda: arb("1.0507009873554804934193349852946"))
+
+CONSTANTS: dict[tuple[str, str, str], tuple[Constant, ...]] = {
+    (*INLINED, "mul"): (
+        Constant(math.pi / 180, lambda: arb.pi() / 180),
+        Constant(180 / math.pi, lambda: 180 / arb.pi()),
+    ),
+    (NN, "selu", "jit"): (_SELU_ALPHA,),
+    (NN, "selu", "mul"): (_SELU_SCALE,),
+    (SPECIAL, "multigammaln", "log"): (_PI,),
+    ("scipy/stats/cauchy.py", "logpdf", "mul"): (_PI,),
+    ("scipy/stats/cauchy.py", "cdf", "div"): (_PI,),
+    ("scipy/stats/cauchy.py", "cdf", "mul"): (Constant(1 / math.pi, lambda: 1 / arb.pi()),),
+    ("scipy/stats/cauchy.py", "ppf", "mul"): (_PI,),
+    ("scipy/stats/cauchy.py", "ppf", "sub"): (_HALF_PI,),
+    ("scipy/stats/cauchy.py", "isf", "mul"): (_PI,),
+    ("scipy/stats/cauchy.py", "isf", "sub"): (_HALF_PI,),
+    ("scipy/stats/multivariate_normal.py", "logpdf", "log"): (_TWO_PI,),
+    ("scipy/stats/norm.py", "logpdf", "mul"): (_TWO_PI,),
+    ("scipy/stats/t.py", "logpdf", "mul"): (_PI,),
+    ("scipy/stats/vonmises.py", "logpdf", "mul"): (_TWO_PI,),
+    ("scipy/stats/vonmises.py", "logpdf", "sub"): (Constant(math.log(2 * math.pi), lambda: (2 * arb.pi()).log()),),
+    ("scipy/stats/wrapcauchy.py", "logpdf", "log"): (_TWO_PI,),
+}
+"""By file, function and primitive: the constants that the floats in its equations stand for."""
+
+PRIMITIVES: dict[str, Function] = {
+    "bessel_i0e": bessel.i0e,
+    "bessel_i1e": bessel.i1e,
+    "digamma": gamma.digamma,
+    "erf": error.erf,
+    "erf_inv": error.erfinv,
+    "erfc": error.erfc,
+    "igamma": gamma.gammainc,
+    "igamma_grad_a": gamma.gammainc_in_a,
+    "igammac": gamma.gammaincc,
+    "lgamma": gamma.lgamma,
+    "polygamma": gamma.polygamma,
+    "regularized_incomplete_beta": gamma.betainc,
+    "zeta": gamma.zeta,
+}
+"""Primitives that are special functions."""
