@@ -18,7 +18,7 @@ from stability.real import _arrays as arrays
 from stability.real import _reals as reals
 from stability.real import _scalars as scalars
 from stability.real._arrays import as_array, bare
-from stability.real._records import Elementwise, Folds, Moves, record_of
+from stability.real._records import Elementwise, Folds, Moves, moves, record_of
 from stability.real._values import ONE, UNDECIDED, ZERO, Undecided, Undefined, array, real
 from stability.real._walk import Semantics, called, is_float, walk
 
@@ -195,7 +195,7 @@ class Tracer(Semantics):
                 (x, leaves(x, v.aval, name=eqn.primitive.name)[1]) for x, v in zip(floats, eqn.outvars, strict=True)
             ]
         record = record_of(eqn.primitive)
-        if isinstance(record, Moves):
+        if moves(record, eqn):
             moved = record.reals(eqn, [as_array(n) for n in with_native_indices(record, values)])
             return [(x, as_array(n)) for x, n in zip(floats, moved, strict=True)]
         reals.refuse_complex(eqn, source)

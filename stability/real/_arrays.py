@@ -12,7 +12,6 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -20,7 +19,6 @@ from stability.real import _scalars as scalars
 from stability.real._values import (
     UNDECIDED,
     ZERO,
-    Undecided,
     Undefined,
     array,
     chosen,
@@ -46,6 +44,11 @@ def is_real(x) -> bool:
     return x.dtype == object if isinstance(x, np.ndarray) else not isinstance(x, int | float | np.generic)
 
 
+def is_undecided(x) -> bool:
+    """Whether integers or truth values are held as objects, since some of them are not known."""
+    return isinstance(x, Undefined) or (isinstance(x, np.ndarray) and x.dtype == object)
+
+
 def elementwise(rule: Callable) -> Callable:
     def apply(*values):
         if not any(isinstance(v, np.ndarray) and v.shape for v in values):
@@ -59,6 +62,8 @@ def move(eqn, data: Sequence[int] | None, values: Sequence[Any]) -> list:
     """The result of a primitive that moves elements; `data` the positions of the arguments that hold them."""
     positions = range(len(values)) if data is None else data
     arrays = [as_array(values[i]) for i in positions]
+    if any(is_undecided(v) for i, v in enumerate(values) if i not in positions):
+        return [bare(array([UNDECIDED] * v.aval.size, v.aval.shape)) for v in eqn.outvars]
     pool = np.concatenate([a.astype(object).ravel() for a in arrays])
     offsets = [0, *itertools.accumulate(a.size for a in arrays)]
     indexed = list(values)
@@ -130,38 +135,3 @@ def dot_general(x, y, dimension_numbers, **_):
     shape, rows = factors(as_array(x), as_array(y), dimension_numbers)
     out = [functools.reduce(scalars.add, map(scalars.mul, u, v), ZERO) for u, v in rows]
     return bare(array(out, shape))
-
-
-def sort(*operands, dimension, num_keys, is_stable=True):
-    """Stable, by the first `num_keys` operands in lexicographic order."""
-
-    def before(i: int, j: int) -> int:
-        for row in rows[:num_keys]:
-            less, more = scalars.COMPARISONS["lt"](row[i], row[j]), scalars.COMPARISONS["gt"](row[i], row[j])
-            if less is UNDECIDED or isinstance(less, Undefined) or isinstance(more, Undefined):
-                raise Undecided("the order of a sort")
-            if less or more:
-                return -1 if less else 1
-        return 0
-
-    moved = [np.moveaxis(as_array(x), dimension, -1) for x in operands]
-    out = [m.copy() for m in moved]
-    for index in np.ndindex(moved[0].shape[:-1]):
-        rows = [m[index] for m in moved]
-        order = sorted(range(len(rows[0])), key=functools.cmp_to_key(before))
-        for o, row in zip(out, rows, strict=True):
-            o[index] = row[order]
-    return [np.moveaxis(o, -1, dimension) for o in out]
-
-
-def scatter_add(eqn, operand, indices, updates):
-    """Every update, added where the primitive itself puts it: JAX tells where by scattering a 1 for each of them."""
-    dtype, shape = eqn.outvars[0].aval.dtype, as_array(updates).shape
-    zeros, size = jnp.zeros(eqn.outvars[0].aval.shape, dtype), as_array(updates).size
-    marks = jnp.eye(size, dtype=dtype).reshape(size, *shape)
-    targets = jax.vmap(lambda mark: eqn.primitive.bind(zeros, indices, mark, **eqn.params))(marks)
-    out = as_array(operand).ravel().copy()
-    for value, target in zip(as_array(updates).ravel(), np.asarray(targets).reshape(size, -1), strict=True):
-        for j in np.flatnonzero(target):
-            out[j] = scalars.add(out[j], value)
-    return bare(array([chosen(v) for v in out], zeros.shape))

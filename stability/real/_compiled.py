@@ -23,10 +23,11 @@ from jax.extend.core import ClosedJaxpr
 
 from stability.real import _scalars as scalars
 from stability.real._arrays import as_array, bare, elementwise
+from stability.real._bits import executed
 from stability.real._logic import from_integer, identity
 from stability.real._near import flat
-from stability.real._reals import Reals, UnsupportedPrimitive, executed
-from stability.real._records import IDENTITIES, Elementwise, Folds, Moves, Named, Record, record_of
+from stability.real._reals import Reals, UnsupportedPrimitive
+from stability.real._records import IDENTITIES, Elementwise, Folds, Named, Record, moves, record_of
 from stability.real._values import Undefined, array
 from stability.real._walk import is_float, walk
 
@@ -168,7 +169,7 @@ class _Source(Reals):
         record = record_of(eqn.primitive)
         if record is None:
             raise UnsupportedPrimitive(eqn.primitive.name, source)
-        if isinstance(record, Moves):
+        if moves(record, eqn):
             return record.reals(eqn, values)
         if isinstance(record, Named):
             return self.named(eqn, values)

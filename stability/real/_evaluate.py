@@ -43,7 +43,8 @@ def point_of(x: Scalar, fmt: FloatFormat) -> Point:
 
 
 def is_decided(x: Scalar, fmt: FloatFormat | None) -> bool:
-    return fmt is None or point_of(x, fmt).state != State.UNDECIDED
+    """Whether no more precision is needed, or none would help."""
+    return fmt is None or isinstance(x, Estimate) or point_of(x, fmt).state != State.UNDECIDED
 
 
 def truth_of(output: Any, fmt: FloatFormat) -> Truth:

@@ -16,6 +16,7 @@ from stability.floats import FloatFormat, widen
 from stability.real._compiled import Name, Open, compiled
 from stability.real._derivative import Sides, derivatives
 from stability.real._evaluate import point_of
+from stability.real._function import Estimate
 from stability.real._near import flat
 from stability.real._reals import lift, run
 from stability.real._values import Undecided, Undefined, infinite, real
@@ -154,8 +155,9 @@ def _decided(x, fast: Callable | None, slow: Callable, fmt: FloatFormat) -> tupl
                 else:
                     if found.state == State.NUMBER:
                         return found, None
-            ends = _ends(slow(x), fmt, infinite(x))
-            if not any(end is not None and end.state == State.UNDECIDED for end in ends):
+            v = slow(x)
+            ends = _ends(v, fmt, infinite(x))
+            if isinstance(v, Estimate) or not any(end is not None and end.state == State.UNDECIDED for end in ends):
                 break
     return ends
 

@@ -6,13 +6,15 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import ClosedJaxpr, Jaxpr
 
 from stability.real import _arrays as arrays
+from stability.real import _bits as bits
 from stability.real._arrays import as_array, bare, is_real
-from stability.real._records import Elementwise, Moves, record_of
+from stability.real._records import Elementwise, moves, record_of
 from stability.real._values import LITERAL_ZERO, UNDECIDED, Undecided, Undefined, array, chosen, real
 from stability.real._walk import CONTROL, Semantics, inlined, is_float, source_of, walk
 from stability.real.meanings import meant
@@ -28,6 +30,8 @@ class UnsupportedPrimitive(NotImplementedError):
 
 def lift(x, dtype, literal: bool = False):
     """A float array as exact reals; integers and truth values as they are."""
+    if jnp.issubdtype(dtype, jax.dtypes.prng_key):
+        return bits.held(x)
     x = np.asarray(x)
     if not jnp.issubdtype(dtype, np.floating):
         return bare(x)
@@ -92,13 +96,13 @@ def meaning(eqn, values: Sequence[Any], source: str = "", semantics: Semantics |
         return CONTROL[eqn.primitive.name](eqn, values, semantics)
     refuse_complex(eqn, source)
     record = record_of(eqn.primitive)
-    real_inputs = any(is_real(v) for v in values)
-    if not (real_inputs or any(is_float(v.aval) for v in eqn.outvars)):
-        return executed(eqn, values)
-    if not (any(is_float(v.aval) for v in (*eqn.invars, *eqn.outvars)) or of_truth_values(eqn)):
+    real_inputs, own = any(is_real(v) for v in values), eqn.primitive.name in bits.RULES
+    if not (own or real_inputs or any(is_float(v.aval) for v in eqn.outvars)):
+        return bits.executed(eqn, values)
+    if not (own or any(is_float(v.aval) for v in (*eqn.invars, *eqn.outvars)) or of_truth_values(eqn)):
         return undecided_integers(eqn, values)
     if record is None:
-        raise UnsupportedPrimitive(eqn.primitive.name, source or source_of(eqn))
+        return bits.unproven(eqn, values)
     return [native(x, v.aval) for x, v in zip(record.reals(eqn, values), eqn.outvars, strict=True)]
 
 
@@ -107,29 +111,15 @@ def of_truth_values(eqn) -> bool:
     return all(v.aval.dtype == bool for v in (*eqn.invars[eqn.primitive.name == "select_n" :], *eqn.outvars))
 
 
-def executed(eqn, values: Sequence[Any]) -> list:
-    """An equation of integers and truth values, as JAX has it."""
-    out = eqn.primitive.bind(*values, **eqn.params)
-    return [bare(np.asarray(o)) for o in (out if eqn.primitive.multiple_results else [out])]
-
-
 def undecided_integers(eqn, values: Sequence[Any]) -> list:
     """An equation of integers some of which are undecided: an elementwise one is as JAX has it for the others."""
     shapes = [v.aval.shape for v in eqn.outvars]
     record = record_of(eqn.primitive)
-    if isinstance(record, Moves):
+    if moves(record, eqn):
         return record.reals(eqn, values)
     if not isinstance(record, Elementwise):
         return [bare(array([UNDECIDED] * math.prod(s), s)) for s in shapes]
-    open_at = [np.frompyfunc(lambda x: isinstance(x, Undefined), 1, 1)(as_array(v)).astype(bool) for v in values]
-    known = [
-        np.where(hidden, 0, as_array(v)).astype(u.aval.dtype)
-        for v, hidden, u in zip(values, open_at, eqn.invars, strict=True)
-    ]
-    (out,) = executed(eqn, known)
-    result = as_array(out).astype(object)
-    result[np.broadcast_to(np.logical_or.reduce(np.broadcast_arrays(*open_at)), result.shape)] = UNDECIDED
-    return [bare(result)]
+    return bits.integers(eqn, values)
 
 
 def refuse_complex(eqn, source: str) -> None:
@@ -148,4 +138,4 @@ def as_native(x, dtype):
     flat = as_array(x)
     if flat.dtype == object and any(isinstance(v, Undefined) for v in flat.ravel()):
         return x
-    return bare(flat.astype(dtype))
+    return bits.keys(flat) if jnp.issubdtype(dtype, jax.dtypes.prng_key) else bare(flat.astype(dtype))

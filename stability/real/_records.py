@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 import jax
 import jax.extend.core.primitives
@@ -17,8 +17,12 @@ import numpy as np
 from jax.extend.core import Primitive
 
 from stability.real import _arrays as arrays
+from stability.real import _bits as bits
+from stability.real import _linear as linear
 from stability.real import _logic as logic
 from stability.real import _scalars as scalars
+from stability.real import _sorting as sorting
+from stability.real import _windows as windows
 from stability.real._arrays import as_array, bare, is_real
 from stability.real._values import INFINITY, MINUS_INFINITY, ONE, ZERO, Undefined, array
 from stability.real.meanings._elementary import logaddexp
@@ -52,7 +56,8 @@ class Elementwise(Record):
         self.of: Callable[..., Callable] = of if of is not None else lambda eqn: text  # type: ignore[return-value]
 
     def reals(self, eqn, values):
-        return [arrays.elementwise(self.of(eqn))(*values)]
+        function = self.of(eqn)
+        return list(values) if function is logic.identity else [arrays.elementwise(function)(*values)]
 
 
 class Moves(Record):
@@ -63,6 +68,18 @@ class Moves(Record):
 
     def reals(self, eqn, values):
         return arrays.move(eqn, self.data, values)
+
+
+class Scatters(Moves):
+    """Elements of the updates in the places of others, or a function of those in place of them."""
+
+    def reals(self, eqn, values):
+        return super().reals(eqn, values) if moves(self, eqn) else windows.scatter(eqn, values)
+
+
+def moves(record: Record | None, eqn) -> TypeGuard[Moves]:
+    """Whether an equation only moves elements."""
+    return isinstance(record, Moves) and eqn.params.get("update_jaxpr") is None
 
 
 class Folds(Record):
@@ -203,7 +220,7 @@ RECORDS: dict[str, Record] = {
     "pad": Moves(),
     "reshape": Moves(0),
     "rev": Moves(0),
-    "scatter": Moves(0, 2),
+    "scatter": Scatters(0, 2),
     "slice": Moves(0),
     "split": Moves(0),
     "squeeze": Moves(0),
@@ -217,6 +234,7 @@ RECORDS: dict[str, Record] = {
     "reduce_min": Folds(scalars.minimum, INFINITY),
     "reduce_and": Folds(logic.logical_and, True),
     "reduce_or": Folds(logic.logical_or, False),
+    "reduce_xor": Folds(logic.logical_xor, False),
     "cumsum": _whole(arrays.cumulative(scalars.add)),
     "cumprod": _whole(arrays.cumulative(scalars.mul)),
     "cummax": _whole(arrays.cumulative(scalars.maximum)),
@@ -225,8 +243,7 @@ RECORDS: dict[str, Record] = {
     "argmax": _whole(arrays.arg_extreme(scalars.COMPARISONS["gt"])),
     "argmin": _whole(arrays.arg_extreme(scalars.COMPARISONS["lt"])),
     "dot_general": _whole(arrays.dot_general),
-    "sort": Record(lambda eqn, values: arrays.sort(*values, **eqn.params)),
-    "scatter-add": Record(lambda eqn, values: [arrays.scatter_add(eqn, *values)]),
+    **{name: Record(rule) for name, rule in (bits.RULES | linear.RULES | sorting.RULES | windows.RULES).items()},
     "iota": Record(_iota),
     "empty2": Record(_uninitialized),
     "jit": Calls("jaxpr"),

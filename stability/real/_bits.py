@@ -1,0 +1,242 @@
+"""What is not real arithmetic, and what has no meaning over the reals.
+
+Random bits and keys, integers, bit casts and counts are taken as the floats have them: the primitive itself is run.
+Prints and callbacks that only tell are passed over. A primitive that takes reals and has no rule is run in wider
+floats, and what it gives is not proven.
+
+Keys are held as NumPy arrays of one field, which is called as their implementation is, and holds their data.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from functools import reduce
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flint import arb
+
+from stability.balls import round_ball
+from stability.floats import format_of
+from stability.real import _scalars as scalars
+from stability.real._arrays import as_array, bare, last
+from stability.real._function import Dual, Estimate
+from stability.real._near import resolved
+from stability.real._series import Series
+from stability.real._values import UNDECIDED, Undefined, array, infinite, is_number, real
+
+
+def is_key(aval) -> bool:
+    return jax.dtypes.issubdtype(aval.dtype, jax.dtypes.prng_key)
+
+
+def held(x):
+    """What JAX gave, as the interpreter holds integers, truth values and keys."""
+    if not isinstance(x, jax.Array) or not is_key(x):
+        return bare(np.asarray(x))
+    data = np.ascontiguousarray(jax.random.key_data(x))
+    field = np.dtype([(str(jax.random.key_impl(x)), data.dtype, data.shape[-1:])])
+    return data.reshape(-1).view(field).reshape(x.shape)
+
+
+def given(x):
+    """What the interpreter holds natively, as JAX takes it."""
+    kind = np.asarray(x).dtype
+    if kind.names is None:
+        return x
+    return jax.random.wrap_key_data(jnp.asarray(np.asarray(x)[kind.names[0]]), impl=kind.names[0])
+
+
+def keys(x):
+    """A key or an array of them, however it went through an array of objects, as `held` has it."""
+    flat = as_array(x).ravel()
+    out = np.empty(flat.shape, flat[0].dtype) if len(flat) else np.empty(flat.shape)
+    for i, key in enumerate(flat):
+        out[i] = key
+    return out.reshape(as_array(x).shape)
+
+
+def executed(eqn, values: Sequence[Any]) -> list:
+    """The outputs of an equation on what is held natively, by the primitive itself."""
+    out = eqn.primitive.bind(*map(given, values), **eqn.params)
+    return [held(o) for o in (out if eqn.primitive.multiple_results else [out])]
+
+
+def filled(aval, value=UNDECIDED):
+    return bare(array([value] * math.prod(aval.shape), aval.shape))
+
+
+def lifted(x, aval):
+    """An output of a primitive that was run, as the interpreter holds it."""
+    if jnp.issubdtype(aval.dtype, np.floating):
+        return bare(array([real(v) for v in np.asarray(x, np.float64).ravel()], aval.shape))
+    return held(x)
+
+
+def natively(eqn, values: Sequence[Any]) -> list:
+    """As the floats have it; undecided where an argument is."""
+    if any(as_array(v).dtype == object and any(isinstance(e, Undefined) for e in as_array(v).ravel()) for v in values):
+        return [filled(v.aval) for v in eqn.outvars]
+    out = executed(eqn, values)
+    return [lifted(o, v.aval) for o, v in zip(out, eqn.outvars, strict=True)]
+
+
+def where(holds: Callable[[Any], bool], x: np.ndarray) -> np.ndarray:
+    """Of which elements something holds."""
+    return np.array([holds(v) for v in x.ravel()], bool).reshape(x.shape)
+
+
+def undecided_where(unknown: np.ndarray, x: np.ndarray):
+    pairs = zip(unknown.ravel(), x.ravel(), strict=True)
+    return bare(array([UNDECIDED if u else v for u, v in pairs], x.shape))
+
+
+def integers(eqn, values: Sequence[Any]) -> list:
+    """An elementwise primitive of integers of which some are not known."""
+    arrays = [np.asarray(as_array(v)) for v in values]
+    unknown = [where(lambda e: isinstance(e, Undefined), a) for a in arrays]
+    known = [np.where(u, 1, a).astype(v.aval.dtype) for a, u, v in zip(arrays, unknown, eqn.invars, strict=True)]
+    out = np.asarray(executed(eqn, known)[0]).astype(object)
+    return [undecided_where(np.broadcast_to(reduce(np.logical_or, unknown), out.shape), out)]
+
+
+def nearest_float(x, dtype) -> float:
+    """A real number in a float format, correctly rounded where that is decided."""
+    x = x.value if isinstance(x, Estimate) else x
+    if not is_number(x):
+        return math.nan
+    if infinite(x):
+        return math.inf if x > 0 else -math.inf
+    value = round_ball(resolved(x), format_of(np.dtype(dtype)))
+    return float(resolved(x).mid()) if value is None else value
+
+
+def is_float_of(x, dtype) -> bool:
+    """Whether a number is a nonzero float of a format, so that its bits are known."""
+    return isinstance(x, arb) and x.is_exact() and bool(x != 0) and arb(nearest_float(x, dtype)) == x
+
+
+def as_floats(x, dtype):
+    """Real numbers as an array of floats."""
+    flat = [nearest_float(v, dtype) for v in as_array(x).ravel()]
+    return np.array(flat, np.float64).reshape(as_array(x).shape).astype(dtype)
+
+
+NARROW = {"bitcast_convert_type", "nextafter", "pure_callback", "random_gamma", "rng_uniform"}
+"""Primitives that do something else in another format."""
+
+
+def unproven(eqn, values: Sequence[Any]) -> list:
+    """The outputs of a primitive without a rule, run in float64 on the nearest floats: not proven.
+
+    Where it can't be run in float64, it is run in its own format. Undecided where an argument is, or is a series, or
+    where the primitive can't be run at all; so are integers and truth values that it gives.
+    """
+    floats = [jnp.issubdtype(v.aval.dtype, np.floating) for v in eqn.invars]
+    reals = [v for x, f in zip(values, floats, strict=True) if f for v in as_array(x).ravel()]
+    if any(isinstance(v, Series | Dual) or (isinstance(v, Undefined) and not v.certain) for v in reals):
+        return [filled(v.aval) for v in eqn.outvars]
+    for narrow in (False, True):
+        if not narrow and eqn.primitive.name in NARROW:
+            continue
+        args = [
+            as_floats(x, v.aval.dtype if narrow else np.float64) if f else given(x)
+            for x, v, f in zip(values, eqn.invars, floats, strict=True)
+        ]
+        try:
+            with jax.enable_x64(True):
+                out = eqn.primitive.bind(*args, **eqn.params)
+        except (TypeError, ValueError, NotImplementedError, RuntimeError):
+            continue
+        out = out if eqn.primitive.multiple_results else [out]
+        return [estimated(o, v.aval, bool(reals)) for o, v in zip(out, eqn.outvars, strict=True)]
+    return [filled(v.aval) for v in eqn.outvars]
+
+
+def estimated(x, aval, computed: bool):
+    """An output of a primitive that was run, as not proven; `computed` from reals, an integer is not known."""
+    if not jnp.issubdtype(aval.dtype, np.floating):
+        return filled(aval) if computed else held(x)
+    flat = np.asarray(x, np.float64).ravel()
+    return bare(array([UNDECIDED if v != v else Estimate(arb(float(v))) for v in flat], aval.shape))
+
+
+def bitcast_convert_type(eqn, values: Sequence[Any]) -> list:
+    """The bits of a nonzero float are known, those of any other number are not; the float of given bits is."""
+    source, target = eqn.invars[0].aval, eqn.outvars[0].aval
+    if not jnp.issubdtype(source.dtype, np.floating):
+        return natively(eqn, values)
+    x = as_array(values[0])
+    known = where(lambda v: is_float_of(v, source.dtype), x)
+    if source.shape != target.shape and not known.all():
+        return [filled(target)]
+    bits = eqn.primitive.bind(np.where(known, as_floats(x, source.dtype), 1).astype(source.dtype), **eqn.params)
+    out = as_array(lifted(bits, target)).astype(object).reshape(target.shape)
+    return [undecided_where(~known, out) if source.shape == target.shape else bare(out)]
+
+
+def nextafter(eqn, values: Sequence[Any]) -> list:
+    """The float next to a float, and not proven next to any other number."""
+    dtype = eqn.invars[0].aval.dtype
+    flat = [v for x in values for v in as_array(x).ravel()]
+    if not all(isinstance(v, arb) and (v == 0 or infinite(v) or is_float_of(v, dtype)) for v in flat):
+        return unproven(eqn, values)
+    out = eqn.primitive.bind(*(as_floats(x, dtype) for x in values), **eqn.params)
+    return [lifted(out, eqn.outvars[0].aval)]
+
+
+def same(eqn, values: Sequence[Any]) -> list:
+    return list(values)
+
+
+def silent(eqn, values: Sequence[Any]) -> list:
+    """What a function tells the outside is not told again; what it hears from there is not known."""
+    return [filled(v.aval) for v in eqn.outvars]
+
+
+def over_one_device(rule: Callable) -> Callable:
+    """A collective over axes of size 1, or, under `vmap`, over axes of the arrays themselves."""
+
+    def apply(eqn, values: Sequence[Any]) -> list:
+        axes = [a for a in eqn.params["axes"] if isinstance(a, int)]
+        return [folded(as_array(x), axes) if axes else x for x in values]
+
+    def folded(x: np.ndarray, axes: Sequence[int]):
+        rows = last(x, axes)
+        flat = rows.reshape(math.prod(rows.shape[:-1]), rows.shape[-1])
+        return bare(array([reduce(rule, row) for row in flat], rows.shape[:-1]))
+
+    return apply
+
+
+def all_gather(eqn, values: Sequence[Any]) -> list:
+    return [bare(as_array(x).reshape(v.aval.shape)) for x, v in zip(values, eqn.outvars, strict=True)]
+
+
+def axis_index(eqn, values: Sequence[Any]) -> list:
+    return [np.int32(0)]
+
+
+NATIVE = (
+    *("random_bits", "random_seed", "random_split", "random_wrap", "random_unwrap", "random_fold_in", "random_clone"),
+    *("threefry2x32", "rng_bit_generator", "platform_index"),
+)
+
+RULES: dict[str, Callable[[Any, Sequence[Any]], list]] = {
+    **dict.fromkeys(NATIVE, natively),
+    **dict.fromkeys(("shift_left", "shift_right_logical", "shift_right_arithmetic"), integers),
+    **dict.fromkeys(("population_count", "clz", "mulhi"), integers),
+    **dict.fromkeys(("random_gamma", "rng_uniform", "pure_callback"), unproven),
+    **dict.fromkeys(("debug_callback", "debug_print", "io_callback"), silent),
+    **dict.fromkeys(("pvary", "pcast", "pbroadcast", "ppermute"), same),
+    **dict.fromkeys(("psum", "psum_invariant", "psum2"), over_one_device(scalars.add)),
+    "pmax": over_one_device(scalars.maximum),
+    "pmin": over_one_device(scalars.minimum),
+    **dict.fromkeys(("all_gather", "all_gather_invariant", "reduce_scatter", "all_to_all"), all_gather),
+    "axis_index": axis_index,
+    "bitcast_convert_type": bitcast_convert_type,
+    "nextafter": nextafter,
+}
