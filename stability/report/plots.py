@@ -322,6 +322,6 @@ def _jit_against_eager(outcome: Outcome) -> Figure | None:
         margin = max(0.25 * float(np.ptp(ends)), 0.01 * float(np.abs(ends).max()))
         ax.set_xlim(ends.min() - margin, ends.max() + margin)
     axes[-1].set_xlabel("logit z, around the floats where they differ")
-    _kind_legend(figure)
+    _kind_legend(figure, {"ok"} | {kind for d in chosen for _, _, *kinds in d.regions for kind in kinds})
     figure.suptitle(f"label {label:g}: where the kinds of jit (upper bar) and eager (lower bar) differ")
     return figure
