@@ -18,16 +18,14 @@ import numpy as np
 from stability import measure
 from stability.floats import FORMATS, FloatFormat, bits_of, every_float, from_ordinal, to_ordinal, widen
 from stability.forms import Form
-from stability.measure import FAILURES, INACCURATE, KINDS, NAN_INPUT, OK
+from stability.measure import FAILURES, KINDS, OK
 from stability.outcome import PROFILE_BINS, Disagreement, Outcome, Profile, Region, Row, profile_position
-from stability.search import binade_starts, dense_binades, hunt
+from stability.regions import Sample, hunted, looked_inside, refine, regions_of
+from stability.search import binade_starts, dense_binades
 from stability.study import Study
 from stability.truth import State, Truth
 
 BATCH = 8192
-LOOKED_AROUND = 256
-INSIDE = 4096
-"""Random floats looked at inside the regions of a row of a wide format, at least 8 a region."""
 
 
 def eager(form: Form) -> Form:
@@ -140,102 +138,7 @@ def evaluate(run: Form, z: np.ndarray, label: np.ndarray) -> np.ndarray:
     return np.concatenate(batches)[: len(z)]
 
 
-@dataclass
-class _Sample:
-    """The evaluated points of one row: ordinals, sorted, with kind, error, and state and normality of the truth."""
-
-    ordinals: np.ndarray
-    kinds: np.ndarray
-    ulps: np.ndarray
-    normal: np.ndarray
-    states: np.ndarray
-
-    def merged(self, other: _Sample) -> _Sample:
-        ordinals, index = np.unique(np.concatenate([self.ordinals, other.ordinals]), return_index=True)
-        joined = (np.concatenate(pair)[index] for pair in zip(self.columns(), other.columns(), strict=True))
-        return _Sample(ordinals, *joined)
-
-    def only(self, where: np.ndarray) -> _Sample:
-        return _Sample(self.ordinals[where], *(column[where] for column in self.columns()))
-
-    def columns(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        return self.kinds, self.ulps, self.normal, self.states
-
-    def counted(self) -> np.ndarray:
-        """The errors that count towards the largest, -1 elsewhere: of finite results at a normal truth."""
-        return np.where(self.normal & np.isin(self.kinds, (OK, INACCURATE)), self.ulps, -1.0)
-
-
-def _open_gaps(sample: _Sample) -> np.ndarray:
-    changes = np.flatnonzero(np.diff(sample.kinds))
-    low, high = sample.ordinals[changes], sample.ordinals[changes + 1]
-    return (low + (high - low) // 2)[high - low > 1]
-
-
-def _blurred(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Where it is a tolerance that tells two kinds apart."""
-    return np.isin(first, (OK, INACCURATE)) & np.isin(second, (OK, INACCURATE))
-
-
-def _around_ends(sample: _Sample) -> np.ndarray:
-    """Ordinals at every power-of-two distance up to 4096 from the ends that no tolerance blurs.
-
-    Of more than `LOOKED_AROUND` such ends, which is two kinds alternating, as many at equal distances in their order.
-    """
-    before, after = sample.kinds[:-1], sample.kinds[1:]
-    ends = sample.ordinals[:-1][(before != after) & ~_blurred(before, after)]
-    ends = ends[np.unique(np.linspace(0, len(ends) - 1, min(len(ends), LOOKED_AROUND)).astype(int))]
-    steps = np.left_shift(np.int64(1), np.arange(13))
-    near = (ends[:, None] + np.concatenate([-steps, 1 + steps])).ravel()
-    return np.setdiff1d(near[(near >= sample.ordinals[0]) & (near <= sample.ordinals[-1])], sample.ordinals)
-
-
-def refine(sample: _Sample, measured: Callable[[np.ndarray], _Sample]) -> _Sample:
-    """Adds points until the ends of all runs of one kind are neighbouring floats.
-
-    Plain bisection adds one point a gap and a round, so that a zone where two kinds alternate does not make
-    ever more gaps. Then the floats around each exact end are looked at, and what they open is bisected.
-    """
-
-    def bisect(s: _Sample) -> _Sample:
-        while len(middle := _open_gaps(s)):
-            s = s.merged(measured(middle))
-        return s
-
-    sample = bisect(sample)
-    near = _around_ends(sample)
-    return bisect(sample.merged(measured(near))) if len(near) else sample
-
-
-def _searched(
-    sample: _Sample,
-    measured: Callable[[np.ndarray], _Sample],
-    truth_at: Callable[[np.ndarray], Truth],
-    fmt: FloatFormat,
-    span: tuple[int, int],
-    seed: int,
-) -> tuple[_Sample, int]:
-    """The sample with the worst that a hunt in `span` finds and every failure that it meets, ends exact; and how many
-    points it looked at."""
-    met: list[_Sample] = []
-
-    def errors(ordinals: np.ndarray) -> np.ndarray:
-        found = measured(ordinals)
-        met.append(found)
-        return found.counted()
-
-    changes = np.flatnonzero(np.diff(sample.kinds))
-    worst = sample.ordinals[np.argsort(-sample.counted(), kind="stable")[:1024]]
-    starts = np.concatenate([sample.ordinals[changes], sample.ordinals[changes + 1], worst])
-    ordinals, ulps = hunt(starts, errors, truth_at, fmt, span, seed)
-    best = ordinals[np.argmax(ulps)]
-    for found in met:
-        keep = ~np.isin(found.kinds, (OK, INACCURATE)) | (found.ordinals == best)
-        sample = sample.merged(found.only(keep))
-    return refine(sample, measured), len(ordinals)
-
-
-def _profile(z: np.ndarray, sample: _Sample, fmt: FloatFormat, labelled: bool) -> Profile:
+def _profile(z: np.ndarray, sample: Sample, fmt: FloatFormat, labelled: bool) -> Profile:
     ulps = sample.counted()
     first, last = (float(n) for n in sample.ordinals[[0, -1]])
     position = profile_position(z, fmt) if labelled else 2 * (sample.ordinals - first) / max(last - first, 1.0) - 1
@@ -244,50 +147,13 @@ def _profile(z: np.ndarray, sample: _Sample, fmt: FloatFormat, labelled: bool) -
     return Profile(z[worst].astype(np.float64), np.where(ulps[worst] < 0, np.nan, ulps[worst]))
 
 
-def _runs(sample: _Sample) -> list[measure.Run]:
-    return [run for run in measure.runs(sample.kinds) if run.code not in (OK, NAN_INPUT)]
-
-
-def _looked_inside(sample: _Sample, measured: Callable[[np.ndarray], _Sample], seed: int) -> tuple[_Sample, _Sample]:
-    """The sample, and the points at random floats inside those of its runs that have floats it did not look at.
-
-    What they show of another kind is added to the sample, except where it is the tolerance that tells it apart.
-    """
-    first, last = np.array([(r.start, r.stop) for r in _runs(sample)], np.int64).reshape(-1, 2).T
-    starts, width = sample.ordinals[first], sample.ordinals[last] - sample.ordinals[first] + 1
-    partly = width > last - first + 1
-    starts, width = starts[partly], width[partly]
-    if not len(starts):
-        return sample, sample.only(np.zeros(len(sample.kinds), bool))
-    each = int(np.clip(INSIDE // len(starts), 8, 64))
-    position = (np.arange(each) + np.random.default_rng(seed).random((len(starts), each))) / each
-    inside = measured(np.unique(starts[:, None] + (position * width[:, None]).astype(np.int64)))
-    of_run = sample.kinds[np.searchsorted(sample.ordinals, inside.ordinals, "right") - 1]
-    clear = (inside.kinds != of_run) & ~_blurred(inside.kinds, of_run)
-    return (refine(sample.merged(inside.only(clear)), measured) if clear.any() else sample), inside
-
-
-def _regions(sample: _Sample, inside: _Sample) -> tuple[Region, ...]:
-    """The runs of a sample; where some floats were not looked at, the count is estimated from those `inside`."""
-    found = []
-    for run in _runs(sample):
-        start, stop = int(sample.ordinals[run.start]), int(sample.ordinals[run.stop])
-        width, seen = stop - start + 1, run.stop - run.start + 1
-        first, last = np.searchsorted(inside.ordinals, [start, stop + 1])
-        same = inside.kinds[first:last] == run.code
-        alternating = width > seen and not same.all()
-        count = int(np.clip(round(width * same.mean()), seen, width - 1)) if alternating else width
-        found.append(Region(KINDS[run.code], start, stop, count, counted=width == seen))
-    return tuple(found)
-
-
 def _summarise(
     study: str,
     form: str,
     fmt: FloatFormat,
     label: float | None,
     mode: str,
-    sample: _Sample,
+    sample: Sample,
     regions: tuple[Region, ...],
     nans: tuple[np.ndarray, np.ndarray],
     searched: int | None,
@@ -406,27 +272,27 @@ def sweep(
                         kinds, ulps = timing.run("measure", measure.classify, result, known, tolerance)
                         return result, kinds, ulps, measure.true_is_normal(known), known.state
 
-                    def at(ordinals: np.ndarray, fmt=fmt, measured=measured, truth_of=truth_of) -> _Sample:
+                    def at(ordinals: np.ndarray, fmt=fmt, measured=measured, truth_of=truth_of) -> Sample:
                         x = from_ordinal(ordinals, fmt)
-                        return _Sample(ordinals, *measured(x, truth_of(x))[1:])
+                        return Sample(ordinals, *measured(x, truth_of(x))[1:])
 
                     def true_at(ordinals: np.ndarray, fmt=fmt, truth_of=truth_of) -> Truth:
                         return truth_of(from_ordinal(ordinals, fmt))
 
                     result, kinds, *others = measured(z, truth)
                     n = slice(numbers)
-                    inside = sample = _Sample(to_ordinal(z[n]), kinds[n], *(column[n] for column in others))
-                    searched = None
+                    inside = sample = Sample(to_ordinal(z[n]), kinds[n], *(column[n] for column in others))
+                    looked_at = None
                     if fmt.bits != 16:
                         more = np.setdiff1d(also(form, run, fmt), sample.ordinals) if also else np.array([])
                         sample = refine(sample.merged(at(more)) if len(more) else sample, at)
                     if fmt.bits != 16 and search:
                         span = ordinals_within(study.domain, fmt)
-                        sample, searched = _searched(sample, at, true_at, fmt, span, seed)
+                        sample, looked_at = hunted(sample, at, true_at, fmt, span, seed)
                     if fmt.bits != 16:
-                        sample, inside = _looked_inside(sample, at, seed)
-                    regions, nans = _regions(sample, inside), (kinds[numbers:], truth.state[numbers:])
-                    found[mode] = _summarise(study.name, form, fmt, label, mode, sample, regions, nans, searched)
+                        sample, inside = looked_inside(sample, at, seed)
+                    regions, nans = regions_of(sample, inside), (kinds[numbers:], truth.state[numbers:])
+                    found[mode] = _summarise(study.name, form, fmt, label, mode, sample, regions, nans, looked_at)
                     results[mode] = result
                     silent |= np.isfinite(widen(result)) & np.isin(kinds, FAILURES)
                     rows.append(found[mode])

@@ -8,7 +8,8 @@ the source that spoils it, so it works wherever those do, `chex` included:
         assert_max_ulp(jax.nn.softplus, jnp.linspace(-20, 20, 1001, dtype=jnp.float32), max_ulp=4)
         assert_gradient_max_ulp(jax.nn.softplus, dtype=jnp.float32, domain=(-80, 80), max_ulp=16)
 
-**What fails.** An error over `max_ulp`, in ulps of the true value (Goldberg's, `stability.measure`); a NaN or an
+**What fails.** An error over `max_ulp`, in ulps of the true value (Goldberg's, `stability.measure`), or of the terms of
+a sum over an array that the element comes from; a NaN or an
 infinity where the truth is a number that fits the format; 0, or the wrong sign, where the truth rounds to a normal
 float; anything but the right infinity at a pole. What the truth leaves open, undefined or undecided, fails nothing.
 `pytest --ulp-report` lists the worst margin of each check at the end.
@@ -29,10 +30,11 @@ from jax.typing import ArrayLike, DTypeLike
 
 from stability import engine, measure, real
 from stability.diagnose import diagnose
-from stability.floats import FORMATS, FloatFormat, format_of, hex_of, widen
+from stability.floats import FORMATS, FloatFormat, format_of, hex_of, ulp_exponent, widen
 from stability.functions import as_form, check_scalar, hold
 from stability.measure import FAILURES, FLUSHED, KINDS, OK
 from stability.real import _evaluate as evaluate
+from stability.real._terms import sizes_of_terms
 from stability.truth import Truth, of_floats
 
 _DIAGNOSED = 64
@@ -79,9 +81,12 @@ class _Verdict:
     worst: int
 
 
-def _judge(result: np.ndarray, truth: Truth, max_ulp: float) -> _Verdict:
+def _judge(result: np.ndarray, truth: Truth, max_ulp: float, terms: np.ndarray) -> _Verdict:
     kinds, ulps = measure.classify(result, truth, max_ulp)
-    failed = np.isin(kinds, FAILURES) & ((kinds != FLUSHED) | (ulps > max_ulp))
+    shift = np.minimum(truth.exponent - ulp_exponent(terms, truth.fmt), 0)
+    ulps = np.where(np.isfinite(ulps), np.ldexp(ulps, shift), ulps)
+    forgiven = (kinds == FLUSHED) | ((shift < 0) & np.isfinite(widen(result)))
+    failed = np.isin(kinds, FAILURES) & ~(forgiven & (ulps <= max_ulp))
     size = np.where(np.isin(kinds, (OK, *FAILURES)), np.where(np.isnan(ulps), np.inf, ulps), 0.0)
     worst = int(np.argmax(np.where(failed, size, -1.0) if failed.any() else size))
     return _Verdict(kinds, size, failed, worst)
@@ -91,12 +96,23 @@ def _both(x: float) -> str:
     return f"{x!r} = {hex_of(x)}"
 
 
-def _settle(name: str, result: np.ndarray, truth: Truth, max_ulp: float, told: Callable[[int], str], culprit) -> None:
-    """Records the check, and raises where it failed; `told` an input, `culprit` the equation, by position."""
+def _settle(
+    name: str,
+    result: np.ndarray,
+    truth: Truth,
+    max_ulp: float,
+    told: Callable[[int], str],
+    culprit: Callable[[int], str],
+    terms: np.ndarray | float = 0.0,
+) -> None:
+    """Records the check, and raises where it failed; `told` an input, `culprit` the equation, by position.
+
+    An error is in ulps of the true value, or of `terms` where they are larger.
+    """
     __tracebackhide__ = True
     if not len(result):
         return
-    verdict = _judge(result, truth, max_ulp)
+    verdict = _judge(result, truth, max_ulp, np.broadcast_to(terms, result.shape))
     i, fmt = verdict.worst, truth.fmt
     where = os.environ.get("PYTEST_CURRENT_TEST", "").rpartition(" ")[0]
     kind = KINDS[verdict.kinds[i]]
@@ -126,13 +142,18 @@ def _culprit(fn: Callable, args: tuple, max_ulp: float, mode: Literal["eager", "
     return f"{found.primitive} ({found.kind}), {found.source or 'inside ' + _name(fn)}"
 
 
-def assert_max_ulp(fn: Callable, *args: ArrayLike, max_ulp: float, reference: Callable | Any = None) -> None:
+def assert_max_ulp(
+    fn: Callable, *args: ArrayLike, max_ulp: float, reference: Callable | Any = None, elementwise: bool = False
+) -> None:
     """Asserts that every element of `fn(*args)` is within `max_ulp` ulps of its true value.
 
     **Arguments:** `fn` takes arrays to an array, or a pytree of arrays, of any float format, and is called as it is
     (pass `jax.jit(fn)` to check what a jitted caller gets); `max_ulp` in ulps of the true value; `reference` another
     function of the same arguments whose value in real arithmetic is the truth, or the true values themselves, arrays
-    of the shapes of the result, taken as they are. Without it, `fn` in real arithmetic is.
+    of the shapes of the result, taken as they are. Without it, `fn` in real arithmetic is. An element of an array that
+    the truth's program adds from elements of arrays (a sum, a matrix product) is measured in ulps of the sum of the
+    absolute values of those terms, where that is larger, since their rounding is in it whatever the program;
+    `elementwise` asks for ulps of its own true value. A result of shape () is always measured by its own.
 
     **Raises:** `AssertionError` with the worst element; `TypeError` for a result that is not a float;
     `stability.real.UnsupportedPrimitive`.
@@ -142,10 +163,11 @@ def assert_max_ulp(fn: Callable, *args: ArrayLike, max_ulp: float, reference: Ca
     results = jax.tree.leaves(fn(*arrays))
     formats = [_format(leaf, f"the result of {_name(fn)}") for leaf in results]
     if reference is None or callable(reference):
-        truths = _true_leaves(reference or fn, arrays, formats)
+        truths, terms = _true_leaves(reference or fn, arrays, formats)
     else:
+        terms = [np.zeros(1)] * len(formats)
         truths = [of_floats(np.asarray(v), f) for v, f in zip(jax.tree.leaves(reference), formats, strict=True)]
-    for k, (leaf, truth) in enumerate(zip(results, truths, strict=True)):
+    for k, (leaf, truth, size) in enumerate(zip(results, truths, terms, strict=True)):
         shape = np.shape(leaf)
         if truth.quanta.shape != (int(np.prod(shape)),):
             raise ValueError(
@@ -159,13 +181,19 @@ def assert_max_ulp(fn: Callable, *args: ArrayLike, max_ulp: float, reference: Ca
             return _array_culprit(fn, arrays, shape, i, max_ulp)
 
         name = _name(fn) if len(results) == 1 else f"{_name(fn)} (result {k})"
-        _settle(name, np.asarray(leaf).ravel(), truth, max_ulp, told, culprit)
+        measured_by = 0.0 if elementwise or shape == () else size
+        _settle(name, np.asarray(leaf).ravel(), truth, max_ulp, told, culprit, measured_by)
 
 
-def _true_leaves(fn: Callable, arrays: tuple[Array, ...], formats: Sequence[FloatFormat]) -> list[Truth]:
+def _true_leaves(
+    fn: Callable, arrays: tuple[Array, ...], formats: Sequence[FloatFormat]
+) -> tuple[list[Truth], list[np.ndarray]]:
+    """The true values of each result, and the sizes of the terms that its elements are added from."""
     jaxpr, _, leaves, _ = evaluate.prepared(fn, arrays, None)
     outputs = evaluate.reals(jaxpr, leaves, formats)
-    return [evaluate.truth_of(x, fmt) for x, fmt in zip(outputs, formats, strict=True)]
+    truths = [evaluate.truth_of(x, fmt) for x, fmt in zip(outputs, formats, strict=True)]
+    terms = sizes_of_terms(jaxpr, leaves) or [np.zeros(t.quanta.shape) for t in truths]
+    return truths, terms
 
 
 def _elementwise(arrays: tuple[Array, ...], shape: tuple[int, ...], i: int) -> list[Array]:

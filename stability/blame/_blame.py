@@ -191,7 +191,8 @@ def _diagnosis(fn, jaxpr, leaves, mode: str, tolerance: float, eager: list, jit:
     with flint.ctx.workprec(precision), jax.enable_x64(True):
         verdict, error = judge(node, fmt, tolerance)
         undefined = why(node.true, fmt)
-        bad = verdict in FAILURE_KINDS or (verdict != "ok" and not math.isfinite(node.got))
+        no_number = math.isnan(node.got) or isinstance(node.true, Undefined)
+        bad = verdict in FAILURE_KINDS or (no_number and not math.isfinite(node.got))
         blamed = walk.walk(node) if bad else None
         chosen = {i: max(e.nodes, key=severity) for i, e in enumerate(tracer.executions) if e.nodes}
         if blamed is not None:
