@@ -8,7 +8,7 @@ from flint import arb
 
 from stability.real._function import Function
 from stability.real._near import flat, near
-from stability.real._values import INFINITY, MINUS_INFINITY, ONE, Scalar, Undefined, infinite
+from stability.real._values import INFINITY, MINUS_INFINITY, ONE, UNDECIDED, Scalar, Undefined, infinite
 from stability.real.meanings._analytic import partial
 from stability.real.meanings._hypergeometric import hyp2f1
 from stability.real.meanings._text import (
@@ -50,11 +50,13 @@ expint: Function = Function(
 
 
 def _expn(n: Scalar, x: Scalar) -> Scalar:
-    return DOMAIN if not isinstance(n, Undefined) and n < 0 else expint(n, x)
+    if isinstance(n, Undefined) or (n >= 0 and whole(n)) or infinite(n):
+        return expint(n, x)
+    return DOMAIN if n < 0 or n.is_exact() else UNDECIDED
 
 
 expn: Function = Function(_expn, expint.slopes[0], expint.slopes[1])
-"""`E_n(x)` of orders from 0 on."""
+"""`E_n(x)` of whole orders from 0 on."""
 
 exp1: Function = Function(lambda x: expint(ONE, x), lambda x: neg(expint(arb(0), x)))
 
