@@ -131,6 +131,7 @@ UNARY = {
     "fresnel_s": (integrals.fresnel_s, mpmath.fresnels, [x for x in REALS if 1e-100 < abs(x) < 1e3]),
     "fresnel_c": (integrals.fresnel_c, mpmath.fresnelc, [x for x in REALS if abs(x) < 1e3]),
     "spence": (integrals.spence, dilogarithm, [x for x in POSITIVE if x != 1]),
+    "log_ratio": (integrals.log_ratio(0), lambda x: mpmath.log(x) / (x - 1), [x for x in POSITIVE if x != 1] + HUGE),
     "sinc": (integrals.sinc, mpmath.sinc, REALS + HUGE),
     "sinc_pi": (integrals.sinc_pi, mpmath.sincpi, NOT_WHOLE),
     "i0": (bessel.i0, lambda x: mpmath.besseli(0, x), REALS),
