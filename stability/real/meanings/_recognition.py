@@ -140,7 +140,6 @@ class _Match:
     """The equations of a program from `start` on, unified one by one with those of a pattern."""
 
     def __init__(self, pattern: Jaxpr, eqns: Sequence[JaxprEqn], start: int):
-        self.inputs = set(pattern.invars)
         self.bound: dict[Any, Any] = {}
         self.aliases: dict[Any, Any] = {}
         self.used: list[int] = []
