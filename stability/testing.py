@@ -31,7 +31,7 @@ from jax.typing import ArrayLike, DTypeLike
 from stability import engine, measure, real
 from stability.diagnose import diagnose
 from stability.floats import FORMATS, FloatFormat, format_of, hex_of, ulp_exponent, widen
-from stability.functions import as_form, check_scalar, hold
+from stability.functions import as_form, check_scalar, hold, truth_of
 from stability.measure import FAILURES, FLUSHED, KINDS, OK
 from stability.real import _evaluate as evaluate
 from stability.real._terms import sizes_of_terms
@@ -242,6 +242,8 @@ def assert_gradient_max_ulp(
     points: int = 4096,
     fixed: Mapping[str, Any] | None = None,
     reference: Callable | None = None,
+    order: int = 1,
+    rules: str = "derived",
 ) -> None:
     """Asserts that `jax.grad` of a scalar function is within `max_ulp` ulps of the true derivative, all over a range.
 
@@ -252,22 +254,25 @@ def assert_gradient_max_ulp(
     **Arguments:** `fn` takes scalars to a scalar; `argnums` the one argument to differentiate by, which runs over the
     closed range `domain` in the format `dtype`; `max_ulp` in ulps of the true value; `fixed` the other arguments by
     name (floats take the format); `reference` a function of the same arguments whose derivative in real arithmetic is
-    the truth. Without it, the gradient that JAX derives is evaluated in real arithmetic: then a custom derivative rule
-    is held to its own formula, and one that is wrong in real numbers is found only by giving the function without it.
+    the truth, by default `fn` itself; `order` of the derivative, `jax.grad` repeated; `rules`: by default the truth is
+    the derivative of the function's *values*, so that a derivative rule that is wrong in real numbers is found;
+    `"trusted"` takes what the rules say for the definition (of a straight-through estimator, say).
 
     **Raises:** `AssertionError` with the worst point; `stability.functions.BadFunction`;
     `stability.real.UnsupportedPrimitive`; `ValueError` for a range that holds no float.
     """
     __tracebackhide__ = True
     fmt = format_of(dtype)
-    scalar = hold(fn, arg=argnums, held=fixed, grad=argnums)
+    if rules not in ("derived", "trusted"):
+        raise ValueError(f"rules {rules!r}: choose derived or trusted")
+    scalar = hold(fn, arg=argnums, held=fixed, grad=argnums, order=order, rules=rules)
     check_scalar(scalar, fmt)
     first, last = engine.ordinals_within(domain, fmt)
     if first > last:
         raise ValueError(f"domain {domain} holds no {fmt.name}")
     x = engine.floats_of(fmt, domain, points, seed=0)
-    exact = scalar if reference is None else hold(reference, arg=argnums, held=fixed, grad=argnums)
-    truth = real.truth(exact, x, fmt=fmt)
+    exact = hold(reference or fn, arg=argnums, held=fixed, grad=argnums, order=order, rules=rules)
+    truth = truth_of(exact, x, fmt)
     result = engine.evaluate(jax.jit(as_form(scalar)), x, np.zeros((), fmt.dtype))
 
     def told(i: int) -> str:

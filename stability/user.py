@@ -38,6 +38,9 @@ def add_arguments(p: argparse.ArgumentParser) -> None:
         "--grad", type=whole_number(0), metavar="N", help="sweep the gradient by argument N, as jax.grad's argnums"
     )
     group.add_argument(
+        "--order", type=whole_number(1), default=1, metavar="N", help="of the derivative, with --grad (default 1)"
+    )
+    group.add_argument(
         "--fix", action="append", default=[], metavar="NAME=VALUE", help="hold another argument (repeatable)"
     )
     group.add_argument("--range", nargs=2, metavar=("A", "B"), help="sweep from A to B only (decimal or hex floats)")
@@ -128,7 +131,7 @@ def main(p: Parser, args: argparse.Namespace, argv: list[str], begun: float) -> 
     except ValueError as error:
         p.error(str(error).splitlines()[0])
     try:
-        scalar = hold(fn, arg=args.arg, held=parse_held(args.fix), grad=args.grad)
+        scalar = hold(fn, arg=args.arg, held=parse_held(args.fix), grad=args.grad, order=args.order)
         domain = _domain(args.range)
         for dtype in dtypes:
             check_scalar(scalar, FORMATS[dtype])
