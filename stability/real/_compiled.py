@@ -24,6 +24,7 @@ from jax.extend.core import ClosedJaxpr
 from stability.real import _scalars as scalars
 from stability.real._arrays import as_array, bare, elementwise
 from stability.real._bits import executed
+from stability.real._function import Estimate
 from stability.real._logic import from_integer, identity
 from stability.real._near import flat
 from stability.real._reals import Reals, UnsupportedPrimitive
@@ -242,7 +243,7 @@ class _Source(Reals):
             out = [x for v in record.reals(eqn, parts) for x in as_array(v).ravel()]
             if self.over_balls:
                 out = [flat(x) for x in out]
-                if any(isinstance(x, Undefined) or (isinstance(x, arb) and not x.is_finite()) for x in out):
+                if any(isinstance(x, Undefined | Estimate) or (isinstance(x, arb) and not x.is_finite()) for x in out):
                     raise Open
             return out
 

@@ -36,6 +36,11 @@ def rounded(x: Scalar, fmt: FloatFormat) -> float | None:
     return round_ball(resolved(x), fmt)
 
 
+def settled(x: Scalar, fmt: FloatFormat) -> bool:
+    """Whether a higher precision can say no more."""
+    return isinstance(x, Estimate) or rounded(x, fmt) is not None
+
+
 def reals(jaxpr: ClosedJaxpr, leaves: Sequence[Any], formats: Sequence[FloatFormat | None]) -> list:
     """The outputs of a jaxpr as real numbers, each decided to its format where the precision limit allows.
 
