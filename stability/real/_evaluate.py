@@ -8,6 +8,7 @@ from typing import Any
 
 import flint
 import jax
+import jax.numpy as jnp
 import numpy as np
 from flint import arb
 from jax.extend.core import ClosedJaxpr
@@ -15,9 +16,9 @@ from jax.extend.core import ClosedJaxpr
 from stability.balls import round_ball
 from stability.floats import FloatFormat, format_of
 from stability.real._arrays import as_array, bare
-from stability.real._function import Estimate
+from stability.real._function import Complex, Estimate
 from stability.real._near import resolved
-from stability.real._reals import lift, run
+from stability.real._reals import is_inexact, lift, run
 from stability.real._values import UNDECIDED, Scalar, Undecided, Undefined, array, infinite
 from stability.real._walk import is_float, trace
 
@@ -36,8 +37,21 @@ def rounded(x: Scalar, fmt: FloatFormat) -> float | None:
     return round_ball(resolved(x), fmt)
 
 
+def parts(x: Scalar) -> tuple[Scalar, ...]:
+    """The real numbers that a number is made of."""
+    return (x.re, x.im) if isinstance(x, Complex) else (x,)
+
+
+def nearest(x: Scalar, fmt: FloatFormat) -> complex:
+    """The number of `fmt` nearest to a real or a complex one, NaN where it is undefined or undecided."""
+    found = [float("nan") if v is None else v for v in (rounded(part, fmt) for part in parts(x))]
+    return complex(*found)
+
+
 def settled(x: Scalar, fmt: FloatFormat) -> bool:
     """Whether a higher precision can say no more."""
+    if isinstance(x, Complex):
+        return settled(x.re, fmt) and settled(x.im, fmt)
     return isinstance(x, Estimate) or rounded(x, fmt) is not None
 
 
@@ -57,10 +71,7 @@ def reals(jaxpr: ClosedJaxpr, leaves: Sequence[Any], formats: Sequence[FloatForm
                 shapes = [v.aval.shape for v in jaxpr.jaxpr.outvars]
                 out = [bare(array([UNDECIDED] * math.prod(s), s)) for s in shapes]
             pairs = list(zip(out, formats, strict=True))
-            if all(
-                f is None or all(isinstance(v, Estimate) or rounded(v, f) is not None for v in as_array(x).ravel())
-                for x, f in pairs
-            ):
+            if all(f is None or all(settled(v, f) for v in as_array(x).ravel()) for x, f in pairs):
                 break
         prec *= 2
     return out
@@ -72,7 +83,9 @@ def prepared(fn: Callable, args, dtype):
     args = jax.tree.map(lambda x: np.asarray(x, default) if type(x) is float else x, args)
     jaxpr, tree = trace(fn, *args)
     formats = [
-        None if not is_float(v.aval) else format_of(kind if kind is not None else v.aval.dtype)
+        None
+        if not is_inexact(v.aval)
+        else format_of(kind if kind is not None else np.zeros((), v.aval.dtype).real.dtype)
         for v in jaxpr.jaxpr.outvars
     ]
     return jaxpr, tree, jax.tree.leaves(args), formats
@@ -131,8 +144,10 @@ def true_value(fn: Callable, *args, dtype=None):
     def as_floats(x, fmt, aval):
         if fmt is None:
             return np.asarray(x)
-        flat = [rounded(v, fmt) for v in as_array(x).ravel()]
-        return np.array([np.nan if v is None else v for v in flat], np.float64).reshape(aval.shape).astype(fmt.dtype)
+        flat = np.array([nearest(v, fmt) for v in as_array(x).ravel()], np.complex128).reshape(aval.shape)
+        if not jnp.issubdtype(aval.dtype, np.complexfloating):
+            return flat.real.astype(fmt.dtype)
+        return flat if dtype is not None else flat.astype(aval.dtype)
 
     out = [
         as_floats(x, f, v.aval)
@@ -151,6 +166,9 @@ def why_undefined(fn: Callable, *args, dtype=None):
     jaxpr, tree, leaves, formats = prepared(fn, args, dtype)
 
     def why(v, fmt):
+        return next((found for part in parts(v) if (found := why_part(part, fmt)) is not None), None)
+
+    def why_part(v, fmt):
         if fmt is None or (not isinstance(v, Undefined) and rounded(v, fmt) is not None):
             return None
         return v.kind if isinstance(v, Undefined) else "unproven" if isinstance(v, Estimate) else "undecided"
