@@ -23,7 +23,7 @@ from stability.balls import round_ball
 from stability.floats import format_of
 from stability.real import _scalars as scalars
 from stability.real._arrays import as_array, bare, last
-from stability.real._function import Dual, Estimate
+from stability.real._function import Complex, Dual, Estimate
 from stability.real._near import resolved
 from stability.real._series import Series
 from stability.real._values import UNDECIDED, Undefined, array, infinite, is_number, real
@@ -121,8 +121,15 @@ def is_float_of(x, dtype) -> bool:
 
 def as_floats(x, dtype):
     """Real numbers as an array of floats."""
-    flat = [nearest_float(v, dtype) for v in as_array(x).ravel()]
-    return np.array(flat, np.float64).reshape(as_array(x).shape).astype(dtype)
+    kind = np.zeros((), dtype).real.dtype
+    pairs = [(v.re, v.im) if isinstance(v, Complex) else (v, arb(0)) for v in as_array(x).ravel()]
+    flat = np.array([complex(*(nearest_float(v, kind) for v in pair)) for pair in pairs], np.complex128)
+    wide = flat.reshape(as_array(x).shape)
+    return wide.astype(dtype) if jnp.issubdtype(dtype, np.complexfloating) else wide.real.astype(dtype)
+
+
+def wider(dtype) -> type:
+    return np.complex128 if jnp.issubdtype(dtype, np.complexfloating) else np.float64
 
 
 NARROW = {"bitcast_convert_type", "nextafter", "pure_callback", "random_gamma", "rng_uniform"}
@@ -135,15 +142,16 @@ def unproven(eqn, values: Sequence[Any]) -> list:
     Where it can't be run in float64, it is run in its own format. Undecided where an argument is, or is a series, or
     where the primitive can't be run at all; so are integers and truth values that it gives.
     """
-    floats = [jnp.issubdtype(v.aval.dtype, np.floating) for v in eqn.invars]
-    reals = [v for x, f in zip(values, floats, strict=True) if f for v in as_array(x).ravel()]
+    floats = [jnp.issubdtype(v.aval.dtype, np.inexact) for v in eqn.invars]
+    elements = [v for x, f in zip(values, floats, strict=True) if f for v in as_array(x).ravel()]
+    reals = [part for v in elements for part in ((v.re, v.im) if isinstance(v, Complex) else (v,))]
     if any(isinstance(v, Series | Dual) or (isinstance(v, Undefined) and not v.certain) for v in reals):
         return [filled(v.aval) for v in eqn.outvars]
     for narrow in (False, True):
         if not narrow and eqn.primitive.name in NARROW:
             continue
         args = [
-            as_floats(x, v.aval.dtype if narrow else np.float64) if f else given(x)
+            as_floats(x, v.aval.dtype if narrow else wider(v.aval.dtype)) if f else given(x)
             for x, v, f in zip(values, eqn.invars, floats, strict=True)
         ]
         try:
@@ -158,10 +166,16 @@ def unproven(eqn, values: Sequence[Any]) -> list:
 
 def estimated(x, aval, computed: bool):
     """An output of a primitive that was run, as not proven; `computed` from reals, an integer is not known."""
-    if not jnp.issubdtype(aval.dtype, np.floating):
+    if not jnp.issubdtype(aval.dtype, np.inexact):
         return filled(aval) if computed else held(x)
-    flat = np.asarray(x, np.float64).ravel()
-    return bare(array([UNDECIDED if v != v else Estimate(arb(float(v))) for v in flat], aval.shape))
+    flat = np.asarray(x, wider(aval.dtype)).ravel()
+    return bare(array([estimate(v) for v in flat.tolist()], aval.shape))
+
+
+def estimate(x: float | complex):
+    if isinstance(x, complex):
+        return Complex(estimate(x.real), estimate(x.imag))
+    return UNDECIDED if x != x else Estimate(arb(x))
 
 
 def bitcast_convert_type(eqn, values: Sequence[Any]) -> list:

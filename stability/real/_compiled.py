@@ -24,6 +24,8 @@ from jax.extend.core import ClosedJaxpr
 from stability.real import _scalars as scalars
 from stability.real._arrays import as_array, bare, elementwise
 from stability.real._bits import executed
+from stability.real._complex import is_complex
+from stability.real._function import Estimate
 from stability.real._logic import from_integer, identity
 from stability.real._near import flat
 from stability.real._reals import Reals, UnsupportedPrimitive
@@ -166,6 +168,8 @@ class _Source(Reals):
         varies = any(isinstance(x, Name) for v in values for x in as_array(v).ravel())
         if not (varies or any(is_float(v.aval) for v in (*eqn.invars, *eqn.outvars))):
             return executed(eqn, values)
+        if any(is_complex(v.aval) for v in (*eqn.invars, *eqn.outvars)):
+            raise _Bent
         record = record_of(eqn.primitive)
         if record is None:
             raise UnsupportedPrimitive(eqn.primitive.name, source)
@@ -242,7 +246,7 @@ class _Source(Reals):
             out = [x for v in record.reals(eqn, parts) for x in as_array(v).ravel()]
             if self.over_balls:
                 out = [flat(x) for x in out]
-                if any(isinstance(x, Undefined) or (isinstance(x, arb) and not x.is_finite()) for x in out):
+                if any(isinstance(x, Undefined | Estimate) or (isinstance(x, arb) and not x.is_finite()) for x in out):
                     raise Open
             return out
 

@@ -50,6 +50,18 @@ class Dual:
         return f"Dual({self.value}, {self.slope})"
 
 
+class Complex:
+    """A complex number, its parts real ones."""
+
+    __slots__ = ("im", "re")
+
+    def __init__(self, re: Any, im: Any):
+        self.re, self.im = re, im
+
+    def __repr__(self) -> str:
+        return f"Complex({self.re}, {self.im})"
+
+
 class Function:
     """A function of real numbers.
 
@@ -59,10 +71,16 @@ class Function:
     not smooth, or can do better: from arguments of which one at least is a `Series`, the resulting one.
     """
 
+    complex: Callable[..., Any] | None = None
+    """What it is of complex numbers (`_complex`); undecided where that is not known."""
+
     def __init__(self, rule: Rule, *slopes: Rule | None, series: Callable[..., Any] | None = None):
         self.rule, self.slopes, self.series = rule, slopes, series
 
     def __call__(self, *args):
+        for a in args:
+            if isinstance(a, Complex):
+                return UNDECIDED if self.complex is None else self.complex(*args)
         for a in args:
             if isinstance(a, Dual):
                 return self._dual(args)

@@ -18,6 +18,7 @@ from flint import arb, fmpq
 from stability.real import _scalars as scalars
 from stability.real._arrays import as_array, bare
 from stability.real._bits import unproven
+from stability.real._complex import conj, is_complex
 from stability.real._function import Dual
 from stability.real._series import Series
 from stability.real._values import ONE, UNDECIDED, ZERO, Undefined, array
@@ -157,6 +158,8 @@ def triangular_solve(eqn, a: np.ndarray, b: np.ndarray):
     left, lower = p["left_side"], p["lower"]
     if p["transpose_a"] == left:
         a, lower = a.T, not lower
+    if p["conjugate_a"]:
+        a = np.frompyfunc(conj, 1, 1)(a)
     b = b if left else b.T
     n = len(a)
     out = b.astype(object)
@@ -304,13 +307,23 @@ def householder_product(eqn, a: np.ndarray, taus: np.ndarray):
     return [orthogonal(a, list(taus), a.shape[1])]
 
 
+def of_real_matrices(rule: Callable) -> Callable:
+    """The rule of one matrix, where it is of real numbers and no columns are exchanged; else what is not proven."""
+
+    def apply(eqn, values) -> list:
+        other = is_complex(eqn.invars[0].aval) or eqn.params.get("pivoting", False)
+        return unproven(eqn, values) if other else per_matrix(rule)(eqn, values)
+
+    return apply
+
+
 RULES: dict[str, Callable[[Any, Sequence[Any]], list]] = {
-    "cholesky": per_matrix(cholesky),
+    "cholesky": of_real_matrices(cholesky),
     "custom_linear_solve": custom_linear_solve,
-    "geqrf": per_matrix(geqrf),
-    "householder_product": per_matrix(householder_product),
+    "geqrf": of_real_matrices(geqrf),
+    "householder_product": of_real_matrices(householder_product),
     "lu": per_matrix(lu),
-    "qr": lambda eqn, values: (unproven if eqn.params["pivoting"] else per_matrix(qr))(eqn, values),
+    "qr": of_real_matrices(qr),
     "triangular_solve": per_matrix(triangular_solve),
     "tridiagonal_solve": per_matrix(tridiagonal_solve, (1,)),
 }

@@ -14,9 +14,10 @@ from jax.extend.core import ClosedJaxpr, Jaxpr
 from stability.real import _arrays as arrays
 from stability.real import _bits as bits
 from stability.real._arrays import as_array, bare, is_real
+from stability.real._function import Complex
 from stability.real._records import Elementwise, moves, record_of
 from stability.real._values import LITERAL_ZERO, UNDECIDED, Undecided, Undefined, array, chosen, real
-from stability.real._walk import CONTROL, Semantics, inlined, is_float, source_of, walk
+from stability.real._walk import CONTROL, Semantics, inlined, source_of, walk
 from stability.real.meanings import meant
 
 
@@ -33,10 +34,18 @@ def lift(x, dtype, literal: bool = False):
     if jnp.issubdtype(dtype, jax.dtypes.prng_key):
         return bits.held(x)
     x = np.asarray(x)
+    if jnp.issubdtype(dtype, np.complexfloating):
+        parts = (as_array(lift(part, part.dtype)) for part in (x.real, x.imag))
+        return bare(array(list(map(Complex, *(p.ravel() for p in parts))), x.shape))
     if not jnp.issubdtype(dtype, np.floating):
         return bare(x)
     flat = x.astype(dtype).astype(np.float64).ravel()
     return bare(array([LITERAL_ZERO if literal and v == 0 else real(v) for v in flat], x.shape))
+
+
+def is_inexact(aval) -> bool:
+    """Whether numbers are held as real ones, or pairs of such."""
+    return jnp.issubdtype(aval.dtype, np.inexact)
 
 
 class Reals(Semantics):
@@ -46,6 +55,9 @@ class Reals(Semantics):
     opens = staticmethod(inlined)
     reads = staticmethod(meant)
 
+    def __init__(self, strict: bool = False):
+        self.strict = strict
+
     def literal(self, value, aval):
         return lift(value, aval.dtype, literal=True)
 
@@ -53,6 +65,8 @@ class Reals(Semantics):
         return lift(value, aval.dtype)
 
     def equation(self, eqn, values, source):
+        if self.strict and not has_meaning(eqn):
+            raise UnsupportedPrimitive(eqn.primitive.name, source)
         return meaning(eqn, values, source)
 
     def decided(self, value, what):
@@ -69,7 +83,7 @@ class Reals(Semantics):
 
     def stacked(self, rows, aval):
         if not rows:
-            return np.empty(aval.shape, object if is_float(aval) else aval.dtype)
+            return np.empty(aval.shape, object if is_inexact(aval) else aval.dtype)
         return np.stack([as_array(x) for x in rows])
 
 
@@ -79,9 +93,18 @@ class Letter(Reals):
     reads = staticmethod(Semantics.reads)
 
 
-def run(jaxpr: Jaxpr | ClosedJaxpr, args: Sequence[Any]) -> list:
-    """The outputs of a jaxpr on real arguments."""
-    return walk(jaxpr, args, Reals())
+def has_meaning(eqn) -> bool:
+    """Whether an equation is of no reals, or one over them."""
+    return record_of(eqn.primitive) is not None or not any(is_inexact(v.aval) for v in (*eqn.invars, *eqn.outvars))
+
+
+def run(jaxpr: Jaxpr | ClosedJaxpr, args: Sequence[Any], strict: bool = False) -> list:
+    """The outputs of a jaxpr on real arguments.
+
+    **Raises:** `UnsupportedPrimitive` for a primitive without a meaning, where it is `strict`; `Undecided` where a
+    branch hangs on wide balls.
+    """
+    return walk(jaxpr, args, Reals(strict))
 
 
 def meaning(eqn, values: Sequence[Any], source: str = "", semantics: Semantics | None = None) -> list:
@@ -94,12 +117,11 @@ def meaning(eqn, values: Sequence[Any], source: str = "", semantics: Semantics |
         return walk(inner, values, semantics, source)
     if eqn.primitive.name in CONTROL:
         return CONTROL[eqn.primitive.name](eqn, values, semantics)
-    refuse_complex(eqn, source)
     record = record_of(eqn.primitive)
     real_inputs, own = any(is_real(v) for v in values), eqn.primitive.name in bits.RULES
-    if not (own or real_inputs or any(is_float(v.aval) for v in eqn.outvars)):
+    if not (own or real_inputs or any(is_inexact(v.aval) for v in eqn.outvars)):
         return bits.executed(eqn, values)
-    if not (own or any(is_float(v.aval) for v in (*eqn.invars, *eqn.outvars)) or of_truth_values(eqn)):
+    if not (own or any(is_inexact(v.aval) for v in (*eqn.invars, *eqn.outvars)) or of_truth_values(eqn)):
         return undecided_integers(eqn, values)
     if record is None:
         return bits.unproven(eqn, values)
@@ -130,7 +152,7 @@ def refuse_complex(eqn, source: str) -> None:
 
 def native(x, aval):
     """An output of integers or truth values natively again where every element is known; floats as they are."""
-    return x if is_float(aval) else as_native(x, aval.dtype)
+    return x if is_inexact(aval) else as_native(x, aval.dtype)
 
 
 def as_native(x, dtype):

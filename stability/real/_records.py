@@ -18,6 +18,7 @@ from jax.extend.core import Primitive
 
 from stability.real import _arrays as arrays
 from stability.real import _bits as bits
+from stability.real import _complex as complexes
 from stability.real import _linear as linear
 from stability.real import _logic as logic
 from stability.real import _scalars as scalars
@@ -125,11 +126,19 @@ def _whole(rule: Callable) -> Record:
     return Record(lambda eqn, values: [rule(*values, **eqn.params)])
 
 
+def field_of(eqn) -> Any:
+    """The functions of real numbers or of complex ones, as the result is."""
+    return complexes if complexes.is_complex(eqn.outvars[0].aval) else scalars
+
+
 def conversion(eqn) -> Callable:
     """The function of a `convert_element_type`: a rounding does nothing."""
     before, after = eqn.invars[0].aval.dtype, eqn.params["new_dtype"]
-    if jnp.issubdtype(after, np.floating):
-        return logic.identity if jnp.issubdtype(before, np.floating) else logic.from_integer
+    if complexes.is_complex(eqn.outvars[0].aval) and not complexes.is_complex(eqn.invars[0].aval):
+        inner = logic.identity if jnp.issubdtype(before, np.floating) else logic.from_integer
+        return lambda x: complexes.embedded(inner(x))
+    if jnp.issubdtype(after, np.inexact):
+        return logic.identity if jnp.issubdtype(before, np.inexact) else logic.from_integer
     if jnp.issubdtype(after, np.bool_):
         return logic.is_nonzero
     return logic.to_integer if jnp.issubdtype(before, np.floating) else logic.as_integer
@@ -158,7 +167,6 @@ TEXTS: dict[str, Callable] = {
     "div": scalars.div,
     "neg": scalars.neg,
     "rem": scalars.rem,
-    "pow": scalars.power,
     "square": scalars.square,
     "one_minus_square": scalars.one_minus_square,
     "polynomial": scalars.polynomial,
@@ -206,7 +214,10 @@ TEXTS: dict[str, Callable] = {
 
 RECORDS: dict[str, Record] = {
     **{name: Elementwise(text) for name, text in TEXTS.items()},
-    "integer_pow": Elementwise(of=lambda eqn: scalars.integer_pow(eqn.params["y"])),
+    **{name: Elementwise(text) for name, text in complexes.PARTS.items()},
+    "integer_pow": Elementwise(of=lambda eqn: field_of(eqn).integer_pow(eqn.params["y"])),
+    "pow": Elementwise(of=lambda eqn: field_of(eqn).power),
+    "fft": Record(complexes.fft),
     "round": Elementwise(
         of=lambda eqn: scalars.nearest_even if int(eqn.params["rounding_method"]) == 1 else scalars.nearest_away
     ),
