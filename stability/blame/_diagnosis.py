@@ -109,7 +109,8 @@ class Diagnosis:
 
     **Attributes:** `dtype` the format of the result; `mode`, `eager` (each equation an XLA computation of its own) or
     `jit`; `arguments`; `element` the index of the output element looked at; `result` in this mode; `true` correctly
-    rounded (at a removable hole the limit), `None` where the truth is no number, and then `undefined` says why; `error` in ulps of the true value; `verdict` a kind of
+    rounded (at a removable hole the limit), `None` where the truth is no number, and then `undefined` says why;
+    `error` in ulps of the true value; `verdict` a kind of
     `stability.measure.KINDS`, or `undefined`; `rows`; `culprit` the row to blame, or `None`; `path` the indices of
     the rows from the result to where the error came from; `eager` and `jit` the results of both; `other` the
     diagnosis in the other mode where the two results differ; `note` what else there is to say.
