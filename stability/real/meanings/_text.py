@@ -6,7 +6,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import flint
 from flint import arb
 
 from stability.real._near import flat
@@ -22,7 +21,6 @@ from stability.real._scalars import (
     exp,
     log,
     maximum,
-    minimum,
     mul,
     neg,
     sub,
@@ -32,8 +30,8 @@ from stability.real._values import ONE, UNDECIDED, Scalar, Undefined, infinite
 Rule = Callable[..., Any]
 Limit = Scalar | Callable[[], Scalar] | None
 
-square, sqrt, power, sign = ELEMENTWISE["square"], ELEMENTWISE["sqrt"], ELEMENTWISE["pow"], ELEMENTWISE["sign"]
-sin, cos, tanh, atan = ELEMENTWISE["sin"], ELEMENTWISE["cos"], ELEMENTWISE["tanh"], ELEMENTWISE["atan"]
+square, power = ELEMENTWISE["square"], ELEMENTWISE["pow"]
+cos, tanh = ELEMENTWISE["cos"], ELEMENTWISE["tanh"]
 logistic, exp2, log1p = ELEMENTWISE["logistic"], ELEMENTWISE["exp2"], ELEMENTWISE["log1p"]
 reciprocal = PARAMETRIC["integer_pow"]({"y": -1})
 
@@ -117,19 +115,12 @@ def pole_of_gamma(x) -> Undefined | None:
     return POLE if x <= 0 and whole(x) else None
 
 
-def with_bits(extra: int, compute: Callable[[], Any]) -> Any:
-    """What `compute` gives at a precision that is higher by `extra` bits."""
-    with flint.ctx.workprec(flint.ctx.prec + extra):
-        return compute()
-
-
 __all__ = [
     "DOMAIN",
     "ONE",
     "POLE",
     "absolute",
     "add",
-    "atan",
     "checked",
     "cos",
     "div",
@@ -142,7 +133,6 @@ __all__ = [
     "log_two",
     "logistic",
     "maximum",
-    "minimum",
     "mul",
     "neg",
     "pole_of_gamma",
@@ -152,13 +142,9 @@ __all__ = [
     "root_pi",
     "root_two",
     "root_two_pi",
-    "sign",
-    "sin",
-    "sqrt",
     "square",
     "sub",
     "tanh",
     "unary",
     "whole",
-    "with_bits",
 ]
