@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -152,9 +153,9 @@ def dot_general(x, y, dimension_numbers, **_):
     fy = [a for a in range(y.ndim) if a not in (*cy, *by)]
     batch = [x.shape[a] for a in bx]
     shape = (*batch, *(x.shape[a] for a in fx), *(y.shape[a] for a in fy))
-    k = int(np.prod([x.shape[a] for a in cx]))
-    left = x.transpose([*bx, *fx, *cx]).reshape(int(np.prod(batch)), -1, k)
-    right = y.transpose([*by, *fy, *cy]).reshape(int(np.prod(batch)), -1, k)
+    n, k = math.prod(batch), math.prod(x.shape[a] for a in cx)
+    left = x.transpose([*bx, *fx, *cx]).reshape(n, math.prod(x.shape[a] for a in fx), k)
+    right = y.transpose([*by, *fy, *cy]).reshape(n, math.prod(y.shape[a] for a in fy), k)
     out = [
         functools.reduce(scalars.add, map(scalars.mul, u, v), ZERO)
         for a, b in zip(left, right, strict=True)
