@@ -23,6 +23,7 @@ from stability.real import _linear as linear
 from stability.real import _logic as logic
 from stability.real import _scalars as scalars
 from stability.real import _sorting as sorting
+from stability.real import _spectral as spectral
 from stability.real import _windows as windows
 from stability.real._arrays import as_array, bare, is_real
 from stability.real._values import INFINITY, MINUS_INFINITY, ONE, ZERO, Undefined, array
@@ -212,6 +213,9 @@ TEXTS: dict[str, Callable] = {
 }
 """Functions of elements, by the primitive's name."""
 
+RULES = (bits.RULES, linear.RULES, sorting.RULES, spectral.RULES, windows.RULES)
+"""Rules of whole arrays, by the primitive's name."""
+
 RECORDS: dict[str, Record] = {
     **{name: Elementwise(text) for name, text in TEXTS.items()},
     **{name: Elementwise(text) for name, text in complexes.PARTS.items()},
@@ -254,7 +258,10 @@ RECORDS: dict[str, Record] = {
     "argmax": _whole(arrays.arg_extreme(scalars.COMPARISONS["gt"])),
     "argmin": _whole(arrays.arg_extreme(scalars.COMPARISONS["lt"])),
     "dot_general": _whole(arrays.dot_general),
-    **{name: Record(rule) for name, rule in (bits.RULES | linear.RULES | sorting.RULES | windows.RULES).items()},
+    **{
+        name: Record(rule)
+        for name, rule in (bits.RULES | linear.RULES | sorting.RULES | spectral.RULES | windows.RULES).items()
+    },
     "iota": Record(_iota),
     "empty2": Record(_uninitialized),
     "jit": Calls("jaxpr"),
