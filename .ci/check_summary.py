@@ -9,14 +9,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from stability.outcome import Outcome
 from stability.studies.sigmoid_bce import STUDY
 
 summary = json.loads(Path(sys.argv[1]).read_text())
-assert summary["schema"] == 1
+assert summary["schema"] == 2
+outcome = Outcome.from_json(summary)
+assert {"schema", "manifest"} | outcome.to_json().keys() == summary.keys()
+assert all(summary[name] == part for name, part in outcome.to_json().items())
 rows = {(r["form"], r["dtype"], r["label"], r["mode"]): r for r in summary["results"]}
 assert len(rows) == len(STUDY.forms) * 2 * 4 * 2, len(rows)
 for row in rows.values():
-    assert sum(row["counts"].values()) == row["points"]
+    assert sum(row["counts"].values()) == sum(row["states"].values()) == row["points"]
+    assert all(r["counted"] for r in row["regions"]) or not row["exhaustive"]
     assert row["points"] == 65536 or not row["exhaustive"]
     ends = [(float.fromhex(r["from"]), float.fromhex(r["to"])) for r in row["regions"]]
     assert all(a <= b for a, b in ends) and all(p[1] <= q[0] for p, q in itertools.pairwise(ends))

@@ -16,6 +16,12 @@ from flint import arb
 from stability.floats import FloatFormat
 
 MAX_PRECISION = 1 << 15
+VANISHED = 1 << 14
+"""Below `2**-VANISHED` no number is what a cancellation at 4096 bits left of numbers that a float could hold, nor of
+their products; it is an underflow, and rounds to 0."""
+
+HUGE = 128
+"""From `2**(emax + HUGE)` up, the digits of a number that overflows no longer matter."""
 
 T = TypeVar("T")
 
@@ -51,14 +57,26 @@ def _to_float(n: int, e: int, fmt: FloatFormat) -> float:
     return math.ldexp(float(n), e)
 
 
+_GUARD = 64
+
+
 def _endpoints(x: arb) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Both ends of a ball as `(mantissa, exponent)`.
+
+    Where midpoint and radius are of sizes far apart, the ends are taken `2**-64` of the last bit of the one, or of the
+    first bit of the other, further out, so that no integer is longer than the midpoint's mantissa and that.
+    """
     mid_m, mid_e = (int(v) for v in x.mid().man_exp())
     rad_m, rad_e = (int(v) for v in x.rad().man_exp())
     if rad_m == 0:
         return (mid_m, mid_e), (mid_m, mid_e)
-    e = min(mid_e, rad_e) if mid_m else rad_e
-    mid = mid_m << (mid_e - e) if mid_m else 0
-    rad = rad_m << (rad_e - e)
+    if mid_m == 0 or mid_e + abs(mid_m).bit_length() < rad_e - _GUARD:
+        rad_m = (rad_m << _GUARD) + (mid_m != 0)
+        return (-rad_m, rad_e - _GUARD), (rad_m, rad_e - _GUARD)
+    if rad_e + rad_m.bit_length() < mid_e - _GUARD:
+        rad_m, rad_e = 1, mid_e - _GUARD
+    e = min(mid_e, rad_e)
+    mid, rad = mid_m << (mid_e - e), rad_m << (rad_e - e)
     return (mid - rad, e), (mid + rad, e)
 
 
@@ -69,15 +87,19 @@ def _is_tiny(x: arb, fmt: FloatFormat) -> bool:
 
 def _is_huge(x: arb, fmt: FloatFormat) -> bool:
     """Whether every point is so far above the greatest float that its digits no longer matter."""
-    return bool(abs(x) > arb(2) ** (fmt.emax + 128))
+    return bool(abs(x) >= arb(2) ** (fmt.emax + HUGE))
 
 
 def round_ball(x: arb, fmt: FloatFormat) -> float | None:
-    """The float of `fmt` nearest to every point of the ball (ties to even), or `None`."""
-    if not x.is_finite():
+    """The float of `fmt` nearest to every point of the ball (ties to even), or `None`.
+
+    A ball over 0 that is wider than a point does not round, since whether the number is 0 is what is not known; but
+    below `2**-VANISHED` it does.
+    """
+    if not x.is_finite() or not (x.is_exact() or x != 0 or abs(x) < arb(2) ** -VANISHED):
         return None
     if _is_tiny(x, fmt):
-        return 0.0 if x >= 0 else -0.0
+        return -0.0 if x < 0 else 0.0
     if _is_huge(x, fmt):
         return math.inf if x > 0 else -math.inf
     lower, upper = (_to_float(*_round_dyadic(*end, fmt), fmt) for end in _endpoints(x))
@@ -135,13 +157,20 @@ def _exponent(end: tuple[int, int], fmt: FloatFormat) -> int:
 
 
 def quanta_of(x: arb, fmt: FloatFormat) -> tuple[float, float, int] | None:
-    """A ball as `(n + f) * 2**e`, as for `decide_quanta`, or `None` where its points differ in `n` or `e`."""
-    if x.is_finite() and _is_tiny(x, fmt):
-        return (0.0 if x >= 0 else -0.0), 0.0, fmt.least_exponent
-    if x.is_finite() and _is_huge(x, fmt):
-        return (math.inf if x > 0 else -math.inf), 0.0, fmt.least_exponent
-    ends = _endpoints(x) if x.is_finite() else None
-    if ends is None or round_ball(x, fmt) is None or _exponent(ends[0], fmt) != _exponent(ends[1], fmt):
+    """A ball as `(n + f) * 2**e`, as for `decide_quanta`, or `None` where its points differ in `n` or `e`.
+
+    Of a number that overflows, `n` and `e` are as if the format had no greatest exponent; where its digits no longer
+    matter, from `2**(emax + HUGE)` up, `n` is infinite.
+    """
+    value = round_ball(x, fmt)
+    if value is None:
+        return None
+    if _is_tiny(x, fmt):
+        return value, 0.0, fmt.least_exponent
+    if _is_huge(x, fmt):
+        return value, 0.0, fmt.emax
+    ends = _endpoints(x)
+    if _exponent(ends[0], fmt) != _exponent(ends[1], fmt):
         return None
     e = _exponent(ends[0], fmt)
     return *_whole_and_rest(x, e), e

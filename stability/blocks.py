@@ -8,7 +8,7 @@ error, the largest error and where.
 
 **What the bound of the truth leaves open** (an error within it of the tolerance, a truth within it of a power of two or
 of the least float) is counted as undecided, and the whole block of that stream is measured again on the host, by
-`study.truth`.
+`study.truth`. A point whose error is within the bound of an edge of the histogram's bins is measured there alone.
 
 Where all results of a stream in a block have the same bits, the error in ulps is monotone between the block's ends, and
 measuring both ends measures all: a study's `device_truth` is monotone in the float.
@@ -22,53 +22,55 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from stability.device_truth import INFINITY, DeviceTruth, Truth64
+from stability.device_truth import INFINITY, DeviceTruth, Truth64, against, exponent_of, power_of_two
+from stability.floats import FORMATS
 from stability.forms import Form
-from stability.measure import FLUSHED, INACCURATE, INF, KINDS, NAN, NAN_INPUT, OK, VANISHED, WRONG_SIGN
+from stability.measure import INACCURATE, INF, KINDS, NAN, OK, VANISHED, WRONG_SIGN, classify_on_device
 
+FLOAT32 = FORMATS["float32"]
 BLOCK = 1 << 16
 BINS = 24
-"""Bins of the histogram: errors below 1/2 ulp, below 1, below 2, ..., and all from 2**22 up."""
+"""Bins of the histogram: errors below 1/2 ulp, below 1, below 2, ..., and all from 2**21 up."""
 
 _SIGN = -(1 << 31)
 _SIXTY_FOUR = 0x42800000
+_QUARTER = 0x3E800000
+_NEAR = 16
 
 
 class Points(NamedTuple):
-    """Each point of a stream: its kind, the bin of its error and the error as float32 bits (-1: none), undecided."""
+    """Each point of a stream: its kind, the bin of its error and the error as float32 bits (-1: none), undecided.
+
+    `open` where the bound leaves open which of two bins the error is in; there the bin is -1.
+    """
 
     kind: Array
     bin: Array
     error: Array
     undecided: Array
+    open: Array
 
 
 def measure(result: Array, truth: Truth64, magnitude: Array, tolerance: float) -> Points:
     """Results (float32, subnormals seen by their bits) against the truth; kinds as in `stability.measure`."""
-    bits = lax.bitcast_convert_type(result, jnp.int32)
-    size = bits & 0x7FFFFFFF
-    subnormal = jnp.where(bits < 0, -1.0, 1.0) * size.astype(jnp.float64) * 2.0**-149
-    x = jnp.where(size < 0x800000, subnormal, result.astype(jnp.float64))
-    quanta = truth.value * truth.scale
-    ulps = jnp.abs(x * truth.scale - quanta)
-    height = jnp.abs(quanta)
-    to_zero, to_subnormal = height <= 0.5, height < 2.0**23 - 0.5
-    kind = jnp.where(ulps > tolerance, INACCURATE, OK)
-    kind = jnp.where(((bits < 0) != (quanta < 0)) & ~to_zero & (size != 0), WRONG_SIGN, kind)
-    kind = jnp.where((size == 0) & ~to_zero, jnp.where(to_subnormal, FLUSHED, VANISHED), kind)
-    kind = jnp.where(size == INFINITY, INF, kind)
-    kind = jnp.where(size > INFINITY, NAN, kind)
+    size = lax.bitcast_convert_type(result, jnp.int32) & 0x7FFFFFFF
     nan_input = magnitude > INFINITY
-    kind = jnp.where(nan_input, jnp.where(size > INFINITY, NAN_INPUT, INACCURATE), kind).astype(jnp.int32)
-    measured = ((kind == OK) | (kind == INACCURATE)) & ~nan_input
+    known = against(truth.value, -exponent_of(truth.scale), nan_input, FLOAT32)
+    kind, ulps = classify_on_device(result, known, tolerance)
+    height = jnp.abs(truth.value * truth.scale)
+    measured = (kind == OK) | (kind == INACCURATE)
     error = lax.bitcast_convert_type(jnp.minimum(ulps, 3e38).astype(jnp.float32), jnp.int32)
     near = jnp.minimum(jnp.abs(ulps - tolerance), jnp.minimum(jnp.abs(height - 0.5), jnp.abs(height - (2.0**23 - 0.5))))
     unclear = (near <= truth.bound) | (truth.bound > 0.25) | ((magnitude == INFINITY) & (ulps > 0.25))
+    power = exponent_of(ulps)
+    edge = jnp.clip(jnp.where(ulps - power_of_two(power) <= truth.bound, power, power + 1), -1, BINS - 3)
+    open_ = measured & (jnp.abs(ulps - power_of_two(edge)) <= truth.bound)
     return Points(
-        kind,
-        jnp.where(measured, jnp.clip((error >> 23) - 125, 0, BINS - 1), -1),
-        jnp.where(measured & ~to_subnormal, error, -1),
+        kind.astype(jnp.int32),
+        jnp.where(measured & ~open_, jnp.clip(power + 2, 0, BINS - 1), -1).astype(jnp.int32),
+        jnp.where(measured & (height >= 2.0**23 - 0.5), error, -1),
         unclear & ~nan_input & (size < INFINITY),
+        open_,
     )
 
 
@@ -77,7 +79,7 @@ class Summary(NamedTuple):
 
     Counts by kind, histogram, largest error and largest error that is `ok` (float32 bits, -1: none), undecided points;
     how often the kind changes from a point to the next, and the first and the last `inaccurate` point (`BLOCK` and -1
-    where there is none).
+    where there is none); `open` points are not in the histogram.
     """
 
     counts: Array
@@ -88,6 +90,7 @@ class Summary(NamedTuple):
     changes: Array
     first: Array
     last: Array
+    open: Array
 
 
 def _packed(values: Array, words: int) -> Array:
@@ -101,8 +104,8 @@ def _packed(values: Array, words: int) -> Array:
     return jnp.stack(counts + [jnp.zeros((), jnp.int64)] * (BINS - 8 * words)).astype(jnp.int32)
 
 
-def _counted(kind: Array, bins: Array, error: Array, undecided: Array) -> Summary:
-    """The summary from the kind, the bin and the error (-1 or less: none) of each point."""
+def _counted(kind: Array, bins: Array, error: Array, undecided: Array, open_: Array) -> Summary:
+    """The summary from the kind, the bin and the error (-1 or less: none) of each point, and two counts."""
     kind, bins, error = lax.optimization_barrier((kind, bins, error))
     position = jnp.arange(len(kind), dtype=jnp.int32)
     wrong = kind == INACCURATE
@@ -115,12 +118,14 @@ def _counted(kind: Array, bins: Array, error: Array, undecided: Array) -> Summar
         (kind[1:] != kind[:-1]).sum(dtype=jnp.int32),
         jnp.where(wrong, position, len(kind)).min(),
         jnp.where(wrong, position, -1).max(),
+        open_,
     )
 
 
 def _exactly(result: Array, truth: Truth64, magnitude: Array, tolerance: float) -> Summary:
     points = measure(result, truth, magnitude, tolerance)
-    return _counted(points.kind, points.bin, points.error, points.undecided.sum(dtype=jnp.int32))
+    undecided, open_ = (v.sum(dtype=jnp.int32) for v in (points.undecided, points.open))
+    return _counted(points.kind, points.bin, points.error, undecided, open_)
 
 
 def _same(kind: Array, bins: Array, most: Array, n: int) -> Summary:
@@ -135,6 +140,7 @@ def _same(kind: Array, bins: Array, most: Array, n: int) -> Summary:
         zero,
         jnp.where(wrong, 0, n).astype(jnp.int32),
         jnp.where(wrong, n - 1, -1).astype(jnp.int32),
+        zero,
     )
 
 
@@ -142,7 +148,8 @@ def _quickly(result: Array, truth: Truth64, magnitude: Array, tolerance: float) 
     """As `_exactly`, in float32 where that decides every point of the block.
 
     `result - near` is exact or off by `2**-24` of itself, and so is the sum with `fraction`: the error found is off by
-    less than `2**-22` of itself and `2**-23`.
+    less than `2**-22` of itself and `2**-23`. So is the bin of the error, unless its bits are within `_NEAR` of an
+    edge's, which is `2**-20` of it or more from 1/4 up.
     """
     bits = lax.bitcast_convert_type(result, jnp.int32)
     size = bits & 0x7FFFFFFF
@@ -153,7 +160,8 @@ def _quickly(result: Array, truth: Truth64, magnitude: Array, tolerance: float) 
     key = jnp.where(size >= INFINITY, jnp.where(size == INFINITY, -INF, -NAN), key)
     key = lax.optimization_barrier(key)
     low, high = (jnp.float32(tolerance * (1 + sign * 2.0**-21) + sign * 2.0**-22).view(jnp.int32) for sign in (-1, 1))
-    clear = truth.sharp & (magnitude[-1] < INFINITY) & ~((key >= low) & (key <= high)).any()
+    at_edge = ((key + _NEAR) >> 23 != (key - _NEAR) >> 23) & (key >= _QUARTER)
+    clear = truth.sharp & (magnitude[-1] < INFINITY) & ~(((key >= low) & (key <= high)) | at_edge).any()
     most = key.max()
     light = (key.min() >= 0) & (most < jnp.minimum(low, _SIXTY_FOUR))
     bins = jnp.where(key < 0, -1, jnp.clip((key >> 23) - 125, 0, BINS - 1))
@@ -163,7 +171,8 @@ def _quickly(result: Array, truth: Truth64, magnitude: Array, tolerance: float) 
 
     def many() -> Summary:
         kind = jnp.where(key < 0, -key, jnp.where(key > high, INACCURATE, OK))
-        return _counted(kind, bins, key, jnp.zeros((), jnp.int32))
+        zero = jnp.zeros((), jnp.int32)
+        return _counted(kind, bins, key, zero, zero)
 
     return lax.cond(clear, lambda: lax.cond(light, few, many), lambda: _exactly(result, truth, magnitude, tolerance))
 
@@ -177,7 +186,7 @@ def summarise(result: Array, truth: Truth64, magnitude: Array, tolerance: float)
     value, scale = truth.value[ends], truth.scale[ends]
     side = result[ends].astype(jnp.float64) * scale < value * scale
     must_agree = at_ends.kind, at_ends.bin, at_ends.error < 0, scale, value < 0, side, magnitude[ends] > INFINITY
-    plain = constant & ~at_ends.undecided.any() & jnp.stack([a[0] == a[1] for a in must_agree]).all()
+    plain = constant & ~(at_ends.undecided | at_ends.open).any() & jnp.stack([a[0] == a[1] for a in must_agree]).all()
     return lax.cond(
         plain,
         lambda: _same(at_ends.kind[0], at_ends.bin[0], at_ends.error.max(), len(magnitude)),
@@ -220,9 +229,11 @@ def summaries(truth: DeviceTruth, forms: list[Form], labels: list[float], tolera
 
 
 def details(truth: DeviceTruth, forms: list[Form], labels: list[float], tolerance: float):
-    """As `summaries`, of one first magnitude: the results (float32) and kinds (uint8), each `(streams, BLOCK)`."""
+    """As `summaries`, of one first magnitude: results (float32), kinds (uint8), and whether the bin of the error is
+    open, each `(streams, BLOCK)`."""
 
     def each(result, known, magnitude):
-        return result, measure(result, known, magnitude, tolerance).kind.astype(jnp.uint8)
+        points = measure(result, known, magnitude, tolerance)
+        return result, points.kind.astype(jnp.uint8), points.open
 
     return lambda first, given: _streams(first, given, truth, forms, labels, each)

@@ -24,6 +24,10 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jax import Array, lax
 
+from stability.balls import HUGE
+from stability.floats import FloatFormat
+from stability.truth import State, Truth
+
 INFINITY = 0x7F800000
 """The bit pattern of float32's +inf."""
 
@@ -59,12 +63,23 @@ def _truth(value: Array, scale: Array, bound: Array) -> Truth64:
     return Truth64(value, scale, bound, *single, (bound <= 2.0**-24).all() & (jnp.abs(value) >= 2.0**-100).all())
 
 
-def _power_of_two(exponent: Array) -> Array:
+def power_of_two(exponent: Array) -> Array:
+    """`2**exponent` in float64, for integers (int64) of the range of its normal numbers."""
     return lax.bitcast_convert_type((exponent + 1023) << 52, jnp.float64)
 
 
-def _exponent(x: Array) -> Array:
+def exponent_of(x: Array) -> Array:
+    """The exponent of the binade of a normal float64, whatever its sign; 1024 of what is not finite."""
     return ((lax.bitcast_convert_type(x, jnp.int64) >> 52) & 0x7FF) - 1023
+
+
+def against(value: Array, exponent: Array, undefined: Array, fmt: FloatFormat) -> Truth:
+    """True values in float64, infinities and `undefined` ones among them, in ulps of `2**exponent`, on the device."""
+    quanta = value * power_of_two(-exponent)
+    whole = jnp.where(exponent > fmt.emax + HUGE - fmt.precision, jnp.copysign(jnp.inf, value), jnp.round(quanta))
+    state = jnp.where(undefined, jnp.int8(State.UNDEFINED), jnp.int8(State.NUMBER))
+    fraction = jnp.where(jnp.isinf(whole), 0.0, quanta - whole)
+    return Truth(jnp.where(undefined, jnp.nan, whole), fraction, exponent, fmt, state)
 
 
 def sigmoid_tails(magnitude: Array) -> tuple[Array, Array, Array]:
@@ -76,14 +91,14 @@ def sigmoid_tails(magnitude: Array) -> tuple[Array, Array, Array]:
     a = jnp.minimum(magnitude, INFINITY)
     mantissa, field = a & 0x7FFFFF, a >> 23
     subnormal = mantissa.astype(jnp.float64) * 2.0**-149
-    normal = (mantissa | 0x800000).astype(jnp.float64) * _power_of_two(field.astype(jnp.int64) - 150)
+    normal = (mantissa | 0x800000).astype(jnp.float64) * power_of_two(field.astype(jnp.int64) - 150)
     z = jnp.minimum(jnp.where(field == 0, subnormal, normal), 200.0)
     k = jnp.floor(z * (1 / math.log(2)) + 0.5)
     r = (k * _LN2_HIGH - z) + k * _LN2_LOW
     p = jnp.full_like(r, 1 / math.factorial(13))
     for n in range(12, -1, -1):
         p = p * r + 1 / math.factorial(n)
-    e = p * _power_of_two(-k.astype(jnp.int64))
+    e = p * power_of_two(-k.astype(jnp.int64))
     c = 1 / (1 + e)
     return z, e * c, c
 
@@ -93,7 +108,7 @@ def _hard(s: Array, c: Array, inside: Array, label: float, negative: bool) -> Tr
         t = jnp.where(inside, jnp.minimum(s, 0.5 - 2.0**-54), s)
     else:
         t = jnp.where(inside, jnp.minimum(c, 1 - 2.0**-53), c)
-    scale = _power_of_two(-jnp.maximum(_exponent(t) - 23, -149))
+    scale = power_of_two(-jnp.maximum(exponent_of(t) - 23, -149))
     return _truth(t if label == 0 else -t, scale, jnp.full_like(t, 2.0**-24))
 
 
@@ -114,9 +129,9 @@ def _soft(z: Array, s: Array, label: float, negative: bool) -> Truth64:
     known = jnp.where(small, 2.0**-50 * jnp.abs(h), 2.0**-49 * s) + 2.0**-52 * jnp.abs(rest)
     below = (rest != 0) & ((rest < 0) == (value > 0))
     bits = lax.bitcast_convert_type(jnp.abs(value), jnp.int64)
-    scale = _power_of_two(-jnp.maximum(_exponent(lax.bitcast_convert_type(bits - below, jnp.float64)) - 23, -149))
+    scale = power_of_two(-jnp.maximum(exponent_of(lax.bitcast_convert_type(bits - below, jnp.float64)) - 23, -149))
     mantissa = bits & ((1 << 52) - 1)
-    gap = jnp.minimum(mantissa, (1 << 52) - mantissa).astype(jnp.float64) * _power_of_two(_exponent(value) - 52)
+    gap = jnp.minimum(mantissa, (1 << 52) - mantissa).astype(jnp.float64) * power_of_two(exponent_of(value) - 52)
     unclear = gap + jnp.abs(rest) <= known
     return _truth(value, scale, jnp.where(unclear, jnp.inf, (known + jnp.abs(rest)) * scale))
 

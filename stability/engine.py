@@ -18,14 +18,14 @@ import numpy as np
 from stability import measure
 from stability.floats import FORMATS, FloatFormat, bits_of, every_float, from_ordinal, to_ordinal, widen
 from stability.forms import Form
-from stability.measure import INACCURATE, KINDS, NAN_INPUT, OK
+from stability.measure import FAILURES, KINDS, OK
 from stability.outcome import PROFILE_BINS, Disagreement, Outcome, Profile, Region, Row, profile_position
-from stability.reference import Truth
-from stability.search import binade_starts, dense_binades, hunt
+from stability.regions import Sample, hunted, looked_inside, refine, regions_of
+from stability.search import binade_starts, dense_binades
 from stability.study import Study
+from stability.truth import State, Truth
 
 BATCH = 8192
-LOOKED_AROUND = 256
 
 
 def eager(form: Form) -> Form:
@@ -138,91 +138,8 @@ def evaluate(run: Form, z: np.ndarray, label: np.ndarray) -> np.ndarray:
     return np.concatenate(batches)[: len(z)]
 
 
-@dataclass
-class _Sample:
-    """The evaluated points of one row: ordinals, sorted, with kind and error."""
-
-    ordinals: np.ndarray
-    kinds: np.ndarray
-    ulps: np.ndarray
-    normal: np.ndarray
-
-    def merged(self, other: _Sample) -> _Sample:
-        ordinals, index = np.unique(np.concatenate([self.ordinals, other.ordinals]), return_index=True)
-        joined = (np.concatenate(pair)[index] for pair in zip(self.columns(), other.columns(), strict=True))
-        return _Sample(ordinals, *joined)
-
-    def columns(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        return self.kinds, self.ulps, self.normal
-
-
-def _open_gaps(sample: _Sample) -> np.ndarray:
-    changes = np.flatnonzero(np.diff(sample.kinds))
-    low, high = sample.ordinals[changes], sample.ordinals[changes + 1]
-    return (low + (high - low) // 2)[high - low > 1]
-
-
-def _around_ends(sample: _Sample) -> np.ndarray:
-    """Ordinals at every power-of-two distance up to 4096 from the ends that no tolerance blurs.
-
-    Of more than `LOOKED_AROUND` such ends, which is two kinds alternating, as many at equal distances in their order.
-    """
-    before, after = sample.kinds[:-1], sample.kinds[1:]
-    blurred = np.isin(before, (OK, INACCURATE)) & np.isin(after, (OK, INACCURATE))
-    ends = sample.ordinals[:-1][(before != after) & ~blurred]
-    ends = ends[np.unique(np.linspace(0, len(ends) - 1, min(len(ends), LOOKED_AROUND)).astype(int))]
-    steps = np.left_shift(np.int64(1), np.arange(13))
-    near = (ends[:, None] + np.concatenate([-steps, 1 + steps])).ravel()
-    return np.setdiff1d(near[(near >= sample.ordinals[0]) & (near <= sample.ordinals[-1])], sample.ordinals)
-
-
-def refine(sample: _Sample, measured: Callable[[np.ndarray], _Sample]) -> _Sample:
-    """Adds points until the ends of all runs of one kind are neighbouring floats.
-
-    Plain bisection adds one point a gap and a round, so that a zone where two kinds alternate does not make
-    ever more gaps. Then the floats around each exact end are looked at, and what they open is bisected.
-    """
-
-    def bisect(s: _Sample) -> _Sample:
-        while len(middle := _open_gaps(s)):
-            s = s.merged(measured(middle))
-        return s
-
-    sample = bisect(sample)
-    near = _around_ends(sample)
-    return bisect(sample.merged(measured(near))) if len(near) else sample
-
-
-def _searched(
-    sample: _Sample,
-    measured: Callable[[np.ndarray], _Sample],
-    truth_at: Callable[[np.ndarray], Truth],
-    fmt: FloatFormat,
-    seed: int,
-) -> tuple[_Sample, int]:
-    """The sample with the worst that a hunt finds and every failure it meets, ends exact; and how many it looked at."""
-    met: list[_Sample] = []
-
-    def errors(ordinals: np.ndarray) -> np.ndarray:
-        found = measured(ordinals)
-        met.append(found)
-        return np.where(found.normal & np.isin(found.kinds, (OK, INACCURATE)), found.ulps, -1.0)
-
-    changes = np.flatnonzero(np.diff(sample.kinds))
-    counted = np.where(sample.normal & np.isin(sample.kinds, (OK, INACCURATE)), sample.ulps, -1.0)
-    worst = sample.ordinals[np.argsort(-counted, kind="stable")[:1024]]
-    starts = np.concatenate([sample.ordinals[changes], sample.ordinals[changes + 1], worst])
-    ordinals, ulps = hunt(starts, errors, truth_at, fmt, seed)
-    best = ordinals[np.argmax(ulps)]
-    for found in met:
-        keep = ~np.isin(found.kinds, (OK, INACCURATE)) | (found.ordinals == best)
-        sample = sample.merged(_Sample(found.ordinals[keep], *(column[keep] for column in found.columns())))
-    return refine(sample, measured), len(ordinals)
-
-
-def _profile(z: np.ndarray, sample: _Sample, fmt: FloatFormat, labelled: bool) -> Profile:
-    counted = sample.normal & np.isin(sample.kinds, (OK, INACCURATE))
-    ulps = np.where(counted, sample.ulps, -1.0)
+def _profile(z: np.ndarray, sample: Sample, fmt: FloatFormat, labelled: bool) -> Profile:
+    ulps = sample.counted()
     first, last = (float(n) for n in sample.ordinals[[0, -1]])
     position = profile_position(z, fmt) if labelled else 2 * (sample.ordinals - first) / max(last - first, 1.0) - 1
     bins = np.split(np.arange(len(z)), np.flatnonzero(np.diff(np.floor(position * PROFILE_BINS / 2))) + 1)
@@ -236,22 +153,15 @@ def _summarise(
     fmt: FloatFormat,
     label: float | None,
     mode: str,
-    sample: _Sample,
-    nans: np.ndarray,
+    sample: Sample,
+    regions: tuple[Region, ...],
+    nans: tuple[np.ndarray, np.ndarray],
     searched: int | None,
 ) -> Row:
-    z = from_ordinal(sample.ordinals, fmt)
-    counted = sample.normal & np.isin(sample.kinds, (OK, INACCURATE))
-    ulps = np.where(counted, sample.ulps, -1.0)
+    z, ulps = from_ordinal(sample.ordinals, fmt), sample.counted()
     worst = int(np.argmax(ulps))
     ok = ulps[sample.kinds == OK]
-    regions = tuple(
-        Region(KINDS[r.code], int(sample.ordinals[r.start]), int(sample.ordinals[r.stop]))
-        for r in measure.runs(sample.kinds)
-        if r.code not in (OK, NAN_INPUT)
-    )
-    codes, numbers = np.unique(np.concatenate([sample.kinds, nans]), return_counts=True)
-    counts = {KINDS[c]: int(n) for c, n in zip(codes, numbers, strict=True)}
+    counts = _counts(np.concatenate([sample.kinds, nans[0]]), KINDS)
     return Row(
         study=study,
         form=form,
@@ -260,14 +170,20 @@ def _summarise(
         mode=mode,
         points=sum(counts.values()),
         exhaustive=fmt.bits == 16,
-        max_ulp=float(ulps[worst]) if counted.any() else None,
-        max_ulp_at=float(z[worst]) if counted.any() else None,
+        max_ulp=float(ulps[worst]) if ulps[worst] >= 0 else None,
+        max_ulp_at=float(z[worst]) if ulps[worst] >= 0 else None,
         worst_ok=float(ok.max()) if ok.size and ok.max() >= 0 else None,
         regions=regions,
         counts=counts,
+        states=_counts(np.concatenate([sample.states, nans[1]]), [state.name.lower() for state in State]),
         profile=_profile(z, sample, fmt, label is not None),
         searched=searched,
     )
+
+
+def _counts(codes: np.ndarray, names: Sequence[str]) -> dict[str, int]:
+    found, numbers = np.unique(codes, return_counts=True)
+    return {names[c]: int(n) for c, n in zip(found, numbers, strict=True)}
 
 
 def _overlaps(jit: tuple[Region, ...], eager_: tuple[Region, ...]) -> Iterator[tuple[int, int, str, str]]:
@@ -353,28 +269,32 @@ def sweep(
 
                     def measured(x: np.ndarray, known: Truth, run=run, exact=exact, fmt=fmt):
                         result = timing.run("run", evaluate, run, x, exact)
-                        kinds, ulps = timing.run("measure", measure.classify, result, known, fmt, tolerance)
-                        return result, kinds, ulps, measure.true_is_normal(known, fmt)
+                        kinds, ulps = timing.run("measure", measure.classify, result, known, tolerance)
+                        return result, kinds, ulps, measure.true_is_normal(known), known.state
 
-                    def at(ordinals: np.ndarray, fmt=fmt, measured=measured, truth_of=truth_of) -> _Sample:
+                    def at(ordinals: np.ndarray, fmt=fmt, measured=measured, truth_of=truth_of) -> Sample:
                         x = from_ordinal(ordinals, fmt)
-                        return _Sample(ordinals, *measured(x, truth_of(x))[1:])
+                        return Sample(ordinals, *measured(x, truth_of(x))[1:])
 
                     def true_at(ordinals: np.ndarray, fmt=fmt, truth_of=truth_of) -> Truth:
                         return truth_of(from_ordinal(ordinals, fmt))
 
-                    result, kinds, ulps, normal = measured(z, truth)
+                    result, kinds, *others = measured(z, truth)
                     n = slice(numbers)
-                    sample = _Sample(to_ordinal(z[n]), kinds[n], ulps[n], normal[n])
-                    searched = None
+                    inside = sample = Sample(to_ordinal(z[n]), kinds[n], *(column[n] for column in others))
+                    looked_at = None
                     if fmt.bits != 16:
                         more = np.setdiff1d(also(form, run, fmt), sample.ordinals) if also else np.array([])
                         sample = refine(sample.merged(at(more)) if len(more) else sample, at)
                     if fmt.bits != 16 and search:
-                        sample, searched = _searched(sample, at, true_at, fmt, seed)
-                    found[mode] = _summarise(study.name, form, fmt, label, mode, sample, kinds[numbers:], searched)
+                        span = ordinals_within(study.domain, fmt)
+                        sample, looked_at = hunted(sample, at, true_at, fmt, span, seed)
+                    if fmt.bits != 16:
+                        sample, inside = looked_inside(sample, at, seed)
+                    regions, nans = regions_of(sample, inside), (kinds[numbers:], truth.state[numbers:])
+                    found[mode] = _summarise(study.name, form, fmt, label, mode, sample, regions, nans, looked_at)
                     results[mode] = result
-                    silent |= np.isfinite(widen(result)) & ~np.isin(kinds, (OK, NAN_INPUT))
+                    silent |= np.isfinite(widen(result)) & np.isin(kinds, FAILURES)
                     rows.append(found[mode])
                     progress(f"{form} {dtype} {'' if label is None else f'label {label:g} '}{mode}")
                 if {"jit", "eager"} <= found.keys():

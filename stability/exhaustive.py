@@ -29,7 +29,7 @@ from stability import blocks
 from stability.arguments import write_atomically
 from stability.blocks import BINS, BLOCK, Summary
 from stability.floats import FORMATS, from_ordinal
-from stability.measure import INACCURATE, KINDS, OK, classify, true_is_normal
+from stability.measure import INACCURATE, KINDS, NAN_INPUT, OK, OUTSIDE, classify, true_is_normal
 from stability.outcome import Outcome, Profile, Region, Row
 from stability.streams import MAX_RUNS, Stream, inputs
 from stability.study import Study
@@ -116,17 +116,30 @@ def _resumed(checkpoint: Path | None, resume: bool, mine: dict) -> tuple[int, li
     return begin, streams
 
 
+def _histogram(ulps: np.ndarray, kinds: np.ndarray) -> np.ndarray:
+    """How many of the errors, of what is `ok` or `inaccurate`, lie in each bin."""
+    bins = np.clip(np.frexp(ulps[np.isin(kinds, _MEASURED)])[1] + 1, 0, BINS - 1)
+    return np.bincount(bins, minlength=BINS)
+
+
+def _settled(study: Study, stream: Stream, result: np.ndarray, first: int, open_: np.ndarray) -> np.ndarray:
+    """The histogram of the points of a block that the device left open, by the proven reference."""
+    truth = study.truth(inputs(first, stream.negative)[open_], stream.label, FLOAT32)
+    stream.undecided += len(truth.quanta)
+    stream.by_balls += truth.by_balls
+    kinds, ulps = classify(result[open_], truth, np.inf)
+    return _histogram(ulps, kinds)
+
+
 def _remeasure(study: Study, stream: Stream, result: np.ndarray, first: int, tolerance: float) -> np.ndarray:
     """Adds a block to a stream by the proven reference, on the host; returns its kinds."""
     z = inputs(first, stream.negative)
     truth = study.truth(z, stream.label, FLOAT32)
-    kinds, ulps = classify(result, truth, FLOAT32, tolerance)
-    measured = np.isin(kinds, _MEASURED) & ~np.isnan(z)
+    kinds, ulps = classify(result, truth, tolerance)
     bits = np.minimum(ulps, 3e38).astype(np.float32).view(np.int32)
-    bins = np.clip((bits >> 23) - 125, 0, BINS - 1)
-    errors = np.where(measured & true_is_normal(truth, FLOAT32), bits, -1)
+    errors = np.where(np.isin(kinds, _MEASURED) & true_is_normal(truth), bits, -1)
     counts = np.bincount(kinds, minlength=len(KINDS)).tolist()
-    histogram = np.bincount(bins[measured], minlength=BINS).tolist()
+    histogram = _histogram(ulps, kinds).tolist()
     stream.add(counts, histogram, int(errors.max()), int(np.where(kinds == OK, errors, -1).max()), first)
     stream.by_balls += truth.by_balls
     return kinds
@@ -136,14 +149,19 @@ def _join(study: Study, streams: list[Stream], found: Summary, first: int, detai
     """Adds one block's summary, fields of shape `(streams, ...)`, to the streams."""
     only = (np.delete(found.counts, _MEASURED, axis=1) == 0).all(1)
     alternating = only & (found.changes >= MAX_RUNS)
-    by_point = found.undecided.astype(bool) | ((found.changes > 0) & ~alternating)
-    results, kinds = details(jnp.int32(first)) if by_point.any() else ([], [])
+    by_point = (found.changes > 0) & ~alternating
+    looked_at = by_point | (found.undecided > 0) | (found.open > 0)
+    results, kinds, opens = details(jnp.int32(first)) if looked_at.any() else ([], [], [])
     for j, (stream, counts) in enumerate(zip(streams, found.counts.tolist(), strict=True)):
         if found.undecided[j]:
             stream.undecided += int(found.undecided[j])
             stream.extend_by_kinds(_remeasure(study, stream, np.asarray(results[j]), first, tolerance), first)
             continue
-        stream.add(counts, found.histogram[j].tolist(), int(found.error[j]), int(found.ok_error[j]), first)
+        histogram = found.histogram[j]
+        if found.open[j]:
+            left = np.asarray(results[j]), first, np.asarray(opens[j])
+            histogram = histogram + _settled(study, stream, *left)
+        stream.add(counts, histogram.tolist(), int(found.error[j]), int(found.ok_error[j]), first)
         if by_point[j]:
             stream.extend_by_kinds(np.asarray(kinds[j]), first)
         elif alternating[j]:
@@ -249,35 +267,36 @@ def outcome(
     )
     if jax.process_index():
         return Outcome((), (), {}, 0)
-    found = rows(study, streams)
+    found = rows(study, streams, tolerance)
     return Outcome(found, (), {"exhaustive": time.perf_counter() - begun}, sum(s.by_balls for s in streams))
 
 
-def rows(study: Study, streams: list[Stream]) -> tuple[Row, ...]:
+def rows(study: Study, streams: list[Stream], tolerance: float) -> tuple[Row, ...]:
     """The two signs of each form and label joined into a row.
 
-    `max_ulp` is the largest error of its block by the proven truth; that it is the largest of all blocks is sure to
-    within `2**-22` of it.
+    `max_ulp` is the largest error of its block by the proven truth, and so is `worst_ok`, of what is within
+    `tolerance`; that it is the largest of all blocks is sure to within `2**-22` of it.
     """
-    return tuple(_row(study, above, below) for above, below in zip(streams[::2], streams[1::2], strict=True))
+    return tuple(_row(study, above, below, tolerance) for above, below in zip(streams[::2], streams[1::2], strict=True))
 
 
-def _worst(study: Study, stream: Stream) -> tuple[float, float]:
-    """The largest error in ulps in the block of the largest error, by the proven truth, and where."""
-    z = inputs(stream.at, stream.negative)
+def _worst(study: Study, stream: Stream, at: int, tolerance: float) -> tuple[float, float]:
+    """The largest error in ulps, up to `tolerance`, in the block at `at`, by the proven truth, and where."""
+    z = inputs(at, stream.negative)
     truth = study.truth(z, stream.label, FLOAT32)
     result = np.asarray(jax.jit(study.forms[stream.form])(jnp.asarray(z), jnp.float32(stream.label)))
-    kinds, ulps = classify(result, truth, FLOAT32, np.inf)
-    ulps = np.where((kinds == OK) & true_is_normal(truth, FLOAT32), ulps, -1)
+    kinds, ulps = classify(result, truth, tolerance)
+    ulps = np.where((kinds == OK) & true_is_normal(truth), ulps, -1)
     return float(ulps.max()), float(z[ulps.argmax()])
 
 
-def _row(study: Study, above: Stream, below: Stream) -> Row:
+def _row(study: Study, above: Stream, below: Stream, tolerance: float) -> Row:
     counts = np.add(above.counts, below.counts)
     worst = max(above, below, key=lambda s: s.error)
     worst_ok = max(above, below, key=lambda s: s.ok_error)
-    max_ulp, at = _worst(study, worst) if worst.error >= 0 else (None, None)
-    ok_ulp = np.int32(worst_ok.ok_error).view(np.float32) if worst_ok.ok_error >= 0 else None
+    max_ulp, at = _worst(study, worst, worst.at, np.inf) if worst.error >= 0 else (None, None)
+    ok_ulp = _worst(study, worst_ok, worst_ok.ok_at, tolerance)[0] if worst_ok.ok_error >= 0 else None
+    undefined = int(counts[NAN_INPUT] + counts[OUTSIDE])
     regions = [Region(KINDS[k], -b - 1, -a - 1, n) for k, a, b, n in reversed(below.zones)]
     regions += [Region(KINDS[k], a, b, n) for k, a, b, n in above.zones]
     pairs = [(-first - 1, error) for error, first in reversed(below.profile)] + [(z, e) for e, z in above.profile]
@@ -292,9 +311,10 @@ def _row(study: Study, above: Stream, below: Stream) -> Row:
         exhaustive=True,
         max_ulp=max_ulp,
         max_ulp_at=at,
-        worst_ok=None if ok_ulp is None else float(ok_ulp),
+        worst_ok=ok_ulp,
         regions=tuple(sorted(regions, key=lambda r: r.start)),
         counts={kind: int(n) for kind, n in zip(KINDS, counts, strict=True) if n},
+        states={name: n for name, n in (("number", int(counts.sum()) - undefined), ("undefined", undefined)) if n},
         profile=Profile(
             from_ordinal(ordinals, FLOAT32).astype(np.float64),
             np.where(errors < 0, np.nan, errors.astype(np.int32).view(np.float32).astype(np.float64)),

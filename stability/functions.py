@@ -7,9 +7,11 @@ The swept argument is a scalar float; the other arguments are held. A form of it
 from __future__ import annotations
 
 import ast
+import functools
 import inspect
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import jax
@@ -21,12 +23,40 @@ from jax.extend import source_info_util
 from stability import real
 from stability.floats import FORMATS, FloatFormat
 from stability.forms import Form
-from stability.reference import Truth
 from stability.study import Study
+from stability.truth import Truth
 
 source_info_util.register_exclusion(__file__)
 
 Scalar = Callable[[Array], Array]
+
+
+@dataclass(frozen=True, eq=False)
+class Derivative:
+    """A derivative of a function of one scalar: run as `jax.grad` has it, true by the function's own values.
+
+    **Attributes:** `run` what is run; `value` the function, of the swept scalar and, unless that is the one to
+    differentiate by, of that other scalar, which `held` has; `order` of the derivative.
+    """
+
+    run: Scalar
+    value: Callable[..., Array]
+    held: float | None
+    order: int
+    __name__: str
+
+    def __call__(self, x: Array) -> Array:
+        return self.run(x)
+
+    def truth(self, z: np.ndarray, fmt: FloatFormat) -> Truth:
+        """The true derivatives at floats of shape `(n,)`."""
+        args = () if self.held is None else (self.held,)
+        return real.truth(self.value, z, args=args, fmt=fmt, derivative=real.Order(len(args), self.order))
+
+
+def truth_of(scalar: Scalar, z: np.ndarray, fmt: FloatFormat) -> Truth:
+    """The true values of a function of one scalar, or of a `Derivative`, at floats of shape `(n,)`."""
+    return scalar.truth(z, fmt) if isinstance(scalar, Derivative) else real.truth(scalar, z, fmt=fmt)
 
 
 class BadFunction(ValueError):
@@ -60,14 +90,24 @@ def _held_array(value: Any, dtype) -> Any:
     return jnp.asarray(value, dtype) if isinstance(value, float | list | tuple) else value
 
 
-def hold(fn: Callable, *, arg: int = 0, held: Mapping[str, Any] | None = None, grad: int | None = None) -> Scalar:
-    """`fn`, or its gradient, as a function of one scalar: its argument number `arg`.
+def hold(
+    fn: Callable,
+    *,
+    arg: int = 0,
+    held: Mapping[str, Any] | None = None,
+    grad: int | None = None,
+    order: int = 1,
+    rules: str = "derived",
+) -> Scalar:
+    """`fn`, or a derivative of it, as a function of one scalar: its argument number `arg`.
 
     **Arguments:** `held` the values of other arguments by name (those with a default may be left out); floats and lists
     of numbers take the format of the swept argument; `grad` the number of the argument to differentiate by, as
-    `argnums` of `jax.grad`.
+    `argnums` of `jax.grad`, `order` times; `rules`, `derived` where the derivative is that of the function's values,
+    `trusted` where it is by definition what the derivative rules say that JAX finds.
 
-    **Raises:** `BadFunction` for an argument that `fn` does not have, or that nothing gives a value.
+    **Raises:** `BadFunction` for an argument that `fn` does not have, or that nothing gives a value, and for one to
+    differentiate by that is held and no number.
     """
     held = dict(held or {})
     name = getattr(fn, "__name__", repr(fn))
@@ -91,15 +131,34 @@ def hold(fn: Callable, *, arg: int = 0, held: Mapping[str, Any] | None = None, g
     if missing := [a for a in missing if a not in held]:
         raise BadFunction(f"{name} needs a value for {', '.join(missing)}; give --fix name=value for each")
     defaults = {p.name: p.default for p in positional}
-    run = fn if grad is None else jax.grad(fn, argnums=grad)
+    keywords = [p.name for p in keyword if p.name in held]
 
-    def scalar(x: Array) -> Array:
-        values = [x if a == swept else _held_array(held.get(a, defaults[a]), x.dtype) for a in names]
-        named = {p.name: _held_array(held[p.name], x.dtype) for p in keyword if p.name in held}
-        return run(*values, **named)
+    def applied(run: Callable, x: Array, *by: Array) -> Array:
+        given = {swept: x} | ({names[grad]: by[0]} if by and grad is not None else {})
+        values = [given[a] if a in given else _held_array(held.get(a, defaults[a]), x.dtype) for a in names]
+        return run(*values, **{a: _held_array(held[a], x.dtype) for a in keywords})
 
-    scalar.__name__ = name if grad is None else f"grad_{name}"
-    return scalar
+    if grad is None:
+        return _named(functools.partial(applied, fn), name)
+    derived = fn
+    for _ in range(order):
+        derived = jax.grad(derived, argnums=grad)
+    title = f"grad_{name}" if order == 1 else f"grad{order}_{name}"
+    run = functools.partial(applied, derived)
+    if rules == "trusted":
+        return _named(run, title)
+    by = None if grad == arg else held.get(names[grad], defaults[names[grad]])
+    if by is not None and not isinstance(by, int | float):
+        raise BadFunction(f"{name}: the derivative by {names[grad]} is by one number; it is held at {by!r}")
+    return Derivative(run, functools.partial(applied, fn), None if by is None else float(by), order, title)
+
+
+def _named(scalar: Callable[..., Array], name: str) -> Scalar:
+    def call(x: Array) -> Array:
+        return scalar(x)
+
+    call.__name__ = name
+    return call
 
 
 def check_scalar(scalar: Scalar, fmt: FloatFormat) -> None:
@@ -154,7 +213,7 @@ def study_of(
     exact = reference or next(iter(forms.values()))
 
     def truth(z: np.ndarray, label: float, fmt: FloatFormat) -> Truth:
-        return real.truth(exact, z, fmt=fmt)
+        return truth_of(exact, z, fmt)
 
     return Study(
         name=name,

@@ -6,28 +6,48 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stability.floats import FORMATS, FloatFormat, from_ordinal, hex_of, widen
+from stability.floats import FORMATS, FloatFormat, from_ordinal, hex_of, to_ordinal, widen
 
 
 @dataclass(frozen=True)
 class Region:
-    """A maximal run of floats of one kind, by the ordinals of both ends.
+    """A run of floats of one kind, by the ordinals of both ends.
 
-    `points` where fewer than all floats between them are of that kind: an exhaustive sweep of a wide format joins what
-    alternates with `ok` from float to float.
+    `count` of the floats between the ends are of that kind: fewer than all where kinds alternate from float to float,
+    and the ends are then the first and the last of the kind. It is `counted` where every float was looked at, else
+    estimated from those that were; the ends are exact either way.
     """
 
     kind: str
     start: int
     stop: int
-    points: int | None = None
+    count: int
+    counted: bool = True
 
     @property
-    def count(self) -> int:
-        return self.stop - self.start + 1 if self.points is None else self.points
+    def width(self) -> int:
+        return self.stop - self.start + 1
+
+    @property
+    def alternates(self) -> bool:
+        return self.count < self.width
+
+    def to_json(self, fmt: FloatFormat) -> dict:
+        return {
+            "kind": self.kind,
+            "from": _hex(self.start, fmt),
+            "to": _hex(self.stop, fmt),
+            "count": self.count,
+            "counted": self.counted,
+            "alternates": self.alternates,
+        }
+
+    @classmethod
+    def from_json(cls, data: dict, fmt: FloatFormat) -> Region:
+        return cls(data["kind"], _ordinal(data["from"], fmt), _ordinal(data["to"], fmt), data["count"], data["counted"])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Profile:
     """What plots show of a row: the worst error in each of the bins of equal width in `arcsinh(2 z)`, or, where the row
     has no label, in the ordinal of z.
@@ -38,6 +58,22 @@ class Profile:
 
     z: np.ndarray
     ulps: np.ndarray
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Profile) and all(
+            np.array_equal(mine, theirs, equal_nan=True)
+            for mine, theirs in ((self.z, other.z), (self.ulps, other.ulps))
+        )
+
+    def to_json(self) -> dict:
+        return {"z": [hex_of(v) for v in self.z], "ulps": [None if np.isnan(u) else float(u) for u in self.ulps]}
+
+    @classmethod
+    def from_json(cls, data: dict) -> Profile:
+        return cls(
+            np.array([float.fromhex(v) for v in data["z"]]),
+            np.array([np.nan if u is None else u for u in data["ulps"]], np.float64),
+        )
 
 
 PROFILE_BINS = 240
@@ -55,8 +91,9 @@ class Row:
 
     Where `exhaustive`, `max_ulp` is the largest error; else a lower bound of it, raised by a hunt that looked at
     `searched` floats besides the `points` where that is a number. Only the exhaustive sweep of float32
-    gives a `histogram` (points with an error below 1/2 ulp, below 1, below 2, ..., from 2**22 up) and `undecided`, the
-    points that the bound of its reference left to the proven one. `label` is `None` where the form has none.
+    gives a `histogram` (points with an error below 1/2 ulp, below 1, below 2, ..., from 2**21 up) and `undecided`, the
+    points that the bound of its reference left to the proven one. `label` is `None` where the form has none. `counts`
+    are of the points by kind, `states` by the state of their true values (`stability.truth.State`).
     """
 
     study: str
@@ -71,12 +108,13 @@ class Row:
     worst_ok: float | None
     regions: tuple[Region, ...]
     counts: dict[str, int]
+    states: dict[str, int]
     profile: Profile
     histogram: tuple[int, ...] | None = None
     undecided: int | None = None
     searched: int | None = None
 
-    def as_json(self) -> dict:
+    def to_json(self) -> dict:
         fmt = FORMATS[self.dtype]
         return {
             "study": self.study,
@@ -88,14 +126,25 @@ class Row:
             "exhaustive": self.exhaustive,
             "max_ulp": self.max_ulp,
             "max_ulp_at": None if self.max_ulp_at is None else hex_of(self.max_ulp_at),
-            "regions": [
-                {"kind": r.kind, "from": _hex(r.start, fmt), "to": _hex(r.stop, fmt), "count": r.count}
-                for r in self.regions
-            ],
+            "worst_ok": self.worst_ok,
+            "regions": [r.to_json(fmt) for r in self.regions],
             "counts": self.counts,
+            "states": self.states,
+            "profile": self.profile.to_json(),
             **({} if self.searched is None else {"searched": self.searched}),
-            **({} if self.histogram is None else {"histogram": self.histogram, "undecided": self.undecided}),
+            **({} if self.histogram is None else {"histogram": list(self.histogram), "undecided": self.undecided}),
         }
+
+    @classmethod
+    def from_json(cls, data: dict) -> Row:
+        fmt = FORMATS[data["dtype"]]
+        read = {
+            "max_ulp_at": None if data["max_ulp_at"] is None else float.fromhex(data["max_ulp_at"]),
+            "regions": tuple(Region.from_json(r, fmt) for r in data["regions"]),
+            "profile": Profile.from_json(data["profile"]),
+            **({"histogram": tuple(data["histogram"])} if "histogram" in data else {}),
+        }
+        return cls(**(data | read))
 
 
 @dataclass(frozen=True)
@@ -114,7 +163,7 @@ class Disagreement:
     silently_wrong: bool
     regions: tuple[tuple[int, int, str, str], ...]
 
-    def as_json(self) -> dict:
+    def to_json(self) -> dict:
         fmt = FORMATS[self.dtype]
         return {
             "form": self.form,
@@ -128,19 +177,49 @@ class Disagreement:
             ],
         }
 
+    @classmethod
+    def from_json(cls, data: dict) -> Disagreement:
+        fmt = FORMATS[data["dtype"]]
+        regions = tuple(
+            (_ordinal(r["from"], fmt), _ordinal(r["to"], fmt), r["jit"], r["eager"]) for r in data["regions"]
+        )
+        return cls(**(data | {"regions": regions}))
+
 
 def _hex(ordinal: int, fmt: FloatFormat) -> str:
     return hex_of(from_ordinal(np.array([ordinal]), fmt)[0])
 
 
+def _ordinal(text: str, fmt: FloatFormat) -> int:
+    return int(to_ordinal(np.array(float.fromhex(text)).astype(fmt.dtype)))
+
+
 @dataclass(frozen=True)
 class Outcome:
-    """What a sweep found."""
+    """What a sweep found; `seconds` by phase, `by_balls` the points that balls decided."""
 
     rows: tuple[Row, ...]
     disagreements: tuple[Disagreement, ...]
     seconds: dict[str, float]
     by_balls: int
+
+    def to_json(self) -> dict:
+        return {
+            "results": [row.to_json() for row in self.rows],
+            "disagreements": [d.to_json() for d in self.disagreements],
+            "seconds": self.seconds,
+            "by_balls": self.by_balls,
+        }
+
+    @classmethod
+    def from_json(cls, data: dict) -> Outcome:
+        """What `to_json` wrote, equal to what it was; `data` may hold more, as `summary.json` does."""
+        return cls(
+            tuple(Row.from_json(row) for row in data["results"]),
+            tuple(Disagreement.from_json(d) for d in data["disagreements"]),
+            data["seconds"],
+            data["by_balls"],
+        )
 
 
 def joined(parts: list[Outcome]) -> Outcome:

@@ -42,16 +42,16 @@ sum, and `(1 - y) z` or `-y z`, a double-double product, by `7u²` of itself. Fo
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from fractions import Fraction
-from typing import Any, NamedTuple
+from typing import Any
 
 import flint
 import numpy as np
 from flint import arb
 
-from stability.balls import ball, decide_quanta
+from stability.balls import ball
 from stability.floats import FloatFormat, widen
+from stability.truth import Truth, of_quanta, quantize
 
 DoubleDouble = tuple[Any, Any]
 
@@ -138,66 +138,6 @@ def exp_scaled(w: np.ndarray) -> tuple[DoubleDouble, np.ndarray]:
     return total, k.astype(np.int64)
 
 
-class Truth(NamedTuple):
-    """True values against the floats of a format, as arrays of one shape.
-
-    The true value is `(quanta + fraction) * 2**exponent`, where `2**exponent` is its ulp in the format
-    (the spacing of its binade, or of the subnormals). `quanta` is a whole number in float64, and
-    `quanta * 2**exponent` the correctly rounded value; `fraction` lies in [-1/2, 1/2].
-    `by_balls` counts the points that the bound could not decide. A NaN input has NaN quanta.
-    """
-
-    quanta: np.ndarray
-    fraction: np.ndarray
-    exponent: np.ndarray
-    by_balls: int = 0
-
-    @property
-    def rounded(self) -> np.ndarray:
-        """The correctly rounded values, in float64, which holds every format exactly."""
-        return np.ldexp(self.quanta, self.exponent)
-
-
-def nearest_quanta(
-    value: DoubleDouble, scale: np.ndarray | int, bound: np.ndarray, fmt: FloatFormat
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """`quantize` without balls: `quanta`, `fraction`, `exponent`, and where `bound` leaves the rounding undecided."""
-    h, l = value
-    mantissa, exponent = np.frexp(h)
-    below = (np.abs(mantissa) == 0.5) & (np.sign(l) == -np.sign(h))
-    e = np.maximum(exponent - below + scale - fmt.precision, fmt.least_exponent).astype(np.int64)
-    e = np.where(h == 0, fmt.least_exponent, e)
-    shift = (scale - e).astype(np.int64)
-    x, rest = np.ldexp(h, shift), np.ldexp(l, shift)
-    n = np.rint(x)
-    f = (x - n) + rest
-    step = np.where(np.abs(f) > 0.5, np.sign(f), 0.0)
-    n, f = n + step, f - step
-    return n, f, e, np.abs(np.abs(f) - 0.5) <= np.ldexp(bound, shift) + 2.0**-50
-
-
-def quantize(
-    value: DoubleDouble,
-    scale: np.ndarray,
-    bound: np.ndarray,
-    fmt: FloatFormat,
-    enclose: Callable[[int], Callable[[], arb]],
-) -> Truth:
-    """Double-doubles times `2**scale` against the floats of `fmt`.
-
-    **Arguments:** `value` double-doubles and `bound` their absolute errors, both before the scaling;
-    `enclose(i)` gives a function that encloses the i-th value in a ball, for the points that the
-    bound leaves undecided. All arrays have shape `(n,)`.
-
-    **Returns:** a `Truth`. Its rounding is proven at every point.
-    """
-    n, f, e, open_ = nearest_quanta(value, scale, bound, fmt)
-    undecided = np.flatnonzero(open_)
-    for i in undecided:
-        n[i], f[i], e[i] = decide_quanta(enclose(int(i)), fmt)
-    return Truth(n, f, e, len(undecided))
-
-
 def sigmoid_minus_label_ball(z: float, y: float) -> arb:
     """A ball around `σ(z) - y`, in the form `(1 - y) σ(z) - y σ(-z)` that does not cancel at `y` 0 and 1.
 
@@ -241,7 +181,7 @@ def sigmoid_minus_label(logits: np.ndarray, label: float | np.ndarray, fmt: Floa
     near_power_of_two = (np.abs(np.frexp(t[0])[0]) == 0.5) & (np.abs(t[1]) <= bound) & (t[0] != c[0])
     bound = np.where(near_power_of_two, np.inf, bound)
     truth = quantize(t, scale, bound, fmt, lambda i: lambda: sigmoid_minus_label_ball(z[i], y[i]))
-    return truth._replace(quanta=np.where(nan, np.nan, truth.quanta))
+    return of_quanta(np.where(nan, np.nan, truth.quanta), truth.fraction, truth.exponent, fmt, truth.by_balls)
 
 
 _ATANH = [_double_double(Fraction(1, 2 * n + 1)) for n in range(21)]

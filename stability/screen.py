@@ -14,19 +14,20 @@ from dataclasses import dataclass
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array, lax
+from jax import Array
 
+from stability.device_truth import against, exponent_of
 from stability.floats import FORMATS, from_ordinal, widen
 from stability.forms import Form
-from stability.measure import FLUSHED, INACCURATE, INF, NAN, NAN_INPUT, OK, VANISHED, WRONG_SIGN
+from stability.measure import FAILURES, INACCURATE, OK, classify_on_device
 
+FLOAT32 = FORMATS["float32"]
 BLOCK = 1 << 20
-_LEAST, _NORMAL, _GREATEST = 2.0**-149, 2.0**-126, float(np.finfo(np.float32).max)
 
 
 @dataclass
 class Screening:
-    """What screenings found so far: floats looked at, floats whose kind was not `ok`, floats handed on to the balls."""
+    """What screenings found so far: floats looked at, floats that failed by it, floats handed on to the balls."""
 
     floats: int = 0
     flagged: int = 0
@@ -35,29 +36,8 @@ class Screening:
 
 def _kinds(narrow: Array, wide: Array, tolerance: float) -> Array:
     """Kinds as in `stability.measure`, int8, of float32 results with float64 results of the same shape for truth."""
-    bits = lax.bitcast_convert_type(narrow, jnp.int32)
-    size = bits & 0x7FFFFFFF
-    subnormal = jnp.where(bits < 0, -1.0, 1.0) * size.astype(jnp.float64) * _LEAST
-    x = jnp.where(size < 0x800000, subnormal, narrow.astype(jnp.float64))
-    height = jnp.abs(wide)
-    exponent = ((lax.bitcast_convert_type(height, jnp.int64) >> 52) & 0x7FF) - 1023
-    ulp = lax.bitcast_convert_type((jnp.maximum(exponent - 23, -149) + 1023) << 52, jnp.float64)
-    zero = height < _LEAST / 2
-    return jnp.select(
-        [
-            jnp.isnan(wide) & jnp.isnan(x),
-            jnp.isnan(wide),
-            jnp.isnan(x),
-            jnp.isinf(x) & (height > _GREATEST) & (jnp.sign(x) == jnp.sign(wide)),
-            jnp.isinf(x),
-            (x == 0) & ~zero & (height < _NORMAL),
-            (x == 0) & ~zero,
-            ~zero & (jnp.sign(x) != jnp.sign(wide)),
-            jnp.abs(x - wide) > tolerance * ulp,
-        ],
-        [jnp.int8(k) for k in (NAN_INPUT, INACCURATE, NAN, OK, INF, FLUSHED, VANISHED, WRONG_SIGN, INACCURATE)],
-        jnp.int8(OK),
-    )
+    exponent = jnp.maximum(exponent_of(wide) - FLOAT32.precision + 1, FLOAT32.least_exponent)
+    return classify_on_device(narrow, against(wide, exponent, jnp.isnan(wide), FLOAT32), tolerance)[0]
 
 
 def screen(
@@ -71,7 +51,6 @@ def screen(
     **Arguments:** `form` is evaluated in float64, `run`, the form in a mode, in float32; `found` is added to; `tell` is
     called with the number of floats of each block done. Needs `jax_enable_x64`.
     """
-    fmt = FORMATS["float32"]
     label = jnp.float32(0)
     wide = jax.jit(lambda z: form(z, label.astype(jnp.float64)))
     kinds_of = jax.jit(lambda narrow, exact: _kinds(narrow, exact, tolerance))
@@ -80,10 +59,10 @@ def screen(
     previous = np.array([], np.int8)
     for start in range(first, last + 1, BLOCK):
         points = np.minimum(np.arange(start, start + BLOCK, dtype=np.int64), last)
-        z = from_ordinal(points, fmt)
+        z = from_ordinal(points, FLOAT32)
         kinds = np.asarray(kinds_of(run(jnp.asarray(z), label), wide(jnp.asarray(widen(z)))))[: last + 1 - start]
         found.floats += len(kinds)
-        found.flagged += int(np.count_nonzero((kinds != OK) & (kinds != NAN_INPUT)))
+        found.flagged += int(np.count_nonzero(np.isin(kinds, FAILURES)))
         joined = np.concatenate([previous, kinds])
         before = np.flatnonzero(np.diff(joined))
         blurred = np.isin(joined[before], (OK, INACCURATE)) & np.isin(joined[before + 1], (OK, INACCURATE))

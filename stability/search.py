@@ -20,7 +20,7 @@ from collections.abc import Callable
 import numpy as np
 
 from stability.floats import FloatFormat
-from stability.reference import Truth
+from stability.truth import Truth
 
 ROUNDS = 24
 ELITE = 48
@@ -50,11 +50,15 @@ def dense_binades(fmt: FloatFormat) -> slice:
     return slice(first, first + DENSE_BINADES[1] - DENSE_BINADES[0])
 
 
-def _at_random(fmt: FloatFormat, binades: slice, each: int, rng: np.random.Generator) -> np.ndarray:
+def _at_random(fmt: FloatFormat, binades: slice, each: int, span: tuple[int, int], rng: np.random.Generator):
+    """Ordinals of `span`: `each` of every chosen binade of both signs, or of the part of it that is inside."""
     edges = binade_starts(fmt)
-    starts, widths = edges[:-1][binades], np.diff(edges)[binades]
-    magnitudes = starts + (rng.random((each, 2, len(starts))) * widths).astype(np.int64)
-    return np.concatenate([magnitudes[:, 0].ravel(), -magnitudes[:, 1].ravel() - 1])
+    starts, stops = edges[:-1][binades], edges[1:][binades]
+    starts, stops = np.concatenate([starts, -stops]), np.concatenate([stops, -starts])
+    starts, stops = np.maximum(starts, span[0]), np.minimum(stops, span[1] + 1)
+    inside = starts < stops
+    widths = (stops - starts)[inside]
+    return (starts[inside] + (rng.random((each, len(widths))) * widths).astype(np.int64)).ravel()
 
 
 def _neighbours(best: np.ndarray, fmt: FloatFormat, rng: np.random.Generator) -> np.ndarray:
@@ -67,6 +71,8 @@ def _neighbours(best: np.ndarray, fmt: FloatFormat, rng: np.random.Generator) ->
 
 
 def _at_midpoints(best: np.ndarray, truth_at: Callable[[np.ndarray], Truth]) -> np.ndarray:
+    if not len(best):
+        return best
     here, ahead = truth_at(best), truth_at(best + _BASE)
     slope = ((ahead.quanta - here.quanta) + (ahead.fraction - here.fraction)) / _BASE
     steps = np.concatenate([np.arange(-_REACH, 0), np.arange(1, _REACH + 1)])
@@ -89,20 +95,27 @@ def _elite(ordinals: np.ndarray, ulps: np.ndarray, fmt: FloatFormat) -> np.ndarr
 
 
 def hunt(
-    starts: np.ndarray, measured: Measured, truth_at: Callable[[np.ndarray], Truth], fmt: FloatFormat, seed: int
+    starts: np.ndarray,
+    measured: Measured,
+    truth_at: Callable[[np.ndarray], Truth],
+    fmt: FloatFormat,
+    span: tuple[int, int],
+    seed: int,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Climbs from `starts` to larger errors.
 
     **Arguments:** `starts` ordinals of shape `(n,)`; `measured` and `truth_at` from sorted ordinals to errors and to
-    true values; the same `seed` gives the same hunt.
+    true values; `span` the least and the greatest ordinal to look at; the same `seed` gives the same hunt.
 
     **Returns:** the ordinals looked at, sorted, each once, and their errors.
     """
     rng = np.random.default_rng(seed)
     seen, ulps = np.zeros(0, np.int64), np.zeros(0)
-    wanted = np.concatenate([starts, _at_random(fmt, slice(None), 4, rng)])
+    wanted = np.concatenate([starts, _at_random(fmt, slice(None), 4, span, rng)])
     for _ in range(ROUNDS):
-        fresh = np.setdiff1d(np.clip(wanted, -fmt.infinity - 1, fmt.infinity), seen)
+        fresh = np.setdiff1d(wanted[(wanted >= span[0]) & (wanted <= span[1])], seen)
+        if not len(fresh):
+            break
         merged = np.concatenate([seen, fresh])
         order = np.argsort(merged, kind="stable")
         seen, ulps = merged[order], np.concatenate([ulps, measured(fresh)])[order]
@@ -112,9 +125,9 @@ def hunt(
         wanted = np.concatenate(
             [
                 _neighbours(best, fmt, rng),
-                _at_midpoints(np.clip(best, -fmt.infinity - 1, fmt.infinity - _BASE), truth_at),
-                _at_random(fmt, slice(None), RESTARTS, rng),
-                _at_random(fmt, dense_binades(fmt), DENSE_RESTARTS, rng),
+                _at_midpoints(best[best <= span[1] - _BASE], truth_at),
+                _at_random(fmt, slice(None), RESTARTS, span, rng),
+                _at_random(fmt, dense_binades(fmt), DENSE_RESTARTS, span, rng),
             ]
         )
     return seen, ulps

@@ -28,7 +28,8 @@ from flint import arb
 
 from stability.balls import ball
 from stability.floats import FloatFormat, widen
-from stability.reference import CLAMP, DoubleDouble, Truth, add, divide, exp_scaled, multiply, quantize, two_sum
+from stability.reference import CLAMP, DoubleDouble, add, divide, exp_scaled, multiply, two_sum
+from stability.truth import Truth, of_quanta, quantize
 
 _TINY = 5e-324
 
@@ -113,4 +114,4 @@ def softmax_gradient(logits: np.ndarray, labels: np.ndarray, fmt: FloatFormat) -
 
     truth = quantize((np.ravel(t[0]), np.ravel(t[1])), np.ravel(scale), np.ravel(bound), fmt, enclose)
     quanta = np.where(nan, np.nan, truth.quanta.reshape(z.shape))
-    return Truth(quanta, truth.fraction.reshape(z.shape), truth.exponent.reshape(z.shape), truth.by_balls)
+    return of_quanta(quanta, truth.fraction.reshape(z.shape), truth.exponent.reshape(z.shape), fmt, truth.by_balls)

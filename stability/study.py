@@ -11,7 +11,7 @@ import numpy as np
 from stability.device_truth import DeviceTruth
 from stability.floats import FloatFormat
 from stability.forms import Form
-from stability.reference import Truth
+from stability.truth import Truth
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import NoReturn
 
 import jax
-import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
@@ -24,9 +23,9 @@ from stability import engine, exhaustive, report, user
 from stability.arguments import Parser, number_in, unwritable, whole_number
 from stability.engine import MODES
 from stability.environment import environment, tell_untested
-from stability.floats import FORMATS, from_ordinal
+from stability.floats import FORMATS
 from stability.outcome import Outcome, Row, joined
-from stability.report.tables import label_text
+from stability.report.tables import label_text, nearest, value
 from stability.studies import sigmoid_bce, softmax_ce
 from stability.study import Study
 
@@ -117,19 +116,10 @@ def _manifest(argv: list[str], seed: int) -> dict:
     return {"command": " ".join(["python -m stability.sweep", *argv]), "seed": seed, **environment()}
 
 
-def _first_failures(row: Row) -> tuple[str, str]:
-    """The failing float nearest to zero on each side, with its kind, as text."""
-    fmt = FORMATS[row.dtype]
-    below = max((r for r in row.regions if r.start < 0), key=lambda r: r.stop, default=None)
-    above = min((r for r in row.regions if r.stop >= 0), key=lambda r: r.start, default=None)
-
-    def text(ordinal: int, kind: str) -> str:
-        return f"{float(from_ordinal(np.array([ordinal]), fmt)[0]):.6g} {kind}"
-
-    return (
-        text(min(below.stop, -1), below.kind) if below else "-",
-        text(max(above.start, 0), above.kind) if above else "-",
-    )
+def _first_failure(row: Row, positive: bool) -> str:
+    """The failing float nearest to zero on one side, with its kind, as text."""
+    found = nearest(row.regions, positive)
+    return f"{value(found[0], FORMATS[row.dtype]):.6g} {found[1]}" if found else "-"
 
 
 def _table(outcome: Outcome) -> Table:
@@ -139,7 +129,14 @@ def _table(outcome: Outcome) -> Table:
     table.add_column("worst ok [ulps]", justify="right")
     for row in outcome.rows:
         worst = "-" if row.worst_ok is None else f"{row.worst_ok:.2f}"
-        table.add_row(row.form, row.dtype, label_text(row.label), row.mode, *_first_failures(row), worst)
+        table.add_row(
+            row.form,
+            row.dtype,
+            label_text(row.label),
+            row.mode,
+            *(_first_failure(row, side) for side in (False, True)),
+            worst,
+        )
     return table
 
 
@@ -310,7 +307,7 @@ def main(argv: list[str]) -> int:
         p.error(f"--resume: {refusal}")
     if jax.process_index():
         return 0
-    manifest = _manifest(argv, args.seed) | {"seconds": outcome.seconds}
+    manifest = _manifest(argv, args.seed)
     report.write(outcome, study, manifest, args.out, args.plots, tolerance=args.tolerance, begun=begun)
     (args.out / CHECKPOINT).unlink(missing_ok=True)
     return _told(outcome, console, args.out)

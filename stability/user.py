@@ -20,6 +20,7 @@ from stability.environment import environment
 from stability.floats import FORMATS, FloatFormat, from_ordinal
 from stability.forms import Form
 from stability.functions import BadFunction, Scalar, check_scalar, hold, parse_held, study_of
+from stability.measure import FAILURE_KINDS
 from stability.outcome import Outcome, Region, Row
 from stability.real import UnsupportedPrimitive
 from stability.report.tables import both, short_hex, value
@@ -35,6 +36,9 @@ def add_arguments(p: argparse.ArgumentParser) -> None:
     group.add_argument("--arg", type=whole_number(0), default=0, metavar="N", help="the swept argument (default 0)")
     group.add_argument(
         "--grad", type=whole_number(0), metavar="N", help="sweep the gradient by argument N, as jax.grad's argnums"
+    )
+    group.add_argument(
+        "--order", type=whole_number(1), default=1, metavar="N", help="of the derivative, with --grad (default 1)"
     )
     group.add_argument(
         "--fix", action="append", default=[], metavar="NAME=VALUE", help="hold another argument (repeatable)"
@@ -68,7 +72,7 @@ def nearest_to_zero(region: Region) -> int:
 
 def _to_blame(row: Row) -> list[Region]:
     chosen: list[Region] = []
-    for kind in dict.fromkeys(r.kind for r in row.regions):
+    for kind in dict.fromkeys(r.kind for r in row.regions if r.kind in FAILURE_KINDS):
         regions = [r for r in row.regions if r.kind == kind]
         chosen += [r for r in regions if r.stop >= 0][:BLAMED] + [r for r in regions if r.stop < 0][::-1][:BLAMED]
     return sorted(chosen, key=lambda r: r.start)
@@ -127,7 +131,7 @@ def main(p: Parser, args: argparse.Namespace, argv: list[str], begun: float) -> 
     except ValueError as error:
         p.error(str(error).splitlines()[0])
     try:
-        scalar = hold(fn, arg=args.arg, held=parse_held(args.fix), grad=args.grad)
+        scalar = hold(fn, arg=args.arg, held=parse_held(args.fix), grad=args.grad, order=args.order)
         domain = _domain(args.range)
         for dtype in dtypes:
             check_scalar(scalar, FORMATS[dtype])
@@ -163,7 +167,7 @@ def main(p: Parser, args: argparse.Namespace, argv: list[str], begun: float) -> 
     notes = [_screened(found)] if args.exhaustive else []
     out: Path = args.out
     command = " ".join(["python -m stability.sweep", *argv])
-    manifest = {"command": command, "seed": args.seed, **environment(), "seconds": outcome.seconds}
+    manifest = {"command": command, "seed": args.seed, **environment()}
     report.write(
         outcome, study, manifest, out, args.plots, tolerance=args.tolerance, begun=begun, blame=table, notes=notes
     )

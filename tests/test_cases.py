@@ -29,7 +29,7 @@ def kind_alone(case, ordinal):
     x = from_ordinal(np.array([ordinal]), fmt)
     result = np.asarray(jax.vmap(case.naive)(jnp.asarray(x)))
     truth = real.truth(case.truth or case.fixed, x, fmt=fmt)
-    return KINDS[classify(result, truth, fmt, TOLERANCE)[0][0]]
+    return KINDS[classify(result, truth, TOLERANCE)[0][0]]
 
 
 def test_there_are_enough_and_each_is_cited_once():

@@ -131,6 +131,7 @@ UNARY = {
     "fresnel_s": (integrals.fresnel_s, mpmath.fresnels, [x for x in REALS if 1e-100 < abs(x) < 1e3]),
     "fresnel_c": (integrals.fresnel_c, mpmath.fresnelc, [x for x in REALS if abs(x) < 1e3]),
     "spence": (integrals.spence, dilogarithm, [x for x in POSITIVE if x != 1]),
+    "log_ratio": (integrals.log_ratio(0), lambda x: mpmath.log(x) / (x - 1), [x for x in POSITIVE if x != 1] + HUGE),
     "sinc": (integrals.sinc, mpmath.sinc, REALS + HUGE),
     "sinc_pi": (integrals.sinc_pi, mpmath.sincpi, NOT_WHOLE),
     "i0": (bessel.i0, lambda x: mpmath.besseli(0, x), REALS),
@@ -175,7 +176,8 @@ BINARY = {
     "poch": (gamma.poch, mpmath.rf, [(a, b) for a in SHAPES for b in (*PLACES, -0.3, -2.7)]),
     "gammainc": (gamma.gammainc, lambda a, x: mpmath.gammainc(a, 0, x, regularized=True), PAIRS),
     "gammaincc": (gamma.gammaincc, lambda a, x: mpmath.gammainc(a, x, regularized=True), PAIRS),
-    "expn": (integrals.expn, mpmath.expint, [(n, x) for n in (0.0, 1.0, 2.0, 3.0, 2.5, 20.0) for x in PLACES]),
+    "expn": (integrals.expn, mpmath.expint, [(n, x) for n in (0.0, 1.0, 2.0, 3.0, 20.0) for x in PLACES]),
+    "expint": (integrals.expint, mpmath.expint, [(n, x) for n in (-3.5, -1.0, 0.25, 2.5) for x in PLACES]),
     "owens_t": (
         error.owens_t,
         lambda h, a: mpmath.quad(
@@ -261,6 +263,7 @@ SLOPES = {
     "gammainc": [(2.5, 1.5), (0.3, 4.0), (7.0, 3.25), (30.5, 60.0), (0.5, 1e-3)],
     "gammaincc": [(2.5, 1.5), (0.3, 4.0), (7.0, 3.25), (30.5, 60.0), (0.5, 1e-3)],
     "owens_t": [(0.3, 0.5), (-1.5, 2.0), (3.0, 0.25)],
+    "expint": [(2.5, 1.5), (-0.3, 4.0)],
     "logaddexp": [(0.3, 0.5), (-20.5, 3.0), (11.0, 0.25)],
     "logaddexp2": [(0.3, 0.5), (-20.5, 3.0), (11.0, 0.25)],
     "betainc": [(2.5, 0.75, 0.9), (0.3, 4.0, 0.1), (7.0, 7.0, 0.5)],
@@ -347,6 +350,7 @@ ENDS = [
     (integrals.expn, (2.0, INF), 0),
     (integrals.expn, (2.0, 0.0), 1),
     (integrals.expn, (-1.0, 1.0), "domain"),
+    (integrals.expn, (1.5, 1.0), "domain"),
     (integrals.expi, (-INF,), 0),
     (integrals.expi, (0.0,), "pole"),
     (integrals.si, (-INF,), -mp.pi / 2),

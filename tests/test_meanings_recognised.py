@@ -136,7 +136,7 @@ def test_the_truth_of_a_named_function_is_the_mathematical_function(name, dtype)
     fn, oracle, count = ALL[name]
     args = arguments(count, dtype)
     wanted = [rounded(oracle(*(mpf(float(v)) for v in row)), dtype) for row in zip(*args, strict=True)]
-    np.testing.assert_array_equal(true_value(fn, *args), wanted)
+    np.testing.assert_array_equal(true_value(fn, *args, dtype=dtype), wanted)
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -144,6 +144,7 @@ def test_shape_and_transformation_do_not_change_it(name):
     fn, _, count = ALL[name]
     args = arguments(count)
     wanted = true_value(fn, *args)
+    assert np.isfinite(wanted).all()
     np.testing.assert_array_equal([true_value(fn, *(a[i] for a in args)) for i in range(len(POINTS))], wanted)
     np.testing.assert_array_equal(true_value(jax.vmap(fn), *args), wanted)
     np.testing.assert_array_equal(true_value(jax.jit(fn), *args), wanted)
@@ -231,11 +232,17 @@ def test_where_the_name_leaves_the_meaning_open_the_letter_is_read():
     assert true_value(nn.gelu, x) == rounded(v * (1 + mpmath.tanh(c * (v + a * v**3))) / 2)
 
 
-@pytest.mark.parametrize("fn", [jnp.sinc, nn.silu, nn.mish, special.ndtr, jnp.i0, special.i0, nn.soft_sign, special.i1])
+@pytest.mark.parametrize("fn", [jnp.sinc, nn.silu, nn.mish, jnp.i0, special.i0, nn.soft_sign, special.i1])
 def test_a_derivative_is_not_mistaken_for_its_function(fn):
     x = np.float32(0.7)
     for derivative in (jax.grad(fn), jax.grad(jax.jit(fn)), lambda x, fn=fn: jax.jvp(fn, (x,), (x,))[1] / x):
         assert abs(true_value(derivative, x) - jax.grad(fn)(x)) < 1e-5
+
+
+def test_equations_of_a_derivative_are_not_those_of_a_function():
+    for fn in (special.ndtr, special.spence, jnp.log10, lambda x: special.betaln(x, x)):
+        assert meanings_in(fn, np.float32(0.3)) == 1
+        assert meanings_in(jax.grad(fn), np.float32(0.3)) == 0
 
 
 INF = np.float32(np.inf)
@@ -247,7 +254,7 @@ INF = np.float32(np.inf)
         (special.exp1, INF, 0),
         (lambda x: special.expn(2, x), INF, 0),
         (lambda x: special.zeta(2.0, x), np.float32(-16.5), 9.8107979),
-        (lambda x: lax.zeta(2.0, x), np.float32(-16.5), 9.8107979),
+        (lambda x: lax.zeta(np.float32(2), x), np.float32(-16.5), 9.8107979),
         (lambda x: special.polygamma(1, x), np.float32(-16.5), 9.8107979),
         (jax.grad(special.digamma), np.float32(-16.5), 9.8107979),
         (nn.silu, -INF, 0),
@@ -264,7 +271,7 @@ def test_values_at_ends_and_left_of_zero(fn, x, wanted):
 
 @pytest.mark.parametrize("fn", [jnp.log10, special.gamma, special.spence, special.ndtri, special.expi, special.exp1])
 def test_outside_the_domain_there_is_no_value(fn):
-    kinds = {why_undefined(fn, np.float32(x))[()] for x in (-1.0, 0.0)} - {None}
+    kinds = {why_undefined(fn, np.float32(x)) for x in (-1.0, 0.0)} - {None}
     assert kinds and kinds <= {"domain", "pole"}
 
 
@@ -274,5 +281,5 @@ def test_logaddexp2_in_bfloat16_is_the_logarithm_of_the_sum():
     found = true_value(jnp.logaddexp2, x, y)
     for a, b, z in zip(x.ravel(), y.ravel(), found.ravel(), strict=True):
         exact = mpmath.log(mpf(2) ** float(a) + mpf(2) ** float(b), 2)
-        step = mpf(2) ** (mpmath.floor(mpmath.log(abs(exact), 2)) - 7) if abs(exact) > 2**-20 else mpf(2) ** -140
+        step = mpf(2) ** (mpmath.floor(mpmath.log(abs(exact), 2)) - 7)
         assert abs(mpf(float(z)) - exact) <= step / 2

@@ -141,7 +141,7 @@ def test_rows_are_whole_and_the_same_each_time(dtype):
         return engine.sweep(STUDY, forms=["cancelled", "logits"], dtypes=[dtype], **options).rows
 
     first, again = rows(), rows()
-    assert [r.as_json() for r in first] == [r.as_json() for r in again]
+    assert [r.to_json() for r in first] == [r.to_json() for r in again]
     for row in first:
         assert sum(row.counts.values()) == row.points
         assert all(a.stop < b.start for a, b in zip(row.regions, row.regions[1:], strict=False))

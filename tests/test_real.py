@@ -9,7 +9,7 @@ from jax import lax
 
 from stability import forms
 from stability.floats import FORMATS, every_float, widen
-from stability.real import UnsupportedPrimitive, points, true_value, truth, why_undefined
+from stability.real import UnsupportedPrimitive, true_value, truth, why_undefined
 from stability.reference import sigmoid_minus_label
 
 F32, F64, BF16 = FORMATS["float32"], FORMATS["float64"], FORMATS["bfloat16"]
@@ -62,6 +62,16 @@ def loops(x):
     return z + ys.sum() + jax.checkpoint(lambda v: jnp.exp(jnp.sin(v)))(z)
 
 
+def scan_of_trees(x):
+    def body(carry, row):
+        (a, b), c = carry
+        return ((b, a * row["p"]), c + x[0]), {"carried": c * 1.5, "given": row["q"], "fixed": x}
+
+    rows = {"p": jnp.cos(x), "q": jnp.stack([x, x * x], 1), "unused": x}
+    carry, ys = lax.scan(body, ((x[0], x[1] * 2), x[2]), rows)
+    return jnp.stack([*carry[0], carry[1]]).sum() + sum(jnp.sin(y).sum() for y in jax.tree.leaves(ys))
+
+
 def while_loop(x):
     return lax.while_loop(lambda v: v < 100.0, lambda v: v * v + 1, jnp.abs(x))
 
@@ -74,6 +84,7 @@ ARRAYS = {
     "indexing": (indexing, rng.normal(size=4)),
     "folds": (folds, np.abs(rng.normal(size=4)) + 0.1),
     "loops": (loops, rng.normal(size=3)),
+    "scan of trees": (scan_of_trees, rng.normal(size=3)),
     "logsumexp": (jax.nn.logsumexp, rng.normal(size=5)),
     "max": (lambda x: jnp.max(x * 1.7) + jnp.min(jnp.sin(x)), rng.normal(size=5)),
     "losses": (
@@ -182,7 +193,7 @@ def test_argnum_and_fixed_arguments():
 
 def test_what_rounds_to_infinity_is_infinite():
     z = np.array([88.0, 89.0, np.inf], np.float32)
-    assert np.isinf(truth(jnp.exp, z, fmt=F32).quanta).tolist() == [False, True, True]
+    assert np.isinf(truth(jnp.exp, z, fmt=F32).rounded).tolist() == [False, True, True]
 
 
 POLES = {
@@ -230,8 +241,8 @@ UNDEFINED = {
 def test_what_has_no_value_is_not_a_number(name):
     fn, x, kind = UNDEFINED[name]
     assert np.isnan(true_value(fn, x)) and why_undefined(fn, x) == kind
-    found = points(fn, np.array([x], np.float32), fmt=F32)
-    assert np.isnan(found.truth.quanta[0]) and found.why[0] == kind
+    found = truth(fn, np.array([x], np.float32), fmt=F32)
+    assert np.isnan(found.quanta[0]) and found.why[0] == kind
 
 
 DEFINED = {

@@ -48,7 +48,7 @@ def test_it_finds_at_least_what_the_grid_finds(form, dtype):
 
 
 def test_the_same_seed_gives_the_same_hunt():
-    first, again, other = (sweep(componentwise, seed=s).as_json() for s in (5, 5, 6))
+    first, again, other = (sweep(componentwise, seed=s).to_json() for s in (5, 5, 6))
     assert first == again
     assert first != other
 

@@ -38,7 +38,7 @@ def examples(fmt, rows, n, seed):
 def errors(result, z, y, fmt):
     """The kinds, `flushed` for every 0 whose true value is under the least normal, and the error in ulps above it."""
     truth = softmax_gradient(z, y, fmt)
-    kinds, ulps = measure.classify(np.asarray(result), truth, fmt, 2.0)
+    kinds, ulps = measure.classify(np.asarray(result), truth, 2.0)
     below = np.ldexp(np.abs(truth.quanta + truth.fraction), truth.exponent) < fmt.smallest_normal
     kinds = np.where(below & (kinds == measure.VANISHED), measure.FLUSHED, kinds)
     return {measure.KINDS[k] for k in np.unique(kinds)}, np.where(below, 0, ulps).max()
@@ -72,7 +72,7 @@ def test_a_float64_gradient_is_within_five_ulps_where_no_exponential_is_flushed(
     fmt = FORMATS["float64"]
     z, _, y = examples(fmt, 5000, 5, seed=1)
     truth = softmax_gradient(z, y, fmt)
-    _, ulps = measure.classify(np.asarray(softmax_cross_entropy_grad(z, y)), truth, fmt, 5.0)
+    _, ulps = measure.classify(np.asarray(softmax_cross_entropy_grad(z, y)), truth, 5.0)
     assert ulps[np.abs(truth.rounded) > 1e-290].max() <= 5
 
 

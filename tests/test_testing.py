@@ -156,11 +156,10 @@ def test_float64_errors_are_in_exact_ulps():
     assert abs(testing.CHECKS[-1].worst - 1 / 3) < 1e-9
 
 
-def test_where_the_truth_is_undefined_a_nan_passes_and_a_number_fails():
+def test_where_the_truth_is_undefined_a_nan_passes_and_a_number_is_counted_apart():
     x = jnp.array([-1.0, 4.0], jnp.float32)
     assert_max_ulp(jnp.sqrt, x, max_ulp=1)
-    with pytest.raises(AssertionError, match="DESIRED: undefined"):
-        assert_max_ulp(lambda x: jnp.sqrt(jnp.abs(x)), x, max_ulp=1, reference=jnp.sqrt)
+    assert_max_ulp(lambda x: jnp.sqrt(jnp.abs(x)), x, max_ulp=1, reference=jnp.sqrt)
 
 
 def test_what_cannot_be_checked_is_refused():

@@ -42,8 +42,8 @@ def _worst(gradient: Callable, z: np.ndarray, y: np.ndarray) -> float:
     """The greatest error of `gradient` in ulps, over the first rows, where the true value is normal."""
     fmt, rows = FORMATS["float32"], slice(max(MEASURED // z.shape[1], 1))
     truth = softmax_gradient(z[rows], y[rows], fmt)
-    _, ulps = classify(np.asarray(gradient(z, y))[rows], truth, fmt, 2.0)
-    return float(np.where(true_is_normal(truth, fmt), ulps, 0).max())
+    _, ulps = classify(np.asarray(gradient(z, y))[rows], truth, 2.0)
+    return float(np.where(true_is_normal(truth), ulps, 0).max())
 
 
 def measured(rows: int, n: int, rounds: int) -> dict:

@@ -14,20 +14,19 @@ import numpy as np
 from flint import arb
 from jax.extend.core import ClosedJaxpr
 
-from stability.balls import quanta_of
+from stability import truth
 from stability.blame import _trace as trace
 from stability.blame import _walk as walk
 from stability.blame._diagnosis import Diagnosis, Input, Row
 from stability.blame._trace import Node, SumOfProducts, Tracer, as_real
 from stability.floats import FORMATS, FloatFormat, ulp_exponent, widen
-from stability.measure import KINDS, classify
+from stability.measure import FAILURE_KINDS, KINDS, classify
 from stability.real import _evaluate as evaluate
 from stability.real import _scalars as scalars
-from stability.real._near import resolved
 from stability.real._values import Undefined, infinite, is_number
 from stability.real._walk import walk as walk_jaxpr
 from stability.real._walk import wide
-from stability.reference import Truth
+from stability.truth import State
 
 TOLERANCE = 16.0
 """Results within this many ulps are not blamed on anything."""
@@ -45,13 +44,19 @@ def shown(x: Any, fmt: FloatFormat | None) -> float | None:
 
 
 def nearest(x: Any, fmt: FloatFormat | None) -> float | None:
-    """A real correctly rounded; where the ball is too wide for that, its midpoint rounded."""
+    """A real correctly rounded; `None` where it has no value or the precision in force does not decide it."""
     if fmt is None:
         return None if isinstance(x, Undefined) else x
-    value = evaluate.rounded(x, fmt)
-    if value is None and is_number(x) and x.is_finite():
-        value = evaluate.rounded(arb(x.mid()), fmt)
-    return None if value is None or math.isnan(value) else value
+    known = truth.of_points([evaluate.point_of(x, fmt)], fmt)
+    value = float(known.rounded[0])
+    return None if math.isnan(value) or known.state[0] == State.UNDECIDED else value
+
+
+def why(x: Any, fmt: FloatFormat | None) -> str | None:
+    """Why a real has no value that can be told, `None` where it has one."""
+    if fmt is None:
+        return x.kind if isinstance(x, Undefined) else None
+    return evaluate.point_of(x, fmt).why
 
 
 def ulps_between(error: arb, value: Any, fmt: FloatFormat | None) -> float:
@@ -98,7 +103,7 @@ def row_of(tracer: Tracer, index: int, node: Node, kind: str | None = None) -> R
         ),
         result=node.got,
         true=shown(node.true, node.fmt),
-        undefined=node.true.kind if isinstance(node.true, Undefined) else None,
+        undefined=why(node.true, node.fmt),
         total_error=total,
         own_error=ulps_between(walk.gap(as_real(node.got), exact), exact, node.fmt),
         amplification=condition_number(node),
@@ -107,21 +112,18 @@ def row_of(tracer: Tracer, index: int, node: Node, kind: str | None = None) -> R
 
 
 def severity(node: Node) -> float:
-    return math.inf if not isinstance(node.got, float) or not math.isfinite(node.got) else walk.off(node)
+    if not isinstance(node.got, float) or not math.isfinite(node.got):
+        return math.inf
+    off = walk.off(node)
+    return off if off <= walk.HARMLESS or _is_decided(node) else 0.0
 
 
 def judge(node: Node, fmt: FloatFormat, tolerance: float) -> tuple[str, float]:
-    """The kind of a result, as `measure` has it, and its error in ulps of the truth."""
-    if isinstance(node.true, Undefined):
-        return "undefined", math.nan
-    got = np.array([node.got]).astype(fmt.dtype)
-    near = nearest(node.true, fmt)
-    if near is not None and math.isinf(near):
-        return ("ok" if node.got == near else "inaccurate"), (0.0 if node.got == near else math.inf)
-    found = quanta_of(resolved(node.true), fmt) or quanta_of(arb(node.true.mid()), fmt)
-    n, f, e = found if found is not None else (math.nan, 0.0, fmt.least_exponent)
-    kinds, errors = classify(got, Truth(np.array([n]), np.array([f]), np.array([e])), fmt, tolerance)
-    return KINDS[kinds[0]], float(errors[0])
+    """The kind of a result, as `measure` has it, and its error in ulps of the truth; `undefined` where NaN is right."""
+    known = truth.of_points([evaluate.point_of(node.true, fmt)], fmt)
+    kinds, errors = classify(np.array([node.got]).astype(fmt.dtype), known, tolerance)
+    kind = KINDS[kinds[0]]
+    return "undefined" if kind in ("nan_input", "outside") else kind, float(errors[0])
 
 
 def traced(jaxpr: ClosedJaxpr, args: list, jitted: bool) -> tuple[Tracer, list]:
@@ -144,7 +146,7 @@ def traced(jaxpr: ClosedJaxpr, args: list, jitted: bool) -> tuple[Tracer, list]:
 def _is_decided(node: Node) -> bool:
     if node.fmt is None:
         return not isinstance(node.true, Undefined) or node.true.certain
-    return evaluate.rounded(node.true, node.fmt) is not None
+    return evaluate.is_decided(node.true, node.fmt)
 
 
 def diagnose(fn: Callable, *args, mode: str = "eager", dtype=None, tolerance: float = TOLERANCE) -> Diagnosis:
@@ -188,8 +190,10 @@ def _diagnosis(fn, jaxpr, leaves, mode: str, tolerance: float, eager: list, jit:
     precision = 4096
     with flint.ctx.workprec(precision), jax.enable_x64(True):
         verdict, error = judge(node, fmt, tolerance)
-        bad = verdict not in ("ok", "undefined") or not math.isfinite(node.got)
-        blamed = walk.walk(node) if bad and verdict != "ok" else None
+        undefined = why(node.true, fmt)
+        no_number = math.isnan(node.got) or isinstance(node.true, Undefined)
+        bad = verdict in FAILURE_KINDS or (no_number and not math.isfinite(node.got))
+        blamed = walk.walk(node) if bad else None
         chosen = {i: max(e.nodes, key=severity) for i, e in enumerate(tracer.executions) if e.nodes}
         if blamed is not None:
             chosen.update({n.equation: n for n in blamed.path if n.equation >= 0})
@@ -211,7 +215,7 @@ def _diagnosis(fn, jaxpr, leaves, mode: str, tolerance: float, eager: list, jit:
         element=tuple(int(i) for i in np.unravel_index(j, out[k][0].shape)),
         result=node.got,
         true=shown(node.true, fmt),
-        undefined=node.true.kind if isinstance(node.true, Undefined) else None,
+        undefined=undefined,
         limit=evaluate.limit(jaxpr, leaves, k, j, fmt) if isinstance(node.true, Undefined) else None,
         error=error,
         verdict=verdict,

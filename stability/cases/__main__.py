@@ -15,7 +15,7 @@ from stability.cases import CASES, Case, Finding, examine
 from stability.cases.finding import place, point_of
 from stability.environment import environment, tell_untested, untested
 from stability.floats import FORMATS
-from stability.report.tables import both, value
+from stability.report.tables import both, how_many, value
 
 
 def source_of(fn) -> str:
@@ -41,7 +41,7 @@ def _span(case: Case, found: Finding, mode: str) -> str:
     if not regions:
         return "none"
     first = regions[0]
-    ends = f"{both(value(first.start, fmt), fmt)} to {both(value(first.stop, fmt), fmt)}, {first.count:,} floats"
+    ends = f"{both(value(first.start, fmt), fmt)} to {both(value(first.stop, fmt), fmt)}, {how_many(first)}"
     return ends + (f" (one of {len(regions):,} such regions)" if len(regions) > 1 else "")
 
 

@@ -44,7 +44,7 @@ class Finding:
 
         def ends(region: Region) -> dict:
             start, stop = (hex_of(from_ordinal(np.array(n), fmt)) for n in (region.start, region.stop))
-            return {"kind": region.kind, "from": start, "to": stop, "count": region.count}
+            return {"kind": region.kind, "from": start, "to": stop, "count": region.count, "counted": region.counted}
 
         culprit = self.diagnosis.culprit
         return {
@@ -115,7 +115,7 @@ def examine(case: Case) -> Finding:
     if regions["eager"]:
         z = _inside(regions["eager"][0], case)
         result = engine.evaluate(swept.forms["fixed"], z, np.zeros((), fmt.dtype))
-        codes, ulps = classify(result, swept.truth(z, 0.0, fmt), fmt, TOLERANCE)
+        codes, ulps = classify(result, swept.truth(z, 0.0, fmt), TOLERANCE)
         kinds = tuple(KINDS[c] for c in np.unique(codes))
         ulp = float(np.max(ulps[codes == OK], initial=0.0))
     return Finding(case, outcome, regions, kinds, ulp, diagnose(case.naive, jnp.asarray(point_of(case))))

@@ -7,6 +7,9 @@ precision of `p` bits, every equation encloses its real value, so the output bal
 until the ball decides the rounding to the target format. No step trusts a float, so a catastrophically naive formula
 has the true value of what it says.
 
+**Meaning.** A named function of JAX (`jnp.sinc`, `jax.scipy.special.erfcx`, `jax.nn.gelu`, ...) is the mathematical
+function of that name, constants included, not the approximation that its equations compute.
+
 **Undefined.** Real arithmetic has no NaN. 0/0, a log of 0, a root of a negative number have no value, and what
 depends on them has none; that is reported, with its kind, and never as a number. An infinity is the limit, where that
 exists (`exp(-inf) = 0`), and `inf - inf` or `0 * inf` has no value.
@@ -24,7 +27,7 @@ convention says.
 """
 
 from stability.real._evaluate import true_value, why_undefined
-from stability.real._points import Truths, points, truth
+from stability.real._points import Order, truth
 from stability.real._reals import UnsupportedPrimitive
 
-__all__ = ["Truths", "UnsupportedPrimitive", "points", "true_value", "truth", "why_undefined"]
+__all__ = ["Order", "UnsupportedPrimitive", "true_value", "truth", "why_undefined"]

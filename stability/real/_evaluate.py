@@ -2,63 +2,76 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import flint
 import jax
-import jax.numpy as jnp
 import numpy as np
 from flint import arb
 from jax.extend.core import ClosedJaxpr
 
-from stability.balls import round_ball
+from stability import truth
 from stability.floats import FloatFormat, format_of
-from stability.real._arrays import as_array, bare
+from stability.real._arrays import as_array, bare, elementwise
+from stability.real._complex import im, is_complex, re
 from stability.real._function import Complex, Estimate
 from stability.real._near import resolved
 from stability.real._reals import is_inexact, lift, run
 from stability.real._values import UNDECIDED, Scalar, Undecided, Undefined, array, infinite
 from stability.real._walk import is_float, trace
+from stability.truth import Point, State, Truth
 
 FIRST_PRECISION = 128
 LAST_PRECISION = 4096
 
 
-def rounded(x: Scalar, fmt: FloatFormat) -> float | None:
-    """The float of `fmt` nearest to a real number, NaN where it is certainly undefined, `None` where undecided."""
-    if isinstance(x, Undefined):
-        return float("nan") if x.certain else None
+def point_of(x: Scalar, fmt: FloatFormat) -> Point:
+    """A real number, an infinity or what is neither as a true value against the floats of a format.
+
+    A number that is not proven is undecided; what is known of it is the number.
+    """
     if isinstance(x, Estimate):
-        return None
+        return point_of(x.value, fmt)._replace(state=State.UNDECIDED, why="not proven: computed in wider floats")
+    if isinstance(x, Undefined):
+        if not x.certain:
+            return truth.undecided(fmt)
+        return truth.pole(fmt) if x.kind == "pole" else truth.undefined(x.kind, fmt)
     if infinite(x):
-        return float("inf") if x > 0 else float("-inf")
-    return round_ball(resolved(x), fmt)
+        return truth.infinite(1 if x > 0 else -1, fmt)
+    return truth.enclosed(resolved(x), fmt)
 
 
-def parts(x: Scalar) -> tuple[Scalar, ...]:
-    """The real numbers that a number is made of."""
-    return (x.re, x.im) if isinstance(x, Complex) else (x,)
-
-
-def nearest(x: Scalar, fmt: FloatFormat) -> complex:
-    """The number of `fmt` nearest to a real or a complex one, NaN where it is undefined or undecided."""
-    found = [float("nan") if v is None else v for v in (rounded(part, fmt) for part in parts(x))]
-    return complex(*found)
-
-
-def settled(x: Scalar, fmt: FloatFormat) -> bool:
-    """Whether a higher precision can say no more."""
+def is_decided(x: Scalar, fmt: FloatFormat | None) -> bool:
+    """Whether no more precision is needed, or none would help."""
     if isinstance(x, Complex):
-        return settled(x.re, fmt) and settled(x.im, fmt)
-    return isinstance(x, Estimate) or rounded(x, fmt) is not None
+        return is_decided(x.re, fmt) and is_decided(x.im, fmt)
+    return fmt is None or isinstance(x, Estimate) or point_of(x, fmt).state != State.UNDECIDED
+
+
+def truth_of(output: Any, fmt: FloatFormat) -> Truth:
+    """The elements of an output of a jaxpr over the reals as true values, of shape `(n,)`."""
+    return truth.of_points([point_of(v, fmt) for v in as_array(output).ravel()], fmt)
+
+
+def parts(output: Any) -> tuple[Any, Any]:
+    """The real and the imaginary parts of an output of complex numbers."""
+    return elementwise(re)(output), elementwise(im)(output)
+
+
+def joined(real: np.ndarray, imaginary: np.ndarray) -> np.ndarray:
+    """Complex numbers from their parts, which may be NaN one by one."""
+    out = np.empty(real.shape, np.complex128)
+    out.real, out.imag = real, imaginary
+    return out
 
 
 def reals(jaxpr: ClosedJaxpr, leaves: Sequence[Any], formats: Sequence[FloatFormat | None]) -> list:
     """The outputs of a jaxpr as real numbers, each decided to its format where the precision limit allows.
 
-    A value that stays undecided at `LAST_PRECISION` bits is `UNDECIDED`.
+    What hangs on a branch that stays undecided at `LAST_PRECISION` bits is `UNDECIDED`.
     """
     args = [lift(x, v.aval.dtype) for x, v in zip(leaves, jaxpr.jaxpr.invars, strict=True)]
     out: list = []
@@ -70,8 +83,7 @@ def reals(jaxpr: ClosedJaxpr, leaves: Sequence[Any], formats: Sequence[FloatForm
             except Undecided:
                 shapes = [v.aval.shape for v in jaxpr.jaxpr.outvars]
                 out = [bare(array([UNDECIDED] * math.prod(s), s)) for s in shapes]
-            pairs = list(zip(out, formats, strict=True))
-            if all(f is None or all(settled(v, f) for v in as_array(x).ravel()) for x, f in pairs):
+            if all(is_decided(v, f) for x, f in zip(out, formats, strict=True) for v in as_array(x).ravel()):
                 break
         prec *= 2
     return out
@@ -108,8 +120,8 @@ def limit(jaxpr: ClosedJaxpr, leaves: Sequence[Any], output: int, element: int, 
             for step in (2.0**-600, -(2.0**-600), 2.0**-900, -(2.0**-900)):
                 value = _nearby(jaxpr, points, i, j, step, output, element)
                 if not isinstance(value, Undefined):
-                    found.add(rounded(value, fmt))
-    return found.pop() if len(found) == 1 else None
+                    found.add(float(truth.of_points([point_of(value, fmt)], fmt).rounded[0]))
+    return found.pop() if len(found) == 1 and not any(math.isnan(v) for v in found) else None
 
 
 def _nearby(jaxpr, points, i: int, j: int, step: float, output: int, element: int) -> Scalar:
@@ -134,8 +146,8 @@ def true_value(fn: Callable, *args, dtype=None):
     each output.
 
     **Returns:** a pytree as of `fn(*args)` with NumPy arrays. An element is NaN where the true value is undefined or
-    stays undecided at 4096 bits (`why_undefined` tells which), and infinite where it overflows or is a limit that is
-    infinite.
+    stays undecided at 4096 bits (`why_undefined` tells which; it is 0 where all that it can be rounds to 0), and
+    infinite where it overflows or is a limit that is infinite.
 
     **Raises:** `UnsupportedPrimitive`, with the primitive's name and the user's source line.
     """
@@ -144,10 +156,11 @@ def true_value(fn: Callable, *args, dtype=None):
     def as_floats(x, fmt, aval):
         if fmt is None:
             return np.asarray(x)
-        flat = np.array([nearest(v, fmt) for v in as_array(x).ravel()], np.complex128).reshape(aval.shape)
-        if not jnp.issubdtype(aval.dtype, np.complexfloating):
-            return flat.real.astype(fmt.dtype)
-        return flat if dtype is not None else flat.astype(aval.dtype)
+        with np.errstate(over="ignore"):
+            if not is_complex(aval):
+                return truth_of(x, fmt).rounded.reshape(aval.shape).astype(fmt.dtype)
+            real, imaginary = (truth_of(part, fmt).rounded.reshape(aval.shape) for part in parts(x))
+            return joined(real, imaginary).astype(aval.dtype if dtype is None else np.complex128)
 
     out = [
         as_floats(x, f, v.aval)
@@ -157,24 +170,20 @@ def true_value(fn: Callable, *args, dtype=None):
 
 
 def why_undefined(fn: Callable, *args, dtype=None):
-    """Why elements of `true_value(fn, *args)` are NaN, where they are.
+    """Why elements of `true_value(fn, *args)` are no proven numbers, where they are not.
 
     **Returns:** a pytree as of `fn(*args)` with object arrays: `None` where the value is a number, else the kind of
-    `stability.real.Undefined` (`undecided` where 4096 bits don't decide), or
-    `unproven` where it depends on a primitive that has no meaning over the reals.
+    `stability.real.Undefined`, `pole` among them; where 4096 bits don't decide, `undecided`, and after
+    a colon what is known.
     """
     jaxpr, tree, leaves, formats = prepared(fn, args, dtype)
 
-    def why(v, fmt):
-        return next((found for part in parts(v) if (found := why_part(part, fmt)) is not None), None)
-
-    def why_part(v, fmt):
-        if fmt is None or (not isinstance(v, Undefined) and rounded(v, fmt) is not None):
-            return None
-        return v.kind if isinstance(v, Undefined) else "unproven" if isinstance(v, Estimate) else "undecided"
+    def why(x, fmt, aval):
+        reasons = [truth_of(part, fmt).why.reshape(aval.shape) for part in (parts(x) if is_complex(aval) else (x,))]
+        return functools.reduce(np.frompyfunc(lambda a, b: b if a is None else a, 2, 1), reasons)
 
     out = [
-        np.frompyfunc(lambda v, f=f: why(v, f), 1, 1)(as_array(x)) if f else None
-        for x, f in zip(reals(jaxpr, leaves, formats), formats, strict=True)
+        why(x, f, v.aval) if f else None
+        for x, f, v in zip(reals(jaxpr, leaves, formats), formats, jaxpr.jaxpr.outvars, strict=True)
     ]
     return jax.tree.unflatten(tree, out)

@@ -11,28 +11,19 @@ import jax
 import numpy as np
 from flint import arb
 
-from stability.balls import quanta_of, round_ball
-from stability.floats import FloatFormat, ulp_exponent, widen
+from stability import truth as truths
+from stability.floats import FloatFormat, widen
 from stability.real._compiled import Name, Open, compiled
 from stability.real._derivative import Sides, derivatives
+from stability.real._evaluate import point_of
 from stability.real._function import Estimate
-from stability.real._near import flat, resolved
+from stability.real._near import flat
 from stability.real._reals import lift, run
 from stability.real._values import Undecided, Undefined, infinite, real
 from stability.real._walk import is_float, trace
-from stability.reference import Truth, nearest_quanta
+from stability.truth import FRACTION, Point, State, Truth, nearest_quanta
 
 PRECISIONS = (128, 512, 2048, 4096)
-FRACTION = 2.0**-24
-"""How far off a `fraction` may be, in ulps."""
-
-
-class Truths(NamedTuple):
-    """**Attributes:** `truth`; `why` of shape `(n,)`, `None` where the true value is known, else the kind of
-    `Undefined` (`nan` for a NaN input, `undecided` where the highest precision does not decide)."""
-
-    truth: Truth
-    why: np.ndarray
 
 
 class Order(NamedTuple):
@@ -85,7 +76,7 @@ def evaluators(fn: Callable, full: Sequence[Any], argnum: int, derivative: Order
     return smooth, slope
 
 
-def points(
+def truth(
     fn: Callable,
     z: np.ndarray,
     *,
@@ -93,8 +84,20 @@ def points(
     args: Sequence[Any] = (),
     fmt: FloatFormat,
     derivative: Order | None = None,
-) -> Truths:
-    """As `truth`, with the reasons of what has no value."""
+) -> Truth:
+    """The true values of a scalar function over the floats `z`, its other arguments fixed.
+
+    **Arguments:** `fn` a function of scalars that returns one float of shape (); `z` of shape `(n,)`, in any format,
+    infinities and NaN included, taken at face value as argument number `argnum`; `args` the other arguments in order
+    (a Python float in the dtype of `z`); `fmt` the format to round to; `derivative` which derivative is meant instead
+    of the value: that of the real function, from the program of its value.
+
+    **Returns:** a `stability.truth.Truth`. Its numbers have a proven rounding, and their `fraction` is within 2**-24. A
+    value that is a power of two as far as 128 bits can tell has the ulp of that power, though it may be just below. At
+    a kink, `other` has the derivative from the right.
+
+    **Raises:** `UnsupportedPrimitive`; `ValueError` where `fn` returns anything but one float of shape ().
+    """
     z = np.asarray(z)
     others = [np.asarray(a, z.dtype) if isinstance(a, float) else np.asarray(a) for a in args]
     full = [*others[:argnum], np.zeros((), z.dtype), *others[argnum:]]
@@ -121,92 +124,52 @@ def points(
                 bound[i] = float(rest.rad()) * (1 + 2.0**-40) + abs(low) * 2.0**-52
             elif v == 0:
                 bound[i] = 0.0
-            elif fmt.least_exponent > -900 and abs(v) < tiny:
+            elif fmt.least_exponent > -900 and abs(v) < tiny and v != 0:
                 bound[i] = tiny
     power = (np.abs(np.frexp(h)[0]) == 0.5) & (np.abs(l) <= bound) & (bound > 0)
     quanta, fraction, exponent, undecided = nearest_quanta((h, l), 0, np.where(power, np.inf, bound), fmt)
     with np.errstate(over="ignore"):
         undecided |= ~(np.ldexp(bound, -exponent) <= FRACTION)
-    why = np.full(n, None, object)
-    for i in np.flatnonzero(undecided).tolist():
-        quanta[i], fraction[i], exponent[i], why[i] = _decided(real(wide[i]), fast, slow, fmt)
-    with np.errstate(over="ignore"):
-        overflow = np.abs(np.ldexp(quanta, exponent)) > fmt.max
-    quanta = np.where(overflow, np.copysign(np.inf, quanta), quanta)
-    fraction = np.where(np.isfinite(quanta), fraction, 0.0)
-    return Truths(Truth(quanta, fraction, exponent, n), why)
+    left = np.flatnonzero(undecided)
+    ends = [_decided(real(x), fast, slow, fmt) for x in wide[left].tolist()]
+    known = truths.of_quanta(quanta, fraction, exponent, fmt, n).put(left, [first for first, _ in ends])
+    kinks = [i for i, (_, second) in enumerate(ends) if second is not None]
+    if not kinks:
+        return known
+    second = truths.of_quanta(np.full(n, np.nan), np.zeros(n), np.full(n, fmt.least_exponent), fmt)
+    return truths.within(known, second.put(left[kinks], [ends[i][1] for i in kinks]))
 
 
-def _narrow(x, fmt: FloatFormat) -> tuple[float, float, int] | None:
-    """`quanta_of`, where the fraction is known well enough."""
-    v = resolved(x)
-    found = quanta_of(v, fmt)
-    if found is not None and found[2] > fmt.emax:
-        return math.copysign(math.inf, found[0]), 0.0, fmt.least_exponent
-    return found if found is not None and v.rad() * arb(2) ** -found[2] <= FRACTION else None
-
-
-def _power_of_two(x, fmt: FloatFormat) -> tuple[float, float, int] | None:
-    """A number that is a power of two as far as its ball can tell, with the ulp of that power."""
-    v = resolved(x)
-    value = round_ball(v, fmt)
-    if not value or math.isinf(value) or abs(math.frexp(value)[0]) != 0.5:
-        return None
-    e = int(ulp_exponent(np.asarray(value), fmt))
-    return (math.ldexp(value, -e), 0.0, e) if abs(v - value) * arb(2) ** -e <= FRACTION else None
-
-
-def _decided(x, fast: Callable | None, slow: Callable, fmt: FloatFormat):
-    """`quanta`, `fraction`, `exponent` and the reason of one point, at rising precision."""
+def _decided(x, fast: Callable | None, slow: Callable, fmt: FloatFormat) -> tuple[Point, Point | None]:
+    """The true value at one point, at rising precision, and its other end where it is an interval."""
     if isinstance(x, Undefined):
-        return np.nan, 0.0, fmt.least_exponent, "nan"
+        return point_of(x, fmt), None
+    ends = truths.undecided(fmt), None
     for prec in PRECISIONS:
         with flint.ctx.workprec(prec):
             if fast is not None and not infinite(x):
                 try:
-                    found = _narrow(fast(x), fmt)
+                    found = point_of(fast(x), fmt)
                 except (Open, ZeroDivisionError):
-                    found = None
-                if found is not None:
-                    return *found, None
+                    pass
+                else:
+                    if found.state == State.NUMBER:
+                        return found, None
             v = slow(x)
-            if isinstance(v, Sides):
-                v = v.left if v.left is v.right else Undefined("kink")
-            if isinstance(v, Estimate):
-                return np.nan, 0.0, fmt.least_exponent, "unproven"
-            if isinstance(v, Undefined):
-                if v.certain:
-                    return np.nan, 0.0, fmt.least_exponent, v.kind
-                continue
-            if infinite(v):
-                return float("inf") if v > 0 else float("-inf"), 0.0, fmt.least_exponent, None
-            found = _narrow(v, fmt) or _power_of_two(v, fmt)
-            if found is not None:
-                return *found, None
-    return np.nan, 0.0, fmt.least_exponent, "undecided"
+            ends = _ends(v, fmt, infinite(x))
+            if isinstance(v, Estimate) or not any(end is not None and end.state == State.UNDECIDED for end in ends):
+                break
+    return ends
 
 
-def truth(
-    fn: Callable,
-    z: np.ndarray,
-    *,
-    argnum: int = 0,
-    args: Sequence[Any] = (),
-    fmt: FloatFormat,
-    derivative: Order | None = None,
-) -> Truth:
-    """The true values of a scalar function over the floats `z`, its other arguments fixed.
-
-    **Arguments:** `fn` a function of scalars that returns one float of shape (); `z` of shape `(n,)`, in any format,
-    infinities and NaN included, taken at face value as argument number `argnum`; `args` the other arguments in order
-    (a Python float in the dtype of `z`); `fmt` the format to round to; `derivative` which derivative is meant instead
-    of the value.
-
-    **Returns:** a `stability.reference.Truth`. `quanta` is NaN where the input is NaN or the true value is undefined or
-    stays undecided (`points` tells why), and infinite where the correctly rounded value is. The rounding is proven at
-    every other point, and `fraction` is within 2**-24. A value that is a power of two as far as 128 bits can tell has
-    the ulp of that power, though it may be just below.
-
-    **Raises:** `UnsupportedPrimitive`; `ValueError` where `fn` returns anything but one float of shape ().
-    """
-    return points(fn, z, argnum=argnum, args=args, fmt=fmt, derivative=derivative).truth
+def _ends(v: Any, fmt: FloatFormat, at_infinity: bool) -> tuple[Point, Point | None]:
+    """A real number, or the limits of a derivative from both sides, as a true value or the two ends of an interval."""
+    left, right = v if isinstance(v, Sides) else (v, v)
+    first, second = point_of(left, fmt), point_of(right, fmt)
+    signs = {math.copysign(1, p.quanta) for p in (first, second) if p.state == State.NUMBER and math.isinf(p.quanta)}
+    poles = all(not isinstance(s, Undefined) and infinite(s) for s in (left, right))
+    if poles and not at_infinity:
+        return truths.pole(fmt, int(signs.pop()) if len(signs) == 1 else 0), None
+    if State.UNDECIDED in (first.state, second.state):
+        return truths.undecided(fmt), None
+    return first, None if left is right or first == second else second

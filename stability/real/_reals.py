@@ -85,7 +85,7 @@ class Reals(Semantics):
 class Letter(Reals):
     """As `Reals`, functions of libraries by their equations, one by one."""
 
-    reads = Semantics.reads
+    reads = staticmethod(Semantics.reads)
 
 
 def run(jaxpr: Jaxpr | ClosedJaxpr, args: Sequence[Any]) -> list:

@@ -135,14 +135,17 @@ def field_of(eqn) -> Any:
 def conversion(eqn) -> Callable:
     """The function of a `convert_element_type`: a rounding does nothing."""
     before, after = eqn.invars[0].aval.dtype, eqn.params["new_dtype"]
-    if complexes.is_complex(eqn.outvars[0].aval) and not complexes.is_complex(eqn.invars[0].aval):
-        inner = logic.identity if jnp.issubdtype(before, np.floating) else logic.from_integer
-        return lambda x: complexes.embedded(inner(x))
-    if jnp.issubdtype(after, np.inexact):
-        return logic.identity if jnp.issubdtype(before, np.inexact) else logic.from_integer
+    was_complex, is_float = jnp.issubdtype(before, np.complexfloating), jnp.issubdtype(before, np.floating)
     if jnp.issubdtype(after, np.bool_):
         return logic.is_nonzero
-    return logic.to_integer if jnp.issubdtype(before, np.floating) else logic.as_integer
+    if jnp.issubdtype(after, np.complexfloating):
+        real = logic.identity if is_float else logic.from_integer
+        return logic.identity if was_complex else lambda x: complexes.embedded(real(x))
+    if jnp.issubdtype(after, np.floating):
+        return complexes.re if was_complex else logic.identity if is_float else logic.from_integer
+    if was_complex:
+        return lambda z: logic.to_integer(complexes.re(z))
+    return logic.to_integer if is_float else logic.as_integer
 
 
 def _uninitialized(eqn, values):

@@ -153,9 +153,22 @@ def _while(eqn, values: Sequence[Any], semantics: Semantics) -> list:
     return list(carry)
 
 
+def scan_sizes(eqn) -> tuple[int, int]:
+    """How many constants and how many carried values a scan has.
+
+    By the ranks of its arguments, since what says so in its parameters depends on the release: what is scanned over and
+    what is stacked has one axis fewer inside.
+    """
+    inside = eqn.params["jaxpr"].jaxpr
+    scanned = sum(v.aval.ndim > w.aval.ndim for v, w in zip(eqn.invars, inside.invars, strict=True))
+    stacked = sum(v.aval.ndim > w.aval.ndim for v, w in zip(eqn.outvars, inside.outvars, strict=True))
+    carried = len(eqn.outvars) - stacked
+    return len(eqn.invars) - carried - scanned, carried
+
+
 def _scan(eqn, values: Sequence[Any], semantics: Semantics) -> list:
     p = eqn.params
-    n, m, length = p["num_consts"], p["num_carry"], p["length"]
+    (n, m), length = scan_sizes(eqn), p["length"]
     consts, carry, xs = values[:n], values[n : n + m], values[n + m :]
     rows: list = [None] * length
     for i in range(length)[:: -1 if p["reverse"] else 1]:

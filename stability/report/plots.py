@@ -43,6 +43,9 @@ _KIND_COLOURS = {
     "flushed": "#56B4E9",
     "wrong_sign": "#009E73",
     "inaccurate": "#E69F00",
+    "pole": "#0072B2",
+    "outside": "#F0E442",
+    "undecided": "#A9A9A9",
     "ok": "#E8E8E8",
 }
 _LADDER_Z = (-100.0, -88.0, -20.0, -3.0, 3.0, 8.0, 16.0, 20.0, 80.0)
@@ -170,8 +173,8 @@ def _bars(ax: Axes, y: float, height: float, regions: list[tuple[int, int, str]]
             )
 
 
-def _kind_legend(figure: Figure) -> None:
-    patches = [Patch(color=colour, label=kind) for kind, colour in _KIND_COLOURS.items()]
+def _kind_legend(figure: Figure, present: set[str]) -> None:
+    patches = [Patch(color=colour, label=kind) for kind, colour in _KIND_COLOURS.items() if kind in present]
     figure.legend(handles=patches, loc="outside lower center", ncols=len(patches), frameon=False)
 
 
@@ -197,7 +200,7 @@ def _regions(rows: list[Row], fmt: FloatFormat) -> Figure:
         ax.set_xlabel("logit z (signed log axis)")
     for ax in axes[len(labels) :]:
         ax.set_visible(False)
-    _kind_legend(figure)
+    _kind_legend(figure, {"ok"} | {r.kind for row in rows for r in row.regions})
     bars = f"in each row, from the top: {', '.join(modes)}" if len(modes) > 1 else modes[0]
     figure.suptitle(f"{fmt.name}: where each form fails ({bars})")
     return figure
@@ -205,8 +208,8 @@ def _regions(rows: list[Row], fmt: FloatFormat) -> Figure:
 
 def _ladder(outcome: Outcome, study: Study, dtype: str) -> Figure | None:
     label, fmt = spotlight(outcome) or 0.0, FORMATS[dtype]
-    present = {row.form for row in outcome.rows}
-    steps = [(form, text) for form, text in study.formulas.items() if form in present]
+    swept = {row.form for row in outcome.rows}
+    steps = [(form, text) for form, text in study.formulas.items() if form in swept]
     if not steps:
         return None
     z = np.array([v for v in _LADDER_Z if abs(v) < _reach(fmt)]).astype(fmt.dtype)
@@ -214,13 +217,15 @@ def _ladder(outcome: Outcome, study: Study, dtype: str) -> Figure | None:
     truth = study.truth(z, float(exact), fmt)
     figure = Figure(figsize=(9.4, 0.34 * len(steps) + 1.1), layout="constrained")
     ax = figure.subplots()
+    present: set[str] = set()
     for i, (form, text) in enumerate(steps):
         result = evaluate(jax.jit(study.forms[form]), z, exact)
-        kinds, ulps = measure.classify(result, truth, fmt, 16.0)
+        kinds, ulps = measure.classify(result, truth, 16.0)
         ax.text(-0.2, i, f"{form}   ", ha="right", va="center", fontsize=8.5, family="monospace")
         ax.text(-8.1, i, text, ha="left", va="center", fontsize=8)
         for j, (code, ulp) in enumerate(zip(kinds, ulps, strict=True)):
             kind = KINDS[code]
+            present.add(kind)
             ax.barh(i, 0.94, 0.86, j, color=_KIND_COLOURS[kind])
             number = f"{ulp:.2g}" if ulp < 10 else f"{ulp:.0f}" if ulp < 1e4 else f"{ulp:.0e}"
             words = {"ok": number, "inaccurate": number, "vanished": "0", "flushed": "0", "nan": "NaN"}
@@ -231,7 +236,7 @@ def _ladder(outcome: Outcome, study: Study, dtype: str) -> Figure | None:
     ax.set_xlim(-8.2, len(z))
     ax.set_ylim(len(steps) - 0.4, -1.2)
     ax.axis("off")
-    _kind_legend(figure)
+    _kind_legend(figure, present)
     figure.suptitle(f"The derivation, line by line: {dtype}, label {label:g}, jit; cells: error [ulps of true value]")
     return figure
 
@@ -324,6 +329,6 @@ def _jit_against_eager(outcome: Outcome) -> Figure | None:
         margin = max(0.25 * float(np.ptp(ends)), 0.01 * float(np.abs(ends).max()))
         ax.set_xlim(ends.min() - margin, ends.max() + margin)
     axes[-1].set_xlabel("logit z, around the floats where they differ")
-    _kind_legend(figure)
+    _kind_legend(figure, {"ok"} | {kind for d in chosen for _, _, *kinds in d.regions for kind in kinds})
     figure.suptitle(f"label {label:g}: where the kinds of jit (upper bar) and eager (lower bar) differ")
     return figure

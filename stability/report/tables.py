@@ -6,7 +6,7 @@ import numpy as np
 
 from stability.environment import untested
 from stability.floats import FORMATS, FloatFormat, from_ordinal
-from stability.measure import KINDS
+from stability.measure import FAILURE_KINDS, KINDS
 from stability.outcome import Disagreement, Outcome, Region, Row
 
 REGIONS_SHOWN = 30
@@ -43,10 +43,20 @@ def both(x: float, fmt: FloatFormat) -> str:
 
 def nearest(regions: tuple[Region, ...], positive: bool, kind: str | None = None) -> tuple[int, str] | None:
     """The failing ordinal nearest to zero on one side, and its kind."""
-    chosen = [r for r in regions if kind in (None, r.kind)]
+    chosen = [r for r in regions if (r.kind in FAILURE_KINDS if kind is None else r.kind == kind)]
     if positive:
         return min(((max(r.start, 0), r.kind) for r in chosen if r.stop >= 0), default=None)
     return max(((min(r.stop, -1), r.kind) for r in chosen if r.start < 0), default=None)
+
+
+def how_many(region: Region) -> str:
+    """The count of a region in words: counted or estimated, and whether other kinds are among its floats."""
+    if region.counted:
+        among = f" among the {region.width:,} there" if region.alternates else ""
+        return f"{region.count:,} floats{among}"
+    if region.alternates:
+        return f"about {region.count:,} of the {region.width:,} floats there (kinds alternate; estimated)"
+    return f"{region.count:,} floats (estimated: not all were looked at)"
 
 
 def csv_row(row: Row) -> dict:
@@ -57,7 +67,7 @@ def csv_row(row: Row) -> dict:
     }
     cells["max_ulp_at"] = "" if row.max_ulp_at is None else row.max_ulp_at.hex()
     cells["worst_ok"] = row.worst_ok
-    cells["regions"] = len(row.regions)
+    cells["regions"] = sum(r.kind in FAILURE_KINDS for r in row.regions)
     for side, positive in (("below", False), ("above", True)):
         found = nearest(row.regions, positive)
         z = value(found[0], fmt) if found else None
@@ -105,7 +115,7 @@ def _row(row: Row) -> dict:
         "above": f"{both(value(above[0], fmt), fmt)} {above[1]}" if above else "–",
         "counts": ", ".join(f"{kind} {n:,}" for kind, n in row.counts.items()),
         "regions": [
-            f"{r.kind}: {both(value(r.start, fmt), fmt)} to {both(value(r.stop, fmt), fmt)}, {r.count:,} floats"
+            f"{r.kind}: {both(value(r.start, fmt), fmt)} to {both(value(r.stop, fmt), fmt)}, {how_many(r)}"
             for r in row.regions[:REGIONS_SHOWN]
         ],
         "more": max(len(row.regions) - REGIONS_SHOWN, 0),

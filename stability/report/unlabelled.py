@@ -15,12 +15,13 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from stability.floats import FORMATS, FloatFormat, from_ordinal, to_ordinal
-from stability.measure import KINDS
-from stability.outcome import Outcome, Row
+from stability.measure import FAILURE_KINDS, KINDS
+from stability.outcome import Outcome, Region, Row
 from stability.report.plots import _COLOURS, _KIND_COLOURS, _STYLES, STYLE, save
-from stability.report.tables import both, value
+from stability.report.tables import both, how_many, value
 
 _REGIONS_TOLD = 3
+_APART = {"outside": "it gives a number where the truth is undefined", "undecided": "the truth is undecided"}
 
 
 def findings(outcome: Outcome, swept: str) -> list[str]:
@@ -31,16 +32,22 @@ def findings(outcome: Outcome, swept: str) -> list[str]:
 def _finding(row: Row, swept: str) -> str:
     fmt = FORMATS[row.dtype]
     where = []
-    for kind in KINDS[1:-1]:
+    for kind in FAILURE_KINDS:
         regions = [r for r in row.regions if r.kind == kind]
         if regions:
             told = sorted(regions, key=lambda r: -r.count)[:_REGIONS_TOLD]
-            spans = " and ".join(f"{both(value(r.start, fmt), fmt)} to {both(value(r.stop, fmt), fmt)}" for r in told)
+            spans = " and ".join(_span(r, fmt) for r in told)
             more = f" (and {len(regions) - len(told):,} smaller regions)" if len(regions) > len(told) else ""
             where.append(f"{kind} at {swept} from {spans}{more}")
     worst = "" if row.max_ulp is None else f"; the worst error of a finite result is {row.max_ulp:.4g} ulps"
+    apart = "".join(f"; {text} at {row.counts[kind]:,} points" for kind, text in _APART.items() if row.counts.get(kind))
     start = f"{row.dtype}, {row.mode}: `{row.form}`"
-    return f"{start} is {'; '.join(where)}{worst}." if where else f"{start} never fails{worst}."
+    return f"{start} is {'; '.join(where)}{worst}{apart}." if where else f"{start} never fails{worst}{apart}."
+
+
+def _span(region: Region, fmt: FloatFormat) -> str:
+    span = f"{both(value(region.start, fmt), fmt)} to {both(value(region.stop, fmt), fmt)}"
+    return f"{span}, {how_many(region)}" if region.alternates else span
 
 
 def draw(outcome: Outcome, tolerance: float, swept: str, directory: Path) -> list[str]:

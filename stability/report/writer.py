@@ -45,9 +45,10 @@ def write(
 ) -> None:
     """Writes `summary.json`, `summary.csv`, `README.md`, `index.html` and `plots/` into `directory`.
 
-    **Arguments:** `manifest` as in `summary.json`, its `seconds` by phase, to which `plots` and `total` (since
-    `begun`, of `time.perf_counter`) are added; `tolerance` in ulps of the true value; `plots` whether to draw; `blame`
-    the equation where each failing region begins, a dictionary of JSON values a region; `notes` further findings.
+    **Arguments:** `manifest` as in `summary.json`, to which the `seconds` of drawing, `plots`, and in all since `begun`
+    (of `time.perf_counter`), `total`, are added; `tolerance` in ulps of the true value; `plots` whether to draw;
+    `blame` the equation where each failing region begins, a dictionary of JSON values a region; `notes` further
+    findings.
 
     Everything is written to a temporary directory first, inside `directory` where it exists, and moved when it is
     complete: an interrupt or an error before that leaves the previous report as it was. Other files stay.
@@ -59,8 +60,7 @@ def write(
         start = time.perf_counter()
         names = _draw(outcome, study, tolerance, staging / "plots") if plots else []
         now = time.perf_counter()
-        seconds = manifest["seconds"] | {"plots": now - start, "total": now - begun}
-        manifest = manifest | {"seconds": {phase: round(s, 3) for phase, s in seconds.items()}}
+        manifest = manifest | {"seconds": {"plots": round(now - start, 3), "total": round(now - begun, 3)}}
         images = {n: base64.b64encode((staging / "plots" / f"{n}.png").read_bytes()).decode() for n in names}
         context = tables.context(outcome, manifest, tolerance) | {"pictures": images, "blame": blame or []}
         context["title"] = study.title
@@ -84,15 +84,15 @@ def _draw(outcome: Outcome, study: Study, tolerance: float, directory: Path) -> 
 
 
 def _summary(outcome: Outcome, manifest: dict, blame: list[dict] | None) -> str:
-    def lines(items) -> str:
-        return ",\n".join(json.dumps(item, allow_nan=False) for item in items)
+    def text(item) -> str:
+        return json.dumps(item, allow_nan=False)
 
-    blamed = "" if blame is None else f',\n"blame": [\n{lines(blame)}\n]'
-    return (
-        f'{{"schema": 1,\n"manifest": {json.dumps(manifest, allow_nan=False)},\n'
-        f'"results": [\n{lines(row.as_json() for row in outcome.rows)}\n],\n'
-        f'"disagreements": [\n{lines(d.as_json() for d in outcome.disagreements)}\n]{blamed}}}\n'
-    )
+    def lines(items: list) -> str:
+        return "[\n" + ",\n".join(map(text, items)) + "\n]"
+
+    parts = {"schema": 2, "manifest": manifest, **outcome.to_json(), **({} if blame is None else {"blame": blame})}
+    written = (f"{text(name)}: {lines(v) if isinstance(v, list) else text(v)}" for name, v in parts.items())
+    return "{" + ",\n".join(written) + "}\n"
 
 
 def _write_csv(path: Path, outcome: Outcome) -> None:

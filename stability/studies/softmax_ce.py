@@ -15,10 +15,10 @@ from jax import Array
 
 from stability.floats import FORMATS, FloatFormat
 from stability.forms import Form
-from stability.reference import Truth
 from stability.softmax import softmax_cross_entropy_grad
 from stability.softmax_reference import softmax_gradient
 from stability.study import Study
+from stability.truth import Truth
 
 Gradient = Callable[[Array, Array], Array]
 FIXED = {2: (0.0,), 3: (0.0, 1.0)}
@@ -90,9 +90,7 @@ def _form(gradient: Gradient, classes: int) -> Form:
 def _truth(classes: int):
     def truth(z: np.ndarray, label: float, fmt: FloatFormat) -> Truth:
         rows, labels = _rows(np.asarray(z), np.asarray(label).astype(np.asarray(z).dtype), classes, np)
-        all_classes = softmax_gradient(rows, labels, fmt)
-        quanta, fraction, exponent = (field[:, 0] for field in all_classes[:3])
-        return Truth(quanta, fraction, exponent, all_classes.by_balls)
+        return softmax_gradient(rows, labels, fmt).at((slice(None), 0))
 
     return truth
 

@@ -75,10 +75,11 @@ def _zeta_outside(s, q) -> Undefined | None:
 
 
 def _zeta(s: arb, q: arb) -> arb:
-    """`ζ(s, q)`; left of 1/2 for whole `s`, it is `(-1)^(s+1) (ζ(s, 1 - q) + π c)`, `c` the Taylor coefficient of
-    `cot π(q + ε)` at `ε^(s-1)`."""
-    if not (q < 0):
-        return s.zeta(q)
+    """`ζ(s, q)`: for `q > 0`, all but the first term add up to at most `(q + 1)^-s (1 + (q + 1)/(s - 1))`. For `q < 0`
+    and whole `s` it is `(-1)^(s+1) (ζ(s, 1 - q) + π c)`, `c` the Taylor coefficient of `cot π(q + ε)` at `ε^(s-1)`."""
+    if q > 0:
+        rest = (q / (q + 1)) ** s * (1 + (q + 1) / (s - 1))
+        return q**-s * (1 + arb(0, rest.upper())) if rest < arb(2) ** -flint.ctx.prec else s.zeta(q)
     if not s <= LARGEST_ORDER:
         return arb.nan()
     order = int(float(s))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from functools import cache
 
+import flint
 from flint import arb
 
 from stability.real._function import Function
 from stability.real._near import flat, near
-from stability.real._values import INFINITY, MINUS_INFINITY, ONE, Scalar, Undefined, infinite
+from stability.real._values import INFINITY, MINUS_INFINITY, ONE, UNDECIDED, Scalar, Undefined, infinite
 from stability.real.meanings._analytic import partial
-from stability.real.meanings._hypergeometric import hyp2f1
 from stability.real.meanings._text import (
     DOMAIN,
     POLE,
@@ -50,11 +50,13 @@ expint: Function = Function(
 
 
 def _expn(n: Scalar, x: Scalar) -> Scalar:
-    return DOMAIN if not isinstance(n, Undefined) and n < 0 else expint(n, x)
+    if isinstance(n, Undefined) or (n >= 0 and whole(n)) or infinite(n):
+        return expint(n, x)
+    return DOMAIN if n < 0 or n.is_exact() else UNDECIDED
 
 
 expn: Function = Function(_expn, expint.slopes[0], expint.slopes[1])
-"""`E_n(x)` of orders from 0 on."""
+"""`E_n(x)` of whole orders from 0 on."""
 
 exp1: Function = Function(lambda x: expint(ONE, x), lambda x: neg(expint(arb(0), x)))
 
@@ -131,6 +133,25 @@ fresnel_c: Function = Function(
 )
 
 
+@cache
+def log_ratio(k: int) -> Function:
+    """The `k`th derivative of `log x/(x - 1) = 2F1(1, 1; 2; 1 - x)`."""
+
+    def at(x) -> arb:
+        x = flat(x)
+        if abs(x - 1) < 0.5:
+            order = arb(k + 1)
+            return (1 - x).hypgeom_2f1(order, order, order + 1) * arb(k).fac() / order * (-1) ** k
+        moved = flint.arb_series([x, 1], prec=k + 1)
+        return (moved.log() / (moved - 1))[k] * arb(k).fac()
+
+    return Function(unary(at, arb(0), None, _positive), lambda x: log_ratio(k + 1)(x))
+
+
+def _positive(x) -> Undefined | None:
+    return DOMAIN if x < 0 else POLE if x == 0 else None
+
+
 def _spence(x) -> Scalar:
     rest = flat(1 - x)
     return arb.pi() ** 2 / 6 if rest == 1 else rest.polylog(arb(2))
@@ -138,6 +159,6 @@ def _spence(x) -> Scalar:
 
 spence: Function = Function(
     unary(_spence, MINUS_INFINITY, None, lambda x: DOMAIN if x < 0 else None),
-    lambda x: neg(hyp2f1(ONE, ONE, arb(2), sub(ONE, x))),
+    lambda x: neg(log_ratio(0)(x)),
 )
-"""`Li_2(1 - x)`, of slope `log x/(1 - x) = -2F1(1, 1; 2; 1 - x)`."""
+"""`Li_2(1 - x)`, of slope `log x/(1 - x)`."""

@@ -78,18 +78,21 @@ def _traced(fn: Callable, specs: tuple) -> Jaxpr:
         return jax.make_jaxpr(fn)(*specs).jaxpr
 
 
-def meaning_of(eqn) -> tuple[Function, ...] | None:
-    """The functions that a call means, one an output, or `None` where it means what its equations say."""
+def meaning_of(eqn: JaxprEqn) -> JaxprEqn | None:
+    """The equation that says what a call means, or `None` where it means what its own equations say.
+
+    The arguments are the last of a call's inputs; before them come the arrays that the function closes over.
+    """
     called = _called(eqn)
     key = called and _key(called)
     named = key and CALLS.get(key)
-    if not called or not named or len(eqn.outvars) != len(named.functions):
+    if not called or not named or len(eqn.outvars) != len(named.functions) or len(eqn.invars) < named.arity:
         return None
-    args = eqn.invars[eqn.params.get("num_consts", 0) :]
-    shape = np.broadcast_shapes(*(v.aval.shape for v in args))
-    if len(args) != named.arity or any(v.aval.shape != shape for v in eqn.outvars):
-        return None
-    return named.functions if named.fn is None or _is_itself(called, named.fn) else None
+    args = eqn.invars[len(eqn.invars) - named.arity :]
+    shape = np.broadcast_shapes(*(aval(v).shape for v in args))
+    itself = named.fn is None or (len(args) == len(eqn.invars) and _is_itself(called, named.fn))
+    elementwise = all(aval(v).shape == shape for v in eqn.outvars)
+    return _meaning(eqn, named.functions, args) if itself and elementwise else None
 
 
 def _frames(eqn) -> list[tuple[str, str]]:
@@ -137,7 +140,6 @@ class _Match:
     """The equations of a program from `start` on, unified one by one with those of a pattern."""
 
     def __init__(self, pattern: Jaxpr, eqns: Sequence[JaxprEqn], start: int):
-        self.inputs = set(pattern.invars)
         self.bound: dict[Any, Any] = {}
         self.aliases: dict[Any, Any] = {}
         self.used: list[int] = []
@@ -243,10 +245,9 @@ def meant(jaxpr: Jaxpr) -> Jaxpr:
     """A jaxpr with the named functions that it calls in place of their equations (`MEANING`)."""
     eqns, doubtful, at = list(jaxpr.eqns), set[int](), 0
     while at < len(eqns):
-        functions = meaning_of(eqns[at])
-        if functions is not None:
-            args = eqns[at].invars[eqns[at].params.get("num_consts", 0) :]
-            eqns[at] = _meaning(eqns[at], functions, args)
+        call = meaning_of(eqns[at])
+        if call:
+            eqns[at] = call
         else:
             found = _inlined(eqns, at)
             if found:

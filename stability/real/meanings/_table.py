@@ -1,4 +1,9 @@
-"""What the named functions of the libraries mean: by the file of JAX's package that defines one, and its name there."""
+"""What the named functions of the libraries mean: by the file of JAX's package that defines one, and its name there.
+
+A function that is not here means what its equations say: they are exact, or the name leaves the meaning open, as that
+of `gelu` does, which is `x Φ(x)` for `approximate=False` and read by its letter else. So do those that are known by
+nothing but what they are called, and approximate: `bessel_jn`, `sph_harm_y`, `bernoulli`, `poisson.entropy`, `wofz`.
+"""
 
 from __future__ import annotations
 
