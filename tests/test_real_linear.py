@@ -4,14 +4,20 @@ import itertools
 import math
 from fractions import Fraction
 
+import flint
 import jax
 import jax.numpy as jnp
 import mpmath
 import numpy as np
 import pytest
+from flint import arb
 from jax import lax
 
 from stability.real import true_value, why_undefined
+from stability.real._derivative import derivatives
+from stability.real._near import flat
+from stability.real._reals import run
+from stability.real._walk import trace
 
 F32, F64 = np.float32, np.float64
 DTYPES = pytest.mark.parametrize("dtype", [F32, F64])
@@ -228,3 +234,86 @@ def test_batches_vmap_scan_and_empty_matrices_agree():
         for out in jax.tree.leaves(true_value(fn, np.zeros((0, 3, 3)))):
             assert out.shape[0] == 0
     assert true_value(jnp.linalg.cholesky, np.zeros((0, 0))).shape == (0, 0)
+
+
+def symmetric(n, dtype=F64, seed=0):
+    a = random(n, n, dtype=dtype, seed=seed)
+    return ((a + a.T) / 2).astype(dtype)
+
+
+@DTYPES
+@pytest.mark.parametrize("n", [1, 2, 4])
+def test_eigenvalues_and_vectors_of_symmetric_matrices(dtype, n):
+    a = symmetric(n, dtype)
+    values, vectors = true_value(jnp.linalg.eigh, a)
+    want, _ = mpmath.eigsy(mp(a))
+    rounds_to(values, want, dtype)
+    rounds_to(true_value(jnp.linalg.eigvalsh, a), want, dtype)
+    np.testing.assert_allclose(vectors, jnp.linalg.eigh(a)[1], atol=1e-5 if dtype == F32 else 1e-13)
+    wide_values, v = true_value(jnp.linalg.eigh, a, dtype=F64)
+    np.testing.assert_allclose(v @ np.diag(wide_values) @ v.T, a, atol=1e-14)
+    np.testing.assert_allclose(v.T @ v, np.eye(n), atol=1e-14)
+
+
+def test_multiple_and_vanishing_eigenvalues():
+    np.testing.assert_array_equal(true_value(jnp.linalg.eigvalsh, np.diag([2.0, 1.0, 2.0])), [1, 2, 2])
+    np.testing.assert_array_equal(true_value(jnp.linalg.eigvalsh, np.ones((3, 3))), [0, 0, 3])
+    assert set(why_undefined(lambda a: jnp.linalg.eigh(a)[1], np.eye(2)).ravel()) == {"undecided"}
+    assert true_value(jnp.linalg.eigvalsh, np.zeros((0, 0))).shape == (0,)
+
+
+@DTYPES
+@pytest.mark.parametrize("shape", [(3, 3), (4, 2), (2, 4), (1, 1), (3, 1)])
+def test_singular_values_and_vectors(dtype, shape):
+    a = random(*shape, dtype=dtype)
+    want = mpmath.svd_r(mp(a), compute_uv=False)
+    rounds_to(true_value(lambda a: jnp.linalg.svd(a, compute_uv=False), a), want, dtype)
+    got = jnp.linalg.svd(a, full_matrices=False)
+    u, s, vt = true_value(lambda a: jnp.linalg.svd(a, full_matrices=False), a, dtype=F64)
+    for g, t in zip(got, (u, s, vt), strict=True):
+        np.testing.assert_allclose(g, t, atol=1e-5 if dtype == F32 else 1e-13)
+    np.testing.assert_allclose(u @ np.diag(s) @ vt, a, atol=1e-14)
+
+
+def test_what_is_made_of_singular_values():
+    a = random(4, 3)
+    pseudo = mpmath.inverse(mp(a).T * mp(a)) * mp(a).T
+    np.testing.assert_allclose(true_value(jnp.linalg.pinv, a), np.array(pseudo.tolist(), F64), rtol=1e-15)
+    b = random(4)
+    least = true_value(lambda a, b: jnp.linalg.lstsq(a, b)[0], a, b)
+    np.testing.assert_allclose(least, np.array((pseudo * mp(b[:, None])).tolist(), F64).ravel(), rtol=1e-15)
+    assert true_value(jnp.linalg.matrix_rank, np.outer([1.0, 2, 3], [4.0, 5, 6])) == 1
+    np.testing.assert_array_equal(true_value(lambda a: jnp.linalg.svd(a, compute_uv=False), np.ones((2, 3)))[1], 0)
+
+
+def true_derivative(fn, x):
+    """The derivative of a function of one number, where it has one."""
+    jaxpr, _ = trace(fn, x)
+    with flint.ctx.workprec(256):
+        (sides,) = derivatives(lambda s: run(jaxpr, [s]), arb(float(x)), 1)
+    assert sides.left is sides.right
+    return float(flat(sides.left).mid())
+
+
+def test_derivatives_are_those_of_the_decompositions():
+    a, direction = symmetric(3), symmetric(3, seed=5)
+    b, h = mp(a), mp(direction)
+    inverse = mpmath.inverse(mp(definite(3)))
+    _, vectors = mpmath.eigsy(b)
+    slopes = [(vectors[:, i].T * h * vectors[:, i])[0] for i in range(3)]
+
+    def slope(fn, at):
+        return [true_derivative(lambda t, k=k: fn(at + t * direction)[k], F64(0.0)) for k in range(3)]
+
+    np.testing.assert_allclose(slope(jnp.linalg.eigvalsh, a), [float(s) for s in slopes], rtol=1e-15)
+    solved = slope(lambda m: jnp.linalg.solve(m, jnp.ones(3)), definite(3))
+    want = -inverse * h * inverse * mpmath.ones(3, 1)
+    np.testing.assert_allclose(solved, [float(v) for v in want], rtol=1e-15)
+    singular = slope(lambda m: jnp.linalg.svd(m, compute_uv=False), a)
+    order = sorted(range(3), key=lambda i: -abs(mpmath.eigsy(b)[0][i]))
+    signed = [float(slopes[i] * mpmath.sign(mpmath.eigsy(b)[0][i])) for i in order]
+    np.testing.assert_allclose(singular, signed, rtol=1e-15)
+    logs = true_derivative(lambda t: jnp.linalg.slogdet(definite(3) + t * direction)[1], F64(0.0))
+    np.testing.assert_allclose(logs, float(sum((inverse * h)[i, i] for i in range(3))), rtol=1e-15)
+    root = true_derivative(lambda t: jnp.linalg.cholesky(definite(3) * (1 + t))[2, 1], F64(0.0))
+    np.testing.assert_allclose(root, float(mpmath.cholesky(mp(definite(3)))[2, 1]) / 2, rtol=1e-15)

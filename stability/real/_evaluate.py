@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -15,7 +16,8 @@ from jax.extend.core import ClosedJaxpr
 
 from stability import truth
 from stability.floats import FloatFormat, format_of
-from stability.real._arrays import as_array, bare
+from stability.real._arrays import as_array, bare, elementwise
+from stability.real._complex import im, is_complex, re
 from stability.real._derivative import Sides, derivatives, limits
 from stability.real._function import Complex, Estimate
 from stability.real._near import resolved
@@ -170,13 +172,13 @@ def nearest(output: Any, fmt: FloatFormat | None, aval: Any, dtype) -> np.ndarra
     """An output of a jaxpr over the reals as floats, correctly rounded."""
     if fmt is None:
         return np.asarray(output)
-    flat = as_array(output).ravel()
     with np.errstate(over="ignore"):
-        columns = [truth_of(array(list(c), (len(flat),)), fmt).rounded for c in zip(*map(parts, flat), strict=True)]
-    if not jnp.issubdtype(aval.dtype, np.complexfloating):
-        with np.errstate(over="ignore"):
-            return (columns[0] if columns else np.empty(0)).reshape(aval.shape).astype(fmt.dtype)
-    whole = (columns[0] + 1j * columns[1] if columns else np.empty(0, np.complex128)).reshape(aval.shape)
+        if not is_complex(aval):
+            return truth_of(output, fmt).rounded.reshape(aval.shape).astype(fmt.dtype)
+        whole = np.empty(aval.shape, np.complex128)
+        whole.real, whole.imag = (
+            truth_of(elementwise(part)(output), fmt).rounded.reshape(aval.shape) for part in (re, im)
+        )
     return whole if dtype is not None else whole.astype(aval.dtype)
 
 
@@ -218,13 +220,16 @@ def why_undefined(fn: Callable, *args, dtype=None):
     """
     jaxpr, tree, leaves, formats = prepared(fn, args, dtype)
 
-    def why(v: Scalar, fmt: FloatFormat) -> str | None:
-        return next((p.why for p in (point_of(part, fmt) for part in parts(v)) if p.why is not None), None)
+    def why(x: Any, fmt: FloatFormat, aval: Any) -> np.ndarray:
+        columns = [elementwise(re)(x), elementwise(im)(x)] if is_complex(aval) else [x]
+        reasons = [truth_of(column, fmt).why.reshape(aval.shape) for column in columns]
+        return functools.reduce(np.frompyfunc(lambda a, b: b if a is None else a, 2, 1), reasons)
 
-    out = []
-    for x, fmt in zip(reals(jaxpr, leaves, formats), formats, strict=True):
-        out.append(None if fmt is None else np.frompyfunc(lambda v, fmt=fmt: why(v, fmt), 1, 1)(as_array(x)))
-    return jax.tree.unflatten(tree, out)
+    out = reals(jaxpr, leaves, formats)
+    return jax.tree.unflatten(
+        tree,
+        [f and why(x, f, v.aval) for x, f, v in zip(out, formats, jaxpr.jaxpr.outvars, strict=True)],
+    )
 
 
 def true_derivative(fn: Callable, *args, argnum: int = 0, order: int = 1, dtype=None):

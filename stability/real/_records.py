@@ -23,6 +23,7 @@ from stability.real import _linear as linear
 from stability.real import _logic as logic
 from stability.real import _scalars as scalars
 from stability.real import _sorting as sorting
+from stability.real import _spectral as spectral
 from stability.real import _windows as windows
 from stability.real._arrays import as_array, bare, is_real
 from stability.real._values import INFINITY, MINUS_INFINITY, ONE, ZERO, Undefined, array
@@ -134,14 +135,17 @@ def field_of(eqn) -> Any:
 def conversion(eqn) -> Callable:
     """The function of a `convert_element_type`: a rounding does nothing."""
     before, after = eqn.invars[0].aval.dtype, eqn.params["new_dtype"]
-    if complexes.is_complex(eqn.outvars[0].aval) and not complexes.is_complex(eqn.invars[0].aval):
-        inner = logic.identity if jnp.issubdtype(before, np.floating) else logic.from_integer
-        return lambda x: complexes.embedded(inner(x))
-    if jnp.issubdtype(after, np.inexact):
-        return logic.identity if jnp.issubdtype(before, np.inexact) else logic.from_integer
+    was_complex, is_float = jnp.issubdtype(before, np.complexfloating), jnp.issubdtype(before, np.floating)
     if jnp.issubdtype(after, np.bool_):
         return logic.is_nonzero
-    return logic.to_integer if jnp.issubdtype(before, np.floating) else logic.as_integer
+    if jnp.issubdtype(after, np.complexfloating):
+        real = logic.identity if is_float else logic.from_integer
+        return logic.identity if was_complex else lambda x: complexes.embedded(real(x))
+    if jnp.issubdtype(after, np.floating):
+        return complexes.re if was_complex else logic.identity if is_float else logic.from_integer
+    if was_complex:
+        return lambda z: logic.to_integer(complexes.re(z))
+    return logic.to_integer if is_float else logic.as_integer
 
 
 def _uninitialized(eqn, values):
@@ -212,6 +216,9 @@ TEXTS: dict[str, Callable] = {
 }
 """Functions of elements, by the primitive's name."""
 
+RULES = (bits.RULES, linear.RULES, sorting.RULES, spectral.RULES, windows.RULES)
+"""Rules of whole arrays, by the primitive's name."""
+
 RECORDS: dict[str, Record] = {
     **{name: Elementwise(text) for name, text in TEXTS.items()},
     **{name: Elementwise(text) for name, text in complexes.PARTS.items()},
@@ -254,7 +261,10 @@ RECORDS: dict[str, Record] = {
     "argmax": _whole(arrays.arg_extreme(scalars.COMPARISONS["gt"])),
     "argmin": _whole(arrays.arg_extreme(scalars.COMPARISONS["lt"])),
     "dot_general": _whole(arrays.dot_general),
-    **{name: Record(rule) for name, rule in (bits.RULES | linear.RULES | sorting.RULES | windows.RULES).items()},
+    **{
+        name: Record(rule)
+        for name, rule in (bits.RULES | linear.RULES | sorting.RULES | spectral.RULES | windows.RULES).items()
+    },
     "iota": Record(_iota),
     "empty2": Record(_uninitialized),
     "jit": Calls("jaxpr"),
