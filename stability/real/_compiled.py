@@ -227,7 +227,7 @@ class _Source(Reals):
                 first = self.call(record.step, [first, y], eqn.primitive.name)
             return first
 
-        return bare(array([total(row) for row in rows], shape))
+        return bare(array([total(list(row)) for row in rows], shape))
 
     def whole(self, eqn, record: Record, values: Sequence[Any]) -> list:
         shapes = [v.aval.shape if hasattr(v, "aval") else () for v in eqn.invars]

@@ -25,6 +25,7 @@ from stability.real import _scalars as scalars
 from stability.real._arrays import as_array, bare, elementwise
 from stability.real._function import Complex, Function
 from stability.real._scalars import add, div, mul, neg, sub
+from stability.real._series import whole
 from stability.real._values import ONE, UNDECIDED, ZERO, Undefined, array
 
 NOTHING = arb(0)
@@ -168,7 +169,7 @@ def power(x, y):
     """`exp(y log x)`, and products where the exponent is a whole number."""
     n = re(y)
     if holds("eq", im(y), NOTHING) and isinstance(n, arb) and n.is_exact() and n.is_integer() and abs(n) < 1 << 10:
-        return integer_pow(int(n.unique_fmpz()))(x)
+        return integer_pow(whole(n))(x)
     return scalars.exp(mul(y, scalars.log(x if isinstance(x, Complex) else Complex(x, NOTHING))))
 
 

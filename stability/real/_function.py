@@ -120,9 +120,10 @@ def composed(f: Function, args: Sequence[Any]) -> Series:
         return Series([first])
     slope: Any = UNDECIDED
     for n, i in enumerate(varying):
-        if i >= len(f.slopes) or f.slopes[i] is None:
+        text = f.slopes[i] if i < len(f.slopes) else None
+        if text is None:
             return Series([first])
-        partial = f.slopes[i](*(limits if end == 2 else [a.cut(end - 2) if isinstance(a, Series) else a for a in args]))
+        partial = text(*(limits if end == 2 else [a.cut(end - 2) if isinstance(a, Series) else a for a in args]))
         term = series.mul(partial, args[i].derivative())
         slope = term if n == 0 else series.add(slope, term)
     series.seen.at(series.limit(slope))

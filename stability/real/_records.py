@@ -55,7 +55,7 @@ class Elementwise(Record):
     """
 
     def __init__(self, text: Callable | None = None, *, of: Callable[..., Callable] | None = None):
-        self.of: Callable[..., Callable] = of if of is not None else lambda eqn: text  # type: ignore[return-value]
+        self.of: Callable[..., Any] = of if of is not None else lambda eqn: text
 
     def reals(self, eqn, values):
         function = self.of(eqn)

@@ -212,6 +212,13 @@ def expanded(taylor: Callable[[int], Scalar], x: Series) -> Any:
     return out
 
 
+def whole(x: arb) -> int:
+    """An exact integer as one of Python's."""
+    n = x.unique_fmpz()
+    assert n is not None
+    return int(n)
+
+
 def power(x: Series, exponent: arb, first) -> Series:
     """`x**exponent` for a series with a positive first coefficient; `first` gives that of a number."""
     shift = exponent * x.start
@@ -225,4 +232,4 @@ def power(x: Series, exponent: arb, first) -> Series:
     for k in range(1, len(c)):
         terms = [plain.mul(plain.mul(c[i], out[k - i]), exponent * i - (k - i)) for i in range(1, k + 1)]
         out.append(plain.div(total(terms), plain.mul(c[0], arb(k))))
-    return Series(out, int(shift.unique_fmpz()))
+    return Series(out, whole(shift))
