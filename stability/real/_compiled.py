@@ -50,6 +50,7 @@ TEXT = {
     "and": "{0} and {1}",
     "or": "{0} or {1}",
     "not": "not {0}",
+    "stop_gradient": "{0}",
     "reduce_sum": "{0} + {1}",
     "reduce_prod": "{0} * {1}",
     **{name: f"{{0}}.{name}()" for name in METHODS},

@@ -77,7 +77,7 @@ def evaluators(fn: Callable, full: Sequence[Any], argnum: int, derivative: Order
 
     def smooth(x: arb) -> arb:
         left, right = slope(x)
-        if left is not right or isinstance(left, Undefined):
+        if left is not right or isinstance(left, Undefined) or infinite(left):
             raise Open
         return left
 

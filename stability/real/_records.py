@@ -159,7 +159,7 @@ def _iota(eqn, values):
 
 
 IDENTITIES = (
-    *("copy", "copy_p", "reduce_precision", "stop_gradient", "name", "device_put", "sharding_constraint"),
+    *("copy", "copy_p", "reduce_precision", "name", "device_put", "sharding_constraint"),
     *("optimization_barrier",),
 )
 
@@ -211,6 +211,7 @@ TEXTS: dict[str, Callable] = {
     "xor": logic.logical_xor,
     "not": logic.logical_not,
     **PRIMITIVES,
+    "stop_gradient": scalars.constant,
     **dict.fromkeys(IDENTITIES, logic.identity),
     **scalars.COMPARISONS,
 }

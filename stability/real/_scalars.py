@@ -67,6 +67,10 @@ div: Function = Function(plain.div, lambda x, y: div(ONE, y), lambda x, y: neg(d
 neg: Function = Function(plain.neg, lambda x: -ONE, series=series.neg)
 
 
+constant = Function(lambda x: x, zero, series=lambda x: x.limit())
+"""A number that is taken for a constant, whatever it depends on."""
+
+
 def sub(x, y):
     return add(x, neg(y))
 
@@ -141,7 +145,7 @@ def _exp_series(x: Series) -> Series:
 def _log_series(x: Series) -> Series:
     if x.special or x.start != 0:
         series.seen.singular += 1
-        return Series([log.rule(x.limit())])
+        return Series([log.rule(x.limit()) if x.special else x.direction(log.rule(x.limit()), DOMAIN, UNDECIDED)])
     return series.integrated(log.rule(x.limit()), series.div(x.derivative(), x.cut(x.end - 2)), x.end)
 
 

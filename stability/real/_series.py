@@ -94,8 +94,7 @@ class Series:
 
     def direction_from_limit(self) -> int:
         """The sign of what the series is over its value at ε = 0; 0 where that is not known."""
-        rest = Series(self.c[1:], self.start + 1)
-        return rest.direction(1, -1, 0)
+        return (Series(self.c[1:], 1) if self.start == 0 else self).direction(1, -1, 0)
 
     def cut(self, order: int) -> Series:
         """Without the terms beyond `ε**order`."""
@@ -167,7 +166,8 @@ def div(x: Scalar | Series, y: Scalar | Series) -> Scalar | Series:
     if not isinstance(y, Series):
         assert isinstance(x, Series)
         if x.special or not is_number(y) or is_zero(y):
-            out = plain.div(x.limit(), y)
+            pole = is_zero(y) and not x.special
+            out = x.direction(plain.POLE, plain.POLE, UNDECIDED) if pole else plain.div(x.limit(), y)
             seen.at(out)
             return Series([out])
         return Series([plain.div(c, y) for c in x.c], x.start)
