@@ -124,6 +124,8 @@ def birth_kind(node: Node) -> str:
     own = in_units(own_error(node), exact, node)
     if own <= HARMLESS:
         return ""
+    if abs(node.got) >= node.fmt.smallest_normal:
+        return "cancellation" if is_sum(node) and own_error(node) > size(exact) else "inaccurate"
     if size(exact) < arb(2) ** (node.fmt.least_exponent - 1):
         return "underflow"
     tiny = size(exact) < node.fmt.smallest_normal
