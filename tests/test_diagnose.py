@@ -172,8 +172,10 @@ def test_the_numbers_of_a_row():
 
 def test_a_removable_singularity_has_its_limit():
     found = diagnose(expm1_ratio, 0.0, dtype=np.float32)
-    assert found.verdict == "undefined" and found.undefined == "zero_over_zero" and found.limit == 1
-    assert diagnose(lambda x: 1 / x, 0.0, dtype=np.float32).limit is None
+    assert found.verdict == "nan" and found.true == 1 and found.undefined is None
+    assert found.culprit is not None and found.culprit.kind == "zero_over_zero"
+    pole = diagnose(lambda x: 1 / x, 0.0, dtype=np.float32)
+    assert pole.true is None and pole.undefined == "pole" and pole.verdict == "ok"
 
 
 def test_jit_and_eager_that_differ_are_both_shown():

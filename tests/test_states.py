@@ -57,6 +57,7 @@ def test_exp_overflows_where_mpmath_says(fmt):
 def test_gradients_and_arrays_at_the_ends_pass():
     assert_gradient_max_ulp(jnp.exp, domain=(0.0, 1e4), max_ulp=4)
     assert_max_ulp(jnp.sin, jnp.zeros((0,)), max_ulp=1)
+    assert np.array_equal(true_value(jnp.matmul, np.zeros((2, 0)), np.zeros((0, 3))), np.zeros((2, 3)))
     assert_max_ulp(jax.nn.log_softmax, jnp.float32([-3e38, 0.5]), max_ulp=4)
     with mpmath.workprec(100):
         assert float(true_value(jax.nn.log_softmax, np.float64([-800.0, 0.5]))[1]) == -float(mpmath.exp(-800.5))

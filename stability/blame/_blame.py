@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import traceback
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import flint
 import jax
@@ -20,13 +22,15 @@ from stability.blame import _walk as walk
 from stability.blame._diagnosis import Diagnosis, Input, Row
 from stability.blame._trace import Node, SumOfProducts, Tracer, as_real
 from stability.floats import FORMATS, FloatFormat, ulp_exponent, widen
-from stability.measure import FAILURE_KINDS, KINDS, classify
+from stability.measure import FAILURE_KINDS, KINDS, OK, classify
 from stability.real import _evaluate as evaluate
 from stability.real import _scalars as scalars
+from stability.real._arrays import as_array
+from stability.real._terms import sizes_of_terms
 from stability.real._values import Undefined, infinite, is_number
 from stability.real._walk import walk as walk_jaxpr
 from stability.real._walk import wide
-from stability.truth import State
+from stability.truth import State, Truth
 
 TOLERANCE = 16.0
 """Results within this many ulps are not blamed on anything."""
@@ -87,6 +91,13 @@ def condition_number(node: Node) -> float:
     return max(found)
 
 
+def caller() -> str:
+    """The line outside of this package that called it."""
+    here = str(Path(__file__).parent.parent)
+    frames = [f for f in traceback.extract_stack() if not f.filename.startswith(here)]
+    return f"{frames[-1].filename}:{frames[-1].lineno}:{frames[-1].colno} ({frames[-1].name})" if frames else ""
+
+
 def row_of(tracer: Tracer, index: int, node: Node, kind: str | None = None) -> Row:
     execution, exact = tracer.executions[index], node.exact
     total = (
@@ -97,7 +108,7 @@ def row_of(tracer: Tracer, index: int, node: Node, kind: str | None = None) -> R
     return Row(
         index=index,
         primitive=execution.primitive,
-        source=execution.source,
+        source=execution.source or caller(),
         inputs=tuple(
             Input(p.equation if p.equation >= 0 else None, p.name, p.got, shown(p.true, p.fmt)) for p in node.parents
         ),
@@ -118,12 +129,37 @@ def severity(node: Node) -> float:
     return off if off <= walk.HARMLESS or _is_decided(node) else 0.0
 
 
-def judge(node: Node, fmt: FloatFormat, tolerance: float) -> tuple[str, float]:
-    """The kind of a result, as `measure` has it, and its error in ulps of the truth; `undefined` where NaN is right."""
-    known = truth.of_points([evaluate.point_of(node.true, fmt)], fmt)
-    kinds, errors = classify(np.array([node.got]).astype(fmt.dtype), known, tolerance)
-    kind = KINDS[kinds[0]]
-    return "undefined" if kind in ("nan_input", "outside") else kind, float(errors[0])
+GRAVITY = ("nan", "inf", "pole", "vanished", "wrong_sign", "inaccurate", "flushed")
+"""Kinds of failures, the gravest first."""
+
+
+class Judged(NamedTuple):
+    """What became of the output element that is worst off: which it is, its kind, its error in ulps of the truth."""
+
+    output: int
+    element: int
+    kind: str
+    error: float
+
+
+def judged(results: list[np.ndarray], truths: list[Truth | None], terms: list, tolerance: float) -> Judged:
+    """The worst element of the results, by the gravity of its kind and by its error.
+
+    An element of an array is `ok` within `tolerance` ulps of the terms that it was added from.
+    """
+    found: list[Judged] = []
+    for k, (result, known, sizes) in enumerate(zip(results, truths, terms, strict=True)):
+        if known is None or not result.size:
+            continue
+        kinds, errors = classify(result.ravel(), known, tolerance)
+        shift = np.minimum(known.exponent - ulp_exponent(np.asarray(sizes, np.float64), known.fmt), 0)
+        kinds = np.where((shift < 0) & (np.ldexp(errors, shift) <= tolerance), OK, kinds)
+        names = [KINDS[kind] for kind in kinds]
+        rank = np.array([len(GRAVITY) - GRAVITY.index(name) if name in GRAVITY else 0 for name in names])
+        size = np.where(np.isnan(errors), -1.0, errors)
+        j = int(np.lexsort((size, rank))[-1])
+        found.append(Judged(k, j, names[j], float(errors[j])))
+    return max(found, key=lambda f: (f.kind in GRAVITY and len(GRAVITY) - GRAVITY.index(f.kind), f.error))
 
 
 def traced(jaxpr: ClosedJaxpr, args: list, jitted: bool) -> tuple[Tracer, list]:
@@ -170,41 +206,53 @@ def diagnose(fn: Callable, *args, mode: str = "eager", dtype=None, tolerance: fl
         args = jax.tree.unflatten(jax.tree.structure(args), [jnp.asarray(x) for x in leaves])
         eager = [np.asarray(x) for x in jax.tree.leaves(fn(*args))]
         jit = [np.asarray(x) for x in jax.tree.leaves(jax.jit(fn)(*args))]
-    first = _diagnosis(fn, jaxpr, leaves, mode, tolerance, eager, jit)
+    outputs = evaluate.reals(jaxpr, leaves, formats)
+    truths = [None if f is None else evaluate.truth_of(x, f) for x, f in zip(outputs, formats, strict=True)]
+    large = any(v.aval.size > 1 for v in jaxpr.jaxpr.outvars)
+    terms = (sizes_of_terms(jaxpr, leaves) if large else None) or [np.zeros(x.shape).ravel() for x in eager]
+    known = Known(outputs, truths, terms, {"eager": eager, "jit": jit})
+    first = _diagnosis(fn, jaxpr, leaves, mode, tolerance, known)
     if not first.differs:
         return first
-    other = _diagnosis(fn, jaxpr, leaves, "jit" if mode == "eager" else "eager", tolerance, eager, jit)
+    other = _diagnosis(fn, jaxpr, leaves, "jit" if mode == "eager" else "eager", tolerance, known)
     return replace(first, other=other)
+
+
+class Known(NamedTuple):
+    """Of each output: its real elements, its true values, the sizes of the terms of its sums; and, by mode, the floats
+    that the call returned."""
+
+    outputs: list
+    truths: list[Truth | None]
+    terms: list[np.ndarray]
+    results: dict[str, list[np.ndarray]]
 
 
 def _name(fn: Callable) -> str:
     return getattr(fn, "__qualname__", None) or repr(fn)
 
 
-def _diagnosis(fn, jaxpr, leaves, mode: str, tolerance: float, eager: list, jit: list) -> Diagnosis:
+def _diagnosis(fn, jaxpr, leaves, mode: str, tolerance: float, known: Known) -> Diagnosis:
+    k, j, kind, error = judged(known.results[mode], known.truths, known.terms, tolerance)
     tracer, out = traced(jaxpr, leaves, mode == "jit")
-    ends = [(k, j, n) for k, (_, nodes) in enumerate(out) for j, n in enumerate(nodes.ravel()) if n.fmt is not None]
-    k, j, node = max(ends, key=lambda end: severity(end[2]))
-    fmt = node.fmt
-    assert fmt is not None
-    precision = 4096
-    with flint.ctx.workprec(precision), jax.enable_x64(True):
-        verdict, error = judge(node, fmt, tolerance)
-        undefined = why(node.true, fmt)
-        no_number = math.isnan(node.got) or isinstance(node.true, Undefined)
-        bad = verdict in FAILURE_KINDS or (no_number and not math.isfinite(node.got))
-        blamed = walk.walk(node) if bad else None
+    node = out[k][1].ravel()[j]
+    fmt, meant = node.fmt, as_array(known.outputs[k]).ravel()[j]
+    results = {m: float(widen(r[k]).ravel()[j]) for m, r in known.results.items()}
+    result, note = results[mode], ""
+    if not _equal(node.got, result):
+        how = "its equations one by one" if mode == "eager" else "looking at all its equations"
+        note = f"{how} give {node.got!r}, the {mode} result is {result!r}"
+    with flint.ctx.workprec(4096), jax.enable_x64(True):
+        no_number = math.isnan(result) or isinstance(meant, Undefined)
+        bad = kind in FAILURE_KINDS or (no_number and not math.isfinite(result))
+        blamed = _blamed(tracer, node, meant, result, fmt) if bad else None
         chosen = {i: max(e.nodes, key=severity) for i, e in enumerate(tracer.executions) if e.nodes}
         if blamed is not None:
             chosen.update({n.equation: n for n in blamed.path if n.equation >= 0})
             chosen[blamed.node.equation] = blamed.node
         rows = tuple(row_of(tracer, i, n) for i, n in chosen.items())
         culprit = None if blamed is None else row_of(tracer, blamed.node.equation, blamed.node, blamed.kind)
-    results = {"eager": float(widen(eager[k]).ravel()[j]), "jit": float(widen(jit[k]).ravel()[j])}
-    note = ""
-    if not _equal(node.got, results[mode]):
-        how = "its equations one by one" if mode == "eager" else "looking at all its equations"
-        note = f"{how} give {node.got!r}, the {mode} result is {results[mode]!r}"
+        true, undefined = shown(meant, fmt), why(meant, fmt)
     return Diagnosis(
         function=_name(fn),
         dtype=fmt.name,
@@ -213,12 +261,11 @@ def _diagnosis(fn, jaxpr, leaves, mode: str, tolerance: float, eager: list, jit:
             widen(x).tolist() if np.asarray(x).dtype.kind not in "iub" else np.asarray(x).tolist() for x in leaves
         ),
         element=tuple(int(i) for i in np.unravel_index(j, out[k][0].shape)),
-        result=node.got,
-        true=shown(node.true, fmt),
+        result=result,
+        true=true,
         undefined=undefined,
-        limit=evaluate.limit(jaxpr, leaves, k, j, fmt) if isinstance(node.true, Undefined) else None,
         error=error,
-        verdict=verdict,
+        verdict="undefined" if kind in ("nan_input", "outside") else kind,
         rows=rows,
         culprit=culprit,
         path=() if blamed is None else tuple(n.equation for n in blamed.path if n.equation >= 0),
@@ -230,3 +277,26 @@ def _diagnosis(fn, jaxpr, leaves, mode: str, tolerance: float, eager: list, jit:
 
 def _equal(x: float, y: float) -> bool:
     return x == y or (x != x and y != y)
+
+
+def left_over(node: Node) -> float:
+    """How many times larger the terms of a sum are than what is left of them."""
+    if not is_number(node.true) or infinite(node.true):
+        return 0.0
+    if walk.size(node.true) == 0:
+        return math.inf if any(is_number(p.true) and p.true != 0 for p in node.parents) else 0.0
+    return condition_number(node)
+
+
+def _blamed(tracer: Tracer, node: Node, meant: Any, result: float, fmt: FloatFormat) -> walk.Verdict | None:
+    """What is to blame for a result: by the walk from its node; where its equations come to the right value, but the
+    value is not what is meant, an approximation; where they don't give the bits of the result, what magnified errors
+    the most."""
+    if not _equal(node.got, result) and walk.off(node) <= walk.HARMLESS:
+        sums = [n for e in tracer.executions for n in e.nodes if walk.is_sum(n)]
+        worst = max(sums, key=left_over, default=None)
+        return None if worst is None else walk.Verdict(worst, "cancellation", (worst,))
+    apart = is_number(meant) and walk.gap(node.true, meant) != 0
+    if node.rule is not None and walk.off(node) <= walk.HARMLESS and apart:
+        return walk.Verdict(node, "approximation", (node,))
+    return walk.walk(node)

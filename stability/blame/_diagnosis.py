@@ -86,6 +86,7 @@ def ulps(x: float) -> str:
 MEANINGS = {
     "absorption": "a sum lost the digits of its smaller operand",
     "amplification": "an ill-conditioned operation magnified a rounding error",
+    "approximation": "the equations of the library's function come to something else than the function",
     "branch": "a comparison came out the other way",
     "cancellation": "a sum of nearly opposite numbers left only their rounding errors",
     "domain": "the argument lies outside the function's domain",
@@ -108,8 +109,8 @@ class Diagnosis:
 
     **Attributes:** `dtype` the format of the result; `mode`, `eager` (each equation an XLA computation of its own) or
     `jit`; `arguments`; `element` the index of the output element looked at; `result` in this mode; `true` correctly
-    rounded, `None` where the truth is no number, then `undefined` says why and `limit` is the limit there, if all
-    ways of approach that were tried agree on one; `error` in ulps of the true value; `verdict` a kind of
+    rounded (at a removable hole the limit), `None` where the truth is no number, and then `undefined` says why;
+    `error` in ulps of the true value; `verdict` a kind of
     `stability.measure.KINDS`, or `undefined`; `rows`; `culprit` the row to blame, or `None`; `path` the indices of
     the rows from the result to where the error came from; `eager` and `jit` the results of both; `other` the
     diagnosis in the other mode where the two results differ; `note` what else there is to say.
@@ -123,7 +124,6 @@ class Diagnosis:
     result: float
     true: float | None
     undefined: str | None
-    limit: float | None
     error: float
     verdict: str
     rows: tuple[Row, ...]
@@ -154,7 +154,6 @@ class Diagnosis:
             "result": _json(self.result),
             "true": _json(self.true),
             "undefined": self.undefined,
-            "limit": _json(self.limit),
             "error": _json(self.error),
             "verdict": self.verdict,
             "culprit": None if self.culprit is None else self.culprit.as_json(),
@@ -192,8 +191,6 @@ class Diagnosis:
     def summary(self) -> str:
         """The findings in a few lines."""
         true = short(self.true) if self.undefined is None else self.undefined
-        if self.limit is not None:
-            true += f", with limit {short(self.limit)}"
         lines = [f"{self.function}: result {short(self.result)} ({self.mode}), true value {true}: {self.verdict}"]
         if not math.isnan(self.error):
             lines[0] += f", {self.error:.3g} ulps off"

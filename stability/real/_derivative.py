@@ -17,7 +17,7 @@ from flint import arb
 from stability.real import _arithmetic as plain
 from stability.real._function import Dual, Estimate
 from stability.real._near import flat
-from stability.real._series import Series, is_number, seen
+from stability.real._series import Series, is_number, limit, seen
 from stability.real._values import ONE, UNDECIDED, Scalar, Undefined, infinite
 
 EXTRA = 6
@@ -54,6 +54,15 @@ def derivatives(evaluate: Callable[[Any], Sequence[Any]], x: Scalar, order: int)
             duals = [_limit(v, order) for v in evaluate(_dual(near, ONE, order))]
             found = [d if isinstance(v, Undefined) else v for v, d in zip(found, duals, strict=True)]
         sides.append(found)
+    return [_together(left, right) for left, right in zip(*sides, strict=True)]
+
+
+def limits(evaluate: Callable[[Any], Sequence[Any]], x: Scalar) -> list[Sides]:
+    """The limits of several functions of one number from both sides; arguments as of `derivatives`."""
+    sides = []
+    for side in (-1, 1):
+        near = Series([x, arb(0), arb(side), *[arb(0)] * EXTRA])
+        sides.append([UNDECIDED if isinstance(v, Estimate) else limit(v) for v in evaluate(near)])
     return [_together(left, right) for left, right in zip(*sides, strict=True)]
 
 

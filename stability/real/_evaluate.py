@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import flint
 import jax
+import jax.numpy as jnp
 import numpy as np
 from flint import arb
 from jax.extend.core import ClosedJaxpr
@@ -17,15 +18,23 @@ from stability import truth
 from stability.floats import FloatFormat, format_of
 from stability.real._arrays import as_array, bare, elementwise
 from stability.real._complex import im, is_complex, re
+from stability.real._derivative import Sides, derivatives, limits
 from stability.real._function import Complex, Estimate
 from stability.real._near import resolved
 from stability.real._reals import is_inexact, lift, run
+from stability.real._series import is_number
 from stability.real._values import UNDECIDED, Scalar, Undecided, Undefined, array, infinite
 from stability.real._walk import is_float, trace
 from stability.truth import Point, State, Truth
 
 FIRST_PRECISION = 128
 LAST_PRECISION = 4096
+
+HOLES = ("zero_over_zero", "zero_times_infinity", "infinity_minus_infinity", "infinity_over_infinity", "pole")
+"""Kinds of `Undefined` where there may be a limit."""
+
+MOST_MOVED = 64
+"""Of arguments with more elements no limits are looked for."""
 
 
 def point_of(x: Scalar, fmt: FloatFormat) -> Point:
@@ -44,11 +53,16 @@ def point_of(x: Scalar, fmt: FloatFormat) -> Point:
     return truth.enclosed(resolved(x), fmt)
 
 
+def parts(x: Scalar) -> tuple[Scalar, ...]:
+    """The real numbers that a number is made of."""
+    return (x.re, x.im) if isinstance(x, Complex) else (x,)
+
+
 def is_decided(x: Scalar, fmt: FloatFormat | None) -> bool:
     """Whether no more precision is needed, or none would help."""
-    if isinstance(x, Complex):
-        return is_decided(x.re, fmt) and is_decided(x.im, fmt)
-    return fmt is None or isinstance(x, Estimate) or point_of(x, fmt).state != State.UNDECIDED
+    return fmt is None or all(
+        isinstance(part, Estimate) or point_of(part, fmt).state != State.UNDECIDED for part in parts(x)
+    )
 
 
 def truth_of(output: Any, fmt: FloatFormat) -> Truth:
@@ -56,37 +70,90 @@ def truth_of(output: Any, fmt: FloatFormat) -> Truth:
     return truth.of_points([point_of(v, fmt) for v in as_array(output).ravel()], fmt)
 
 
-def parts(output: Any) -> tuple[Any, Any]:
-    """The real and the imaginary parts of an output of complex numbers."""
-    return elementwise(re)(output), elementwise(im)(output)
-
-
-def joined(real: np.ndarray, imaginary: np.ndarray) -> np.ndarray:
-    """Complex numbers from their parts, which may be NaN one by one."""
-    out = np.empty(real.shape, np.complex128)
-    out.real, out.imag = real, imaginary
-    return out
-
-
-def reals(jaxpr: ClosedJaxpr, leaves: Sequence[Any], formats: Sequence[FloatFormat | None]) -> list:
-    """The outputs of a jaxpr as real numbers, each decided to its format where the precision limit allows.
-
-    What hangs on a branch that stays undecided at `LAST_PRECISION` bits is `UNDECIDED`.
-    """
-    args = [lift(x, v.aval.dtype) for x, v in zip(leaves, jaxpr.jaxpr.invars, strict=True)]
+def raised(compute: Callable[[], list], formats: Sequence[FloatFormat | None]) -> list:
+    """Outputs computed at a precision that is raised until each is decided, or the limit is reached."""
     out: list = []
     prec = FIRST_PRECISION
     while prec <= LAST_PRECISION:
         with flint.ctx.workprec(prec), jax.enable_x64(True):
-            try:
-                out = run(jaxpr, args)
-            except Undecided:
-                shapes = [v.aval.shape for v in jaxpr.jaxpr.outvars]
-                out = [bare(array([UNDECIDED] * math.prod(s), s)) for s in shapes]
+            out = compute()
             if all(is_decided(v, f) for x, f in zip(out, formats, strict=True) for v in as_array(x).ravel()):
                 break
         prec *= 2
     return out
+
+
+def tried(jaxpr: ClosedJaxpr, args: Sequence[Any], strict: bool = False) -> list:
+    """The outputs of a jaxpr on real arguments, all undecided where a branch is."""
+    try:
+        return run(jaxpr, args, strict)
+    except Undecided:
+        return [bare(array([UNDECIDED] * math.prod(v.aval.shape), v.aval.shape)) for v in jaxpr.jaxpr.outvars]
+
+
+def reals(
+    jaxpr: ClosedJaxpr, leaves: Sequence[Any], formats: Sequence[FloatFormat | None], strict: bool = False
+) -> list:
+    """The outputs of a jaxpr as real numbers, each decided to its format where the precision limit allows.
+
+    What hangs on a branch that stays undecided at `LAST_PRECISION` bits is `UNDECIDED`. Where an element has no value
+    but a limit as the one argument varies that it has none for, it is the limit.
+    """
+    args = [lift(x, v.aval.dtype) for x, v in zip(leaves, jaxpr.jaxpr.invars, strict=True)]
+    out = raised(lambda: tried(jaxpr, args, strict), formats)
+    for k, (x, fmt) in enumerate(zip(out, formats, strict=True)):
+        holes = [j for j, v in enumerate(as_array(x).ravel()) if isinstance(v, Undefined) and v.kind in HOLES]
+        if fmt is not None and holes:
+            filled = as_array(x).copy()
+            for j in holes:
+                filled.ravel()[j] = limit(jaxpr, args, k, j, fmt) or filled.ravel()[j]
+            out[k] = bare(filled)
+    return out
+
+
+def varied(jaxpr: ClosedJaxpr, args: Sequence[Any]) -> Iterator[tuple[Scalar, Callable[[Any], list]]]:
+    """Each number among the float arguments, and the outputs as a function of what stands in its place."""
+    for i, v in enumerate(jaxpr.jaxpr.invars):
+        if not is_float(v.aval):
+            continue
+        for j in range(as_array(args[i]).size):
+
+            def replaced(x: Any, i: int = i, j: int = j) -> list:
+                moved = as_array(args[i]).copy()
+                moved.ravel()[j] = x
+                return tried(jaxpr, [bare(moved) if k == i else a for k, a in enumerate(args)])
+
+            yield as_array(args[i]).ravel()[j], replaced
+
+
+def limit(jaxpr: ClosedJaxpr, args: Sequence[Any], output: int, element: int, fmt: FloatFormat) -> Scalar | None:
+    """The limit of an output element that has no value, or `None`.
+
+    It is one where exactly one number among the arguments, as it alone varies, gives the element limits from both
+    sides, or from the one that is in the domain, and they agree: a number, or an infinity.
+    """
+    if sum(as_array(a).size for a in args) > MOST_MOVED:
+        return None
+    found = []
+    for x, outputs in varied(jaxpr, args):
+        if isinstance(x, Undefined) or infinite(x):
+            continue
+
+        def sides(outputs=outputs, x=x) -> list:
+            (ends,) = limits(lambda s: [as_array(outputs(s)[output]).ravel()[element]], x)
+            return [one_limit(ends)]
+
+        (value,) = raised(sides, [fmt])
+        if not isinstance(value, Undefined):
+            found.append(value)
+    return found[0] if len(found) == 1 else None
+
+
+def one_limit(sides: Sides) -> Scalar:
+    """The limit from both sides, if it is one."""
+    left, right = sides
+    same = left is right or (not is_number(left) and not is_number(right) and bool(left == right))
+    return left if same else UNDECIDED
 
 
 def prepared(fn: Callable, args, dtype):
@@ -95,95 +162,136 @@ def prepared(fn: Callable, args, dtype):
     args = jax.tree.map(lambda x: np.asarray(x, default) if type(x) is float else x, args)
     jaxpr, tree = trace(fn, *args)
     formats = [
-        None
-        if not is_inexact(v.aval)
-        else format_of(kind if kind is not None else np.zeros((), v.aval.dtype).real.dtype)
+        None if not is_inexact(v.aval) else format_of(kind if kind is not None else jnp.finfo(v.aval.dtype).dtype)
         for v in jaxpr.jaxpr.outvars
     ]
     return jaxpr, tree, jax.tree.leaves(args), formats
 
 
-def limit(jaxpr: ClosedJaxpr, leaves: Sequence[Any], output: int, element: int, fmt: FloatFormat) -> float | None:
-    """The limit of an output element at a point where it has no value, or `None`.
-
-    Each element of each float argument alone is moved by a hair to either side, at two distances. Where these ways of
-    approach give values, and all of them round to one float, that float is taken for the limit. This is evidence, not
-    proof.
-    """
-    found = set()
-    inputs = [v.aval for v in jaxpr.jaxpr.invars]
-    points = [lift(x, a.dtype) for x, a in zip(leaves, inputs, strict=True)]
-    for i, aval in enumerate(inputs):
-        if not is_float(aval):
-            continue
-        for j in range(as_array(points[i]).size):
-            for step in (2.0**-600, -(2.0**-600), 2.0**-900, -(2.0**-900)):
-                value = _nearby(jaxpr, points, i, j, step, output, element)
-                if not isinstance(value, Undefined):
-                    found.add(float(truth.of_points([point_of(value, fmt)], fmt).rounded[0]))
-    return found.pop() if len(found) == 1 and not any(math.isnan(v) for v in found) else None
+def nearest(output: Any, fmt: FloatFormat | None, aval: Any, dtype) -> np.ndarray:
+    """An output of a jaxpr over the reals as floats, correctly rounded."""
+    if fmt is None:
+        return np.asarray(output)
+    with np.errstate(over="ignore"):
+        if not is_complex(aval):
+            return truth_of(output, fmt).rounded.reshape(aval.shape).astype(fmt.dtype)
+        whole = np.empty(aval.shape, np.complex128)
+        whole.real, whole.imag = (
+            truth_of(elementwise(part)(output), fmt).rounded.reshape(aval.shape) for part in (re, im)
+        )
+    return whole if dtype is not None else whole.astype(aval.dtype)
 
 
-def _nearby(jaxpr, points, i: int, j: int, step: float, output: int, element: int) -> Scalar:
-    with flint.ctx.workprec(LAST_PRECISION), jax.enable_x64(True):
-        moved = as_array(points[i]).copy()
-        x = moved.ravel()[j]
-        if isinstance(x, Undefined) or infinite(x):
-            return Undefined("undecided")
-        moved.ravel()[j] = x + arb(step)
-        try:
-            out = run(jaxpr, [bare(moved) if k == i else p for k, p in enumerate(points)])
-        except Undecided:
-            return Undefined("undecided")
-        return as_array(out[output]).ravel()[element]
-
-
-def true_value(fn: Callable, *args, dtype=None):
+def true_value(fn: Callable, *args, dtype=None, strict: bool = False):
     """The correctly rounded true value of `fn(*args)`.
 
     **Arguments:** `args` pytrees of NumPy or JAX arrays of any shape, or Python floats, taken at face value in their
     dtype (a Python float in `dtype`, or in JAX's default float); `dtype` the format to round to, by default that of
-    each output.
+    each output; `strict` whether a primitive that has no meaning over the reals is an error, and not evaluated in wider
+    floats.
 
     **Returns:** a pytree as of `fn(*args)` with NumPy arrays. An element is NaN where the true value is undefined or
     stays undecided at 4096 bits (`why_undefined` tells which; it is 0 where all that it can be rounds to 0), and
-    infinite where it overflows or is a limit that is infinite.
+    infinite where it overflows, or is a limit or a pole of one sign. What depends on a primitive without a meaning is
+    not proven, and `why_undefined` says so.
 
-    **Raises:** `UnsupportedPrimitive`, with the primitive's name and the user's source line.
+    **Raises:** `UnsupportedPrimitive` where it is strict, with the primitive's name and the user's source line.
+
+    ```python
+    import jax.numpy as jnp
+    from stability.real import true_value
+
+    assert true_value(lambda x: jnp.sin(x) / x, jnp.float32(0)) == 1
+    ```
     """
     jaxpr, tree, leaves, formats = prepared(fn, args, dtype)
-
-    def as_floats(x, fmt, aval):
-        if fmt is None:
-            return np.asarray(x)
-        with np.errstate(over="ignore"):
-            if not is_complex(aval):
-                return truth_of(x, fmt).rounded.reshape(aval.shape).astype(fmt.dtype)
-            real, imaginary = (truth_of(part, fmt).rounded.reshape(aval.shape) for part in parts(x))
-            return joined(real, imaginary).astype(aval.dtype if dtype is None else np.complex128)
-
-    out = [
-        as_floats(x, f, v.aval)
-        for x, f, v in zip(reals(jaxpr, leaves, formats), formats, jaxpr.jaxpr.outvars, strict=True)
-    ]
-    return jax.tree.unflatten(tree, out)
+    out = reals(jaxpr, leaves, formats, strict)
+    return jax.tree.unflatten(
+        tree, [nearest(x, f, v.aval, dtype) for x, f, v in zip(out, formats, jaxpr.jaxpr.outvars, strict=True)]
+    )
 
 
 def why_undefined(fn: Callable, *args, dtype=None):
     """Why elements of `true_value(fn, *args)` are no proven numbers, where they are not.
 
     **Returns:** a pytree as of `fn(*args)` with object arrays: `None` where the value is a number, else the kind of
-    `stability.real.Undefined`, `pole` among them; where 4096 bits don't decide, `undecided`, and after
-    a colon what is known.
+    `stability.real.Undefined`, `pole` among them; where 4096 bits don't decide, `undecided`, and after a colon what is
+    known; `not proven` where it depends on a primitive that has no meaning over the reals.
     """
     jaxpr, tree, leaves, formats = prepared(fn, args, dtype)
 
-    def why(x, fmt, aval):
-        reasons = [truth_of(part, fmt).why.reshape(aval.shape) for part in (parts(x) if is_complex(aval) else (x,))]
+    def why(x: Any, fmt: FloatFormat, aval: Any) -> np.ndarray:
+        columns = [elementwise(re)(x), elementwise(im)(x)] if is_complex(aval) else [x]
+        reasons = [truth_of(column, fmt).why.reshape(aval.shape) for column in columns]
         return functools.reduce(np.frompyfunc(lambda a, b: b if a is None else a, 2, 1), reasons)
 
-    out = [
-        why(x, f, v.aval) if f else None
-        for x, f, v in zip(reals(jaxpr, leaves, formats), formats, jaxpr.jaxpr.outvars, strict=True)
-    ]
+    out = reals(jaxpr, leaves, formats)
+    return jax.tree.unflatten(
+        tree,
+        [f and why(x, f, v.aval) for x, f, v in zip(out, formats, jaxpr.jaxpr.outvars, strict=True)],
+    )
+
+
+def true_derivative(fn: Callable, *args, argnum: int = 0, order: int = 1, dtype=None):
+    """The correctly rounded true derivative of `fn` by one of its arguments.
+
+    It is that of the real function, by power series over balls from the program of its values; no derivative rule is
+    read, so a rule that is wrong in real numbers makes no difference.
+
+    **Arguments:** `args` and `dtype` as of `true_value`; `argnum` the number of the argument to differentiate by, one
+    float or an array of them; `order` 1, or more for higher derivatives by each number alone.
+
+    **Returns:** a pytree as of `fn(*args)` with NumPy arrays of the shape of the output followed by that of the
+    argument. An element is NaN where the derivative is undefined or undecided, infinite at a pole of one sign, and at a
+    kink the middle between the one-sided derivatives, between which every value is right.
+
+    **Raises:** `ValueError` where the argument is no float array, or `order` less than 1.
+
+    ```python
+    import jax
+    from stability.real import true_derivative
+
+    assert true_derivative(jax.scipy.special.i0, 0.0) == 0
+    ```
+    """
+    if order < 1:
+        raise ValueError(f"order {order}: a derivative has order 1 or more")
+    if not 0 <= argnum < len(args):
+        raise ValueError(f"argnum {argnum}: there are {len(args)} arguments")
+    jaxpr, tree, leaves, formats = prepared(fn, args, dtype)
+    before = len(jax.tree.leaves(args[:argnum]))
+    aval = jaxpr.jaxpr.invars[before].aval if len(jax.tree.leaves(args[argnum])) == 1 else None
+    if aval is None or not is_float(aval):
+        raise ValueError(
+            f"argument {argnum} is not one float or array of floats, which is what can be differentiated by"
+        )
+    held = [lift(x, v.aval.dtype) for x, v in zip(leaves, jaxpr.jaxpr.invars, strict=True)]
+    first = sum(as_array(h).size for h, v in zip(held[:before], jaxpr.jaxpr.invars, strict=False) if is_float(v.aval))
+    columns = []
+    for n, (x, outputs) in enumerate(varied(jaxpr, held)):
+        if first <= n < first + math.prod(aval.shape):
+
+            def slopes(outputs=outputs, x=x) -> list:
+                sizes = [math.prod(v.aval.shape) for v in jaxpr.jaxpr.outvars]
+                sides = derivatives(lambda s: [v for o in outputs(s) for v in as_array(o).ravel()], x, order)
+                flat = iter([_middle(s) for s in sides])
+                return [array([next(flat) for _ in range(size)], (size,)) for size in sizes]
+
+            columns.append(raised(slopes, formats))
+    out = []
+    for k, (fmt, v) in enumerate(zip(formats, jaxpr.jaxpr.outvars, strict=True)):
+        stacked = [nearest(c[k], fmt, jax.ShapeDtypeStruct((c[k].size,), v.aval.dtype), dtype) for c in columns]
+        shape = (*v.aval.shape, *aval.shape)
+        out.append(np.stack(stacked, -1).reshape(shape) if stacked else np.empty(shape))
     return jax.tree.unflatten(tree, out)
+
+
+def _middle(sides: Sides) -> Scalar:
+    left, right = sides
+    if left is right or isinstance(left, Undefined):
+        return left
+    if isinstance(right, Undefined):
+        return right
+    if is_number(left) and is_number(right):
+        return (left + right) / arb(2)
+    return left if left == right else Undefined("pole") if not (is_number(left) or is_number(right)) else UNDECIDED

@@ -14,8 +14,8 @@ from flint import arb
 from stability import truth as truths
 from stability.floats import FloatFormat, widen
 from stability.real._compiled import Name, Open, compiled
-from stability.real._derivative import Sides, derivatives
-from stability.real._evaluate import point_of
+from stability.real._derivative import Sides, derivatives, limits
+from stability.real._evaluate import HOLES, one_limit, point_of
 from stability.real._function import Estimate
 from stability.real._near import flat
 from stability.real._reals import lift, run
@@ -59,8 +59,16 @@ def evaluators(fn: Callable, full: Sequence[Any], argnum: int, derivative: Order
         except Undecided:
             return Undefined("undecided")
 
+    def with_limits(x):
+        v = value(x)
+        if not isinstance(v, Undefined) or v.kind not in HOLES or infinite(x):
+            return v
+        (sides,) = limits(lambda s: [value(s)], x)
+        found = one_limit(sides)
+        return v if isinstance(found, Undefined) else found
+
     if derivative is None:
-        return compiled(jaxpr, named, names, over_balls=True), value
+        return compiled(jaxpr, named, names, over_balls=True), with_limits
 
     def slope(x) -> Sides:
         if len(names) == 1:

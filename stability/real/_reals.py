@@ -55,6 +55,9 @@ class Reals(Semantics):
     opens = staticmethod(inlined)
     reads = staticmethod(meant)
 
+    def __init__(self, strict: bool = False):
+        self.strict = strict
+
     def literal(self, value, aval):
         return lift(value, aval.dtype, literal=True)
 
@@ -62,6 +65,8 @@ class Reals(Semantics):
         return lift(value, aval.dtype)
 
     def equation(self, eqn, values, source):
+        if self.strict and not has_meaning(eqn):
+            raise UnsupportedPrimitive(eqn.primitive.name, source)
         return meaning(eqn, values, source)
 
     def decided(self, value, what):
@@ -88,9 +93,18 @@ class Letter(Reals):
     reads = staticmethod(Semantics.reads)
 
 
-def run(jaxpr: Jaxpr | ClosedJaxpr, args: Sequence[Any]) -> list:
-    """The outputs of a jaxpr on real arguments."""
-    return walk(jaxpr, args, Reals())
+def has_meaning(eqn) -> bool:
+    """Whether an equation is of no reals, or one over them."""
+    return record_of(eqn.primitive) is not None or not any(is_inexact(v.aval) for v in (*eqn.invars, *eqn.outvars))
+
+
+def run(jaxpr: Jaxpr | ClosedJaxpr, args: Sequence[Any], strict: bool = False) -> list:
+    """The outputs of a jaxpr on real arguments.
+
+    **Raises:** `UnsupportedPrimitive` for a primitive without a meaning, where it is `strict`; `Undecided` where a
+    branch hangs on wide balls.
+    """
+    return walk(jaxpr, args, Reals(strict))
 
 
 def meaning(eqn, values: Sequence[Any], source: str = "", semantics: Semantics | None = None) -> list:

@@ -21,11 +21,13 @@ from flint import arb
 from jax.extend.core import ClosedJaxpr
 
 from stability.real import _arrays as arrays
-from stability.real import _interpreter as interpreter
 from stability.real import _scalars as scalars
 from stability.real._arrays import as_array, bare
 from stability.real._near import flat
+from stability.real._reals import Reals, lift, meaning
+from stability.real._records import moves, record_of
 from stability.real._values import Undecided, is_number
+from stability.real._walk import is_float, walk
 
 PRECISION = 256
 NUDGE = arb(2) ** -64
@@ -66,32 +68,45 @@ def _difference(moved, v) -> arb:
     return arb(abs(difference).mid()) / NUDGE if difference.is_finite() else arb(0)
 
 
-def _apply(eqn, values: Sequence[Any]) -> list:
-    inner = interpreter.inlined(eqn)
-    if inner is not None:
-        return interpreter.run(inner, values, _apply)
-    plain = [_value(x) for x in values]
-    out = interpreter.apply(eqn, plain)
-    name = eqn.primitive.name
-    real = [interpreter.is_float(v.aval) for v in eqn.invars]
+class Sizes(Reals):
+    """Real numbers with the sizes of their terms."""
+
+    def row(self, value, i):
+        if not isinstance(value, Sized):
+            return super().row(value, i)
+        return Sized(super().row(value.value, i), super().row(value.terms, i))
+
+    def stacked(self, rows, aval):
+        if not any(isinstance(r, Sized) for r in rows):
+            return super().stacked(rows, aval)
+        return Sized(super().stacked([_value(r) for r in rows], aval), super().stacked([_terms(r) for r in rows], aval))
+
+    def picked(self, values):
+        return [Sized(*super().picked([v.value]), v.terms) if isinstance(v, Sized) else v for v in values]
+
+    def equation(self, eqn, values, source):
+        plain = [_value(x) for x in values]
+        out = meaning(eqn, plain, source)
+        terms = _sizes(eqn, values, plain, out, source)
+        return [Sized(o, t) if is_float(v.aval) else o for o, t, v in zip(out, terms, eqn.outvars, strict=True)]
+
+
+def _sizes(eqn, values: Sequence[Any], plain: list, out: list, source: str) -> list:
+    name, reals = eqn.primitive.name, [is_float(v.aval) for v in eqn.invars]
     if name in SUMS:
         sizes = [
-            arrays.elementwise(_size)(p, _terms(x)) if r else p for x, p, r in zip(values, plain, real, strict=True)
+            arrays.elementwise(_size)(p, _terms(x)) if r else p for x, p, r in zip(values, plain, reals, strict=True)
         ]
-        terms = interpreter.apply(eqn, sizes)
-    elif name in arrays.DATA or name in CHOICES:
-        terms = interpreter.apply(eqn, [_terms(x) if r else p for x, p, r in zip(values, plain, real, strict=True)])
-    else:
-        terms = [arrays.elementwise(lambda _: arb(0))(o) for o in out]
-        for i, x in enumerate(values):
-            if isinstance(x, Sized) and any(s != 0 for s in as_array(x.terms).ravel()):
-                moved = [arrays.elementwise(_moved)(p, x.terms) if i == j else p for j, p in enumerate(plain)]
-                by = (
-                    arrays.elementwise(_difference)(m, o)
-                    for m, o in zip(interpreter.apply(eqn, moved), out, strict=True)
-                )
-                terms = [arrays.elementwise(scalars.add)(t, d) for t, d in zip(terms, by, strict=True)]
-    return [Sized(o, t) if interpreter.is_float(v.aval) else o for o, t, v in zip(out, terms, eqn.outvars, strict=True)]
+        return meaning(eqn, sizes, source)
+    if moves(record_of(eqn.primitive), eqn) or name in CHOICES:
+        return meaning(eqn, [_terms(x) if r else p for x, p, r in zip(values, plain, reals, strict=True)], source)
+    terms = [arrays.elementwise(lambda _: arb(0))(o) for o in out]
+    for i, x in enumerate(values):
+        if isinstance(x, Sized) and any(s != 0 for s in as_array(x.terms).ravel()):
+            moved = [arrays.elementwise(_moved)(p, x.terms) if i == j else p for j, p in enumerate(plain)]
+            by = (arrays.elementwise(_difference)(m, o) for m, o in zip(meaning(eqn, moved, source), out, strict=True))
+            terms = [arrays.elementwise(scalars.add)(t, d) for t, d in zip(terms, by, strict=True)]
+    return terms
 
 
 def sizes_of_terms(jaxpr: ClosedJaxpr, leaves: Sequence[Any]) -> list[np.ndarray] | None:
@@ -99,10 +114,10 @@ def sizes_of_terms(jaxpr: ClosedJaxpr, leaves: Sequence[Any]) -> list[np.ndarray
 
     **Returns:** float64 arrays of shape `(n,)`, 0 where nothing was added; `None` where a branch stays undecided.
     """
-    args = [interpreter.lift(x, v.aval.dtype) for x, v in zip(leaves, jaxpr.jaxpr.invars, strict=True)]
+    args = [lift(x, v.aval.dtype) for x, v in zip(leaves, jaxpr.jaxpr.invars, strict=True)]
     with flint.ctx.workprec(PRECISION), jax.enable_x64(True):
         try:
-            out = interpreter.run(jaxpr, args, _apply)
+            out = walk(jaxpr, args, Sizes())
         except Undecided:
             return None
         return [np.array([float(s) for s in as_array(bare(_terms(x))).ravel()], np.float64) for x in out]

@@ -73,9 +73,6 @@ log10: Function = Function(
     lambda x: reciprocal(mul(x, log_ten())),
 )
 
-to_radians: Function = Function(lambda x: mul(x, arb.pi() / 180), lambda x: arb.pi() / 180)
-to_degrees: Function = Function(lambda x: mul(x, 180 / arb.pi()), lambda x: 180 / arb.pi())
-
 
 silu: Function = Function(
     unary(lambda x: mul(x, logistic(x)), INFINITY, arb(0)),

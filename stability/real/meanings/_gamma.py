@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
-
 import flint
 from flint import acb, arb
 
@@ -228,25 +226,6 @@ poch: Function = Function(
     lambda z, m: mul(poch(z, m), digamma(add(z, m))),
 )
 """`Γ(z + m)/Γ(z)`."""
-
-
-@cache
-def multigammaln(d: int) -> Function:
-    """`log Γ_d(a) = d (d - 1)/4 log π + Σ_j lgamma(a - j/2)`, `0 <= j < d`."""
-
-    def text(a):
-        total = mul(arb(d * (d - 1)) / 4, arb.pi().log())
-        for j in range(d):
-            total = add(total, lgamma(sub(a, arb(j) / 2)))
-        return total
-
-    def slope(a):
-        total = digamma(a)
-        for j in range(1, d):
-            total = add(total, digamma(sub(a, arb(j) / 2)))
-        return total
-
-    return Function(text, slope)
 
 
 def _shape_and_place(a, x) -> Undefined | None:

@@ -6,7 +6,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import flint
 from flint import arb
 
 from stability.real._arithmetic import DOMAIN, POLE, first_undefined, is_pole
@@ -15,7 +14,6 @@ from stability.real._near import flat
 from stability.real._scalars import (
     absolute,
     add,
-    atan,
     cos,
     div,
     exp,
@@ -25,13 +23,9 @@ from stability.real._scalars import (
     log1p,
     logistic,
     maximum,
-    minimum,
     mul,
     neg,
     power,
-    sign,
-    sin,
-    sqrt,
     square,
     sub,
     tanh,
@@ -124,19 +118,12 @@ def pole_of_gamma(x) -> Undefined | None:
     return POLE if x <= 0 and whole(x) else None
 
 
-def with_bits(extra: int, compute: Callable[[], Any]) -> Any:
-    """What `compute` gives at a precision that is higher by `extra` bits."""
-    with flint.ctx.workprec(flint.ctx.prec + extra):
-        return compute()
-
-
 __all__ = [
     "DOMAIN",
     "ONE",
     "POLE",
     "absolute",
     "add",
-    "atan",
     "checked",
     "cos",
     "div",
@@ -149,7 +136,6 @@ __all__ = [
     "log_two",
     "logistic",
     "maximum",
-    "minimum",
     "mul",
     "neg",
     "pole_of_gamma",
@@ -159,13 +145,9 @@ __all__ = [
     "root_pi",
     "root_two",
     "root_two_pi",
-    "sign",
-    "sin",
-    "sqrt",
     "square",
     "sub",
     "tanh",
     "unary",
     "whole",
-    "with_bits",
 ]
