@@ -133,10 +133,6 @@ def wider(dtype) -> type:
     return np.complex128 if jnp.issubdtype(dtype, np.complexfloating) else np.float64
 
 
-NARROW = {"bitcast_convert_type", "nextafter", "pure_callback", "random_gamma", "rng_uniform"}
-"""Primitives that do something else in another format."""
-
-
 def unproven(eqn, values: Sequence[Any]) -> list:
     """The outputs of a primitive without a rule, run in float64 on the nearest floats: not proven.
 
@@ -149,7 +145,7 @@ def unproven(eqn, values: Sequence[Any]) -> list:
     if any(isinstance(v, Series | Dual) or (isinstance(v, Undefined) and not v.certain) for v in reals):
         return [filled(v.aval) for v in eqn.outvars]
     for narrow in (False, True):
-        if not narrow and eqn.primitive.name in NARROW:
+        if not narrow and eqn.primitive.name in ("nextafter", *UNPROVEN):
             continue
         args = [
             as_floats(x, v.aval.dtype if narrow else wider(v.aval.dtype)) if f else given(x)
@@ -269,11 +265,14 @@ NATIVE = (
     *("threefry2x32", "rng_bit_generator", "platform_index"),
 )
 
+UNPROVEN = ("random_gamma", "rng_uniform", "pure_callback")
+"""Primitives of reals that have no meaning over them, and must be run in their own format."""
+
 RULES: dict[str, Callable[[Any, Sequence[Any]], list]] = {
     **dict.fromkeys(NATIVE, natively),
     **dict.fromkeys(("shift_left", "shift_right_logical", "shift_right_arithmetic"), integers),
     **dict.fromkeys(("population_count", "clz", "mulhi"), integers),
-    **dict.fromkeys(("random_gamma", "rng_uniform", "pure_callback"), unproven),
+    **dict.fromkeys(UNPROVEN, unproven),
     **dict.fromkeys(("debug_callback", "debug_print", "io_callback"), silent),
     **dict.fromkeys(("pvary", "pcast", "pbroadcast", "ppermute"), same),
     **dict.fromkeys(("psum", "psum_invariant", "psum2"), over_one_device(scalars.add)),
