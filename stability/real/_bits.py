@@ -43,11 +43,11 @@ def held(x):
     return data.reshape(-1).view(field).reshape(x.shape)
 
 
-def given(x):
-    """What the interpreter holds natively, as JAX takes it."""
+def given(x, aval):
+    """What the interpreter holds natively, as JAX takes it, in the dtype that the program says."""
     kind = np.asarray(x).dtype
     if kind.names is None:
-        return x
+        return np.asarray(x, aval.dtype)
     return jax.random.wrap_key_data(jnp.asarray(np.asarray(x)[kind.names[0]]), impl=kind.names[0])
 
 
@@ -62,7 +62,8 @@ def keys(x):
 
 def executed(eqn, values: Sequence[Any]) -> list:
     """The outputs of an equation on what is held natively, by the primitive itself."""
-    out = eqn.primitive.bind(*map(given, values), **eqn.params)
+    args = [given(x, v.aval) for x, v in zip(values, eqn.invars, strict=True)]
+    out = eqn.primitive.bind(*args, **eqn.params)
     return [held(o) for o in (out if eqn.primitive.multiple_results else [out])]
 
 
@@ -148,7 +149,7 @@ def unproven(eqn, values: Sequence[Any]) -> list:
         if not narrow and eqn.primitive.name in ("nextafter", *UNPROVEN):
             continue
         args = [
-            as_floats(x, v.aval.dtype if narrow else wider(v.aval.dtype)) if f else given(x)
+            as_floats(x, v.aval.dtype if narrow else wider(v.aval.dtype)) if f else given(x, v.aval)
             for x, v, f in zip(values, eqn.invars, floats, strict=True)
         ]
         try:
@@ -165,7 +166,7 @@ def estimated(x, aval, computed: bool):
     """An output of a primitive that was run, as not proven; `computed` from reals, an integer is not known."""
     if not jnp.issubdtype(aval.dtype, np.inexact):
         return filled(aval) if computed else held(x)
-    flat = np.asarray(x, wider(aval.dtype)).ravel()
+    flat: np.ndarray = np.asarray(x, wider(aval.dtype)).ravel()
     return bare(array([estimate(v) for v in flat.tolist()], aval.shape))
 
 

@@ -167,8 +167,9 @@ def integer_pow(y: int) -> Callable:
 def power(x, y):
     """`exp(y log x)`, and products where the exponent is a whole number."""
     n = re(y)
-    if holds("eq", im(y), NOTHING) and isinstance(n, arb) and n.is_exact() and n.is_integer() and abs(n) < 1 << 10:
-        return integer_pow(int(n.unique_fmpz()))(x)
+    whole = n.unique_fmpz() if isinstance(n, arb) and n.is_exact() and abs(n) < 1 << 10 else None
+    if whole is not None and holds("eq", im(y), NOTHING):
+        return integer_pow(int(whole))(x)
     return scalars.exp(mul(y, scalars.log(x if isinstance(x, Complex) else Complex(x, NOTHING))))
 
 
