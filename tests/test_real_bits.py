@@ -152,3 +152,10 @@ def test_a_primitive_without_a_rule_is_an_estimate_in_float64():
     assert float(out.value) == 1 + 2.0**-23
     (out,) = last(lambda x: lax.exp(x), F32(np.nan))
     assert out.kind == "undecided"
+
+
+def test_integers_keep_the_width_that_the_program_says():
+    a = np.float32([[2, 1], [1, 3]])
+    assert set(why_undefined(jax.scipy.linalg.sqrtm, a).ravel()) == {"not proven: computed in wider floats"}
+    root = true_value(jax.scipy.linalg.sqrtm, a)
+    np.testing.assert_allclose(root @ root, a, rtol=1e-6)

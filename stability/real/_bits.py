@@ -25,8 +25,9 @@ from stability.real import _scalars as scalars
 from stability.real._arrays import as_array, bare, last
 from stability.real._function import Complex, Dual, Estimate
 from stability.real._near import resolved
-from stability.real._series import Series
+from stability.real._series import Series, limit
 from stability.real._values import UNDECIDED, Undefined, array, infinite, is_number, real
+from stability.real._windows import within
 
 
 def is_key(aval) -> bool:
@@ -42,11 +43,11 @@ def held(x):
     return data.reshape(-1).view(field).reshape(x.shape)
 
 
-def given(x):
-    """What the interpreter holds natively, as JAX takes it."""
+def given(x, aval):
+    """What the interpreter holds natively, as JAX takes it, in the dtype that the program says."""
     kind = np.asarray(x).dtype
     if kind.names is None:
-        return x
+        return np.asarray(x, aval.dtype)
     return jax.random.wrap_key_data(jnp.asarray(np.asarray(x)[kind.names[0]]), impl=kind.names[0])
 
 
@@ -61,7 +62,8 @@ def keys(x):
 
 def executed(eqn, values: Sequence[Any]) -> list:
     """The outputs of an equation on what is held natively, by the primitive itself."""
-    out = eqn.primitive.bind(*map(given, values), **eqn.params)
+    args = [given(x, v.aval) for x, v in zip(values, eqn.invars, strict=True)]
+    out = eqn.primitive.bind(*args, **eqn.params)
     return [held(o) for o in (out if eqn.primitive.multiple_results else [out])]
 
 
@@ -132,10 +134,6 @@ def wider(dtype) -> type:
     return np.complex128 if jnp.issubdtype(dtype, np.complexfloating) else np.float64
 
 
-NARROW = {"bitcast_convert_type", "nextafter", "pure_callback", "random_gamma", "rng_uniform"}
-"""Primitives that do something else in another format."""
-
-
 def unproven(eqn, values: Sequence[Any]) -> list:
     """The outputs of a primitive without a rule, run in float64 on the nearest floats: not proven.
 
@@ -148,10 +146,10 @@ def unproven(eqn, values: Sequence[Any]) -> list:
     if any(isinstance(v, Series | Dual) or (isinstance(v, Undefined) and not v.certain) for v in reals):
         return [filled(v.aval) for v in eqn.outvars]
     for narrow in (False, True):
-        if not narrow and eqn.primitive.name in NARROW:
+        if not narrow and eqn.primitive.name in ("nextafter", *UNPROVEN):
             continue
         args = [
-            as_floats(x, v.aval.dtype if narrow else wider(v.aval.dtype)) if f else given(x)
+            as_floats(x, v.aval.dtype if narrow else wider(v.aval.dtype)) if f else given(x, v.aval)
             for x, v, f in zip(values, eqn.invars, floats, strict=True)
         ]
         try:
@@ -168,8 +166,8 @@ def estimated(x, aval, computed: bool):
     """An output of a primitive that was run, as not proven; `computed` from reals, an integer is not known."""
     if not jnp.issubdtype(aval.dtype, np.inexact):
         return filled(aval) if computed else held(x)
-    flat: list = np.asarray(x, wider(aval.dtype)).ravel().tolist()
-    return bare(array([estimate(v) for v in flat], aval.shape))
+    flat: np.ndarray = np.asarray(x, wider(aval.dtype)).ravel()
+    return bare(array([estimate(v) for v in flat.tolist()], aval.shape))
 
 
 def estimate(x: float | complex):
@@ -200,6 +198,35 @@ def nextafter(eqn, values: Sequence[Any]) -> list:
         return unproven(eqn, values)
     out = eqn.primitive.bind(*(as_floats(x, dtype) for x in values), **eqn.params)
     return [lifted(out, eqn.outvars[0].aval)]
+
+
+def frexp(x) -> tuple[Any, Any]:
+    """`m` and `e` with `x = m 2**e`, `1/2 <= |m| < 1`; the two zeros and infinities are with `e = 0`."""
+    number = limit(x)
+    if isinstance(number, Undefined) or not is_number(number):
+        return number, UNDECIDED
+    if infinite(number) or number == 0:
+        return x, 0
+    mantissa, exponent = resolved(number).mid().man_exp()
+    guess, size = int(exponent) + int(mantissa).bit_length(), scalars.absolute(x)
+    for e in (guess, guess + 1, guess - 1):
+        low, high = arb(2) ** (e - 1), arb(2) ** e
+        if scalars.COMPARISONS["ge"](size, low) is True and scalars.COMPARISONS["lt"](size, high) is True:
+            return scalars.div(x, high), e
+    return UNDECIDED, UNDECIDED
+
+
+def of_high_level(eqn, values: Sequence[Any]) -> list:
+    """A primitive that stands for a jaxpr of others; `frexp` by what it means, which its bits do not show."""
+    (prim,) = eqn.params.values()
+    if type(prim).__name__ == "Frexp":
+        pairs = [frexp(v) for v in as_array(values[0]).ravel()]
+        shape = eqn.outvars[0].aval.shape
+        return [bare(array([pair[k] for pair in pairs], shape)) for k in range(2)]
+    shapes = [jax.ShapeDtypeStruct(v.aval.shape, v.aval.dtype) for v in eqn.invars]
+    with jax.enable_x64(True):
+        jaxpr = jax.make_jaxpr(lambda *args: jax.tree.leaves(prim.expand(*jax.tree.unflatten(prim.in_tree, args))))
+        return within(jaxpr(*shapes), *values)
 
 
 def same(eqn, values: Sequence[Any]) -> list:
@@ -239,11 +266,14 @@ NATIVE = (
     *("threefry2x32", "rng_bit_generator", "platform_index"),
 )
 
+UNPROVEN = ("random_gamma", "rng_uniform", "pure_callback")
+"""Primitives of reals that have no meaning over them, and must be run in their own format."""
+
 RULES: dict[str, Callable[[Any, Sequence[Any]], list]] = {
     **dict.fromkeys(NATIVE, natively),
     **dict.fromkeys(("shift_left", "shift_right_logical", "shift_right_arithmetic"), integers),
     **dict.fromkeys(("population_count", "clz", "mulhi"), integers),
-    **dict.fromkeys(("random_gamma", "rng_uniform", "pure_callback"), unproven),
+    **dict.fromkeys(UNPROVEN, unproven),
     **dict.fromkeys(("debug_callback", "debug_print", "io_callback"), silent),
     **dict.fromkeys(("pvary", "pcast", "pbroadcast", "ppermute"), same),
     **dict.fromkeys(("psum", "psum_invariant", "psum2"), over_one_device(scalars.add)),
@@ -251,6 +281,7 @@ RULES: dict[str, Callable[[Any, Sequence[Any]], list]] = {
     "pmin": over_one_device(scalars.minimum),
     **dict.fromkeys(("all_gather", "all_gather_invariant", "reduce_scatter", "all_to_all"), all_gather),
     "axis_index": axis_index,
+    "call_hi_primitive": of_high_level,
     "bitcast_convert_type": bitcast_convert_type,
     "nextafter": nextafter,
 }

@@ -95,7 +95,8 @@ class Letter(Reals):
 
 def has_meaning(eqn) -> bool:
     """Whether an equation is of no reals, or one over them."""
-    return record_of(eqn.primitive) is not None or not any(is_inexact(v.aval) for v in (*eqn.invars, *eqn.outvars))
+    known = record_of(eqn.primitive) is not None and eqn.primitive.name not in bits.UNPROVEN
+    return known or not any(is_inexact(v.aval) for v in (*eqn.invars, *eqn.outvars))
 
 
 def run(jaxpr: Jaxpr | ClosedJaxpr, args: Sequence[Any], strict: bool = False) -> list:
