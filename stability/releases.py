@@ -10,15 +10,12 @@ import json
 import sys
 from pathlib import Path
 
-import numpy as np
-
 from stability.arguments import Parser
-from stability.floats import FORMATS, FloatFormat, to_ordinal
-from stability.measure import INACCURATE, KINDS, NAN_INPUT, OK
+from stability.floats import FORMATS
+from stability.measure import FAILURE_KINDS, INACCURATE, KINDS
 from stability.outcome import Region
 from stability.report.tables import both, label_text, nearest, value
 
-FAILURES = [kind for code, kind in enumerate(KINDS) if code not in (OK, NAN_INPUT)]
 COLUMNS = ("study", "form", "dtype", "label", "mode")
 
 Rows = dict[tuple, dict]
@@ -31,22 +28,15 @@ def rows_of(summary: dict) -> Rows:
     return {tuple(row[name] for name in COLUMNS): row for row in summary["results"]}
 
 
-def _regions(row: dict, fmt: FloatFormat) -> tuple[Region, ...]:
-    def ordinal(text: str) -> int:
-        return int(to_ordinal(np.array([float.fromhex(text)]).astype(fmt.dtype))[0])
-
-    return tuple(Region(r["kind"], ordinal(r["from"]), ordinal(r["to"])) for r in row["regions"])
-
-
 def facts(row: dict) -> dict[str, str]:
     """What a row of a summary says, by name.
 
     A sample does not know the first `inaccurate` float, nor how many there are of a kind, so these are left out there.
     """
     fmt, every = FORMATS[row["dtype"]], row["exhaustive"]
-    regions = _regions(row, fmt)
+    regions = tuple(Region.from_json(r, fmt) for r in row["regions"])
     found = {}
-    for kind in FAILURES:
+    for kind in FAILURE_KINDS:
         for positive, side in ((False, "z < 0"), (True, "z ≥ 0")):
             if every or kind != KINDS[INACCURATE]:
                 end = nearest(regions, positive, kind)
