@@ -238,9 +238,9 @@ def provenance(eqn: Any, values: Sequence[Values], source: str) -> list[tuple[li
     inputs = [n for _, n in values]
     record, shape = record_of(eqn.primitive), eqn.outvars[0].aval.shape
     if eqn.primitive.name == "dot_general" and is_float(eqn.outvars[0].aval):
-        _, pairs = arrays.factors(*inputs, eqn.params["dimension_numbers"])
-        rows = [[node for pair in zip(u, v, strict=True) for node in pair] for u, v in pairs]
-        return [(rows, [SumOfProducts(2)] * len(rows))]
+        _, pairs = arrays.factors(inputs[0], inputs[1], eqn.params["dimension_numbers"])
+        products = [[node for pair in zip(u, v, strict=True) for node in pair] for u, v in pairs]
+        return [(products, [SumOfProducts(2)] * len(products))]
     real = any(is_float(v.aval) for v in (*eqn.invars, *eqn.outvars)) or eqn.outvars[0].aval.dtype == bool
     if isinstance(record, Elementwise) and real:
         rows = list(zip(*(np.broadcast_to(n, shape).ravel() for n in inputs), strict=True))

@@ -50,6 +50,7 @@ TEXT = {
     "and": "{0} and {1}",
     "or": "{0} or {1}",
     "not": "not {0}",
+    "stop_gradient": "{0}",
     "reduce_sum": "{0} + {1}",
     "reduce_prod": "{0} * {1}",
     **{name: f"{{0}}.{name}()" for name in METHODS},
@@ -227,7 +228,7 @@ class _Source(Reals):
                 first = self.call(record.step, [first, y], eqn.primitive.name)
             return first
 
-        return bare(array([total(row) for row in rows], shape))
+        return bare(array([total(list(row)) for row in rows], shape))
 
     def whole(self, eqn, record: Record, values: Sequence[Any]) -> list:
         shapes = [v.aval.shape if hasattr(v, "aval") else () for v in eqn.invars]

@@ -52,7 +52,7 @@ def derivatives(evaluate: Callable[[Any], Sequence[Any]], x: Scalar, order: int)
         found = [_divided(v, order, side) for v in evaluate(near)]
         if any(isinstance(v, Undefined) for v in found):
             duals = [_limit(v, order) for v in evaluate(_dual(near, ONE, order))]
-            found = [d if isinstance(v, Undefined) else v for v, d in zip(found, duals, strict=True)]
+            found = [d if _is_open(v) else v for v, d in zip(found, duals, strict=True)]
         sides.append(found)
     return [_together(left, right) for left, right in zip(*sides, strict=True)]
 
@@ -64,6 +64,11 @@ def limits(evaluate: Callable[[Any], Sequence[Any]], x: Scalar) -> list[Sides]:
         near = Series([x, arb(0), arb(side), *[arb(0)] * EXTRA])
         sides.append([UNDECIDED if isinstance(v, Estimate) else limit(v) for v in evaluate(near)])
     return [_together(left, right) for left, right in zip(*sides, strict=True)]
+
+
+def _is_open(v: Scalar) -> bool:
+    """Whether dual numbers may know more of a derivative than series."""
+    return isinstance(v, Undefined) and v.kind != "domain"
 
 
 def _dual(x: Any, slope: Scalar, order: int) -> Any:
@@ -78,6 +83,8 @@ def _coefficient(v: Any, order: int) -> Scalar:
         return UNDECIDED
     if not isinstance(v, Series):
         return v if isinstance(v, Undefined) else arb(0)
+    if v.special and isinstance(v.c[0], Undefined):
+        return v.c[0]
     return UNDECIDED if v.start < 0 else plain.mul(v.at(order), arb(math.factorial(order)))
 
 

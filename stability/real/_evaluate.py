@@ -106,7 +106,9 @@ def reals(
         if fmt is not None and holes:
             filled = as_array(x).copy()
             for j in holes:
-                filled.ravel()[j] = limit(jaxpr, args, k, j, fmt) or filled.ravel()[j]
+                was = filled.ravel()[j]
+                found = limit(jaxpr, args, k, j, was, fmt)
+                filled.ravel()[j] = was if found is None else found
             out[k] = bare(filled)
     return out
 
@@ -126,11 +128,14 @@ def varied(jaxpr: ClosedJaxpr, args: Sequence[Any]) -> Iterator[tuple[Scalar, Ca
             yield as_array(args[i]).ravel()[j], replaced
 
 
-def limit(jaxpr: ClosedJaxpr, args: Sequence[Any], output: int, element: int, fmt: FloatFormat) -> Scalar | None:
+def limit(
+    jaxpr: ClosedJaxpr, args: Sequence[Any], output: int, element: int, was: Undefined, fmt: FloatFormat
+) -> Scalar | None:
     """The limit of an output element that has no value, or `None`.
 
-    It is one where exactly one number among the arguments, as it alone varies, gives the element limits from both
-    sides, or from the one that is in the domain, and they agree: a number, or an infinity.
+    `was` says why it has none. It has a limit where exactly one number among the arguments, as it alone varies, makes
+    something else of it, and what it makes of it has limits from both sides, or from the one that is in the domain,
+    that agree: a number, or an infinity.
     """
     if sum(as_array(a).size for a in args) > MOST_MOVED:
         return None
@@ -141,12 +146,14 @@ def limit(jaxpr: ClosedJaxpr, args: Sequence[Any], output: int, element: int, fm
 
         def sides(outputs=outputs, x=x) -> list:
             (ends,) = limits(lambda s: [as_array(outputs(s)[output]).ravel()[element]], x)
+            if ends.left == was or ends.right == was:
+                return [was]
             return [one_limit(ends)]
 
         (value,) = raised(sides, [fmt])
-        if not isinstance(value, Undefined):
+        if not (isinstance(value, Undefined) and value == was):
             found.append(value)
-    return found[0] if len(found) == 1 else None
+    return None if len(found) != 1 or isinstance(found[0], Undefined) else found[0]
 
 
 def one_limit(sides: Sides) -> Scalar:

@@ -116,13 +116,17 @@ def composed(f: Function, args: Sequence[Any]) -> Series:
     varying = [i for i, a in enumerate(args) if isinstance(a, Series)]
     end = min(args[i].end for i in varying)
     series.seen.at(first)
+    if len(args) == 1 and not isinstance(first, Undefined) and infinite(first) and not infinite(limits[0]):
+        beside = f.rule(limits[0] + arb(args[0].direction_from_limit()) / 2**100)
+        return Series([beside if isinstance(beside, Undefined) else first])
     if isinstance(first, Undefined) or infinite(first) or any(map(infinite, limits)) or end <= 1:
         return Series([first])
     slope: Any = UNDECIDED
     for n, i in enumerate(varying):
-        if i >= len(f.slopes) or f.slopes[i] is None:
+        text = f.slopes[i] if i < len(f.slopes) else None
+        if text is None:
             return Series([first])
-        partial = f.slopes[i](*(limits if end == 2 else [a.cut(end - 2) if isinstance(a, Series) else a for a in args]))
+        partial = text(*(limits if end == 2 else [a.cut(end - 2) if isinstance(a, Series) else a for a in args]))
         term = series.mul(partial, args[i].derivative())
         slope = term if n == 0 else series.add(slope, term)
     series.seen.at(series.limit(slope))

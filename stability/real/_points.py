@@ -77,7 +77,7 @@ def evaluators(fn: Callable, full: Sequence[Any], argnum: int, derivative: Order
 
     def smooth(x: arb) -> arb:
         left, right = slope(x)
-        if left is not right or isinstance(left, Undefined):
+        if left is not right or isinstance(left, Undefined) or infinite(left):
             raise Open
         return left
 
@@ -141,18 +141,18 @@ def truth(
     left = np.flatnonzero(undecided)
     ends = [_decided(real(x), fast, slow, fmt) for x in wide[left].tolist()]
     known = truths.of_quanta(quanta, fraction, exponent, fmt, n).put(left, [first for first, _ in ends])
-    kinks = [i for i, (_, second) in enumerate(ends) if second is not None]
+    kinks = {i: second for i, (_, second) in enumerate(ends) if second is not None}
     if not kinks:
         return known
     second = truths.of_quanta(np.full(n, np.nan), np.zeros(n), np.full(n, fmt.least_exponent), fmt)
-    return truths.within(known, second.put(left[kinks], [ends[i][1] for i in kinks]))
+    return truths.within(known, second.put(left[list(kinks)], list(kinks.values())))
 
 
 def _decided(x, fast: Callable | None, slow: Callable, fmt: FloatFormat) -> tuple[Point, Point | None]:
     """The true value at one point, at rising precision, and its other end where it is an interval."""
     if isinstance(x, Undefined):
         return point_of(x, fmt), None
-    ends = truths.undecided(fmt), None
+    ends: tuple[Point, Point | None] = truths.undecided(fmt), None
     for prec in PRECISIONS:
         with flint.ctx.workprec(prec):
             if fast is not None and not infinite(x):

@@ -55,7 +55,7 @@ class Elementwise(Record):
     """
 
     def __init__(self, text: Callable | None = None, *, of: Callable[..., Callable] | None = None):
-        self.of: Callable[..., Callable] = of if of is not None else lambda eqn: text  # type: ignore[return-value]
+        self.of: Callable[..., Any] = of if of is not None else lambda eqn: text
 
     def reals(self, eqn, values):
         function = self.of(eqn)
@@ -159,7 +159,7 @@ def _iota(eqn, values):
 
 
 IDENTITIES = (
-    *("copy", "copy_p", "reduce_precision", "stop_gradient", "name", "device_put", "sharding_constraint"),
+    *("copy", "copy_p", "reduce_precision", "name", "device_put", "sharding_constraint"),
     *("optimization_barrier",),
 )
 
@@ -211,6 +211,7 @@ TEXTS: dict[str, Callable] = {
     "xor": logic.logical_xor,
     "not": logic.logical_not,
     **PRIMITIVES,
+    "stop_gradient": scalars.constant,
     **dict.fromkeys(IDENTITIES, logic.identity),
     **scalars.COMPARISONS,
 }

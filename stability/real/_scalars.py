@@ -63,8 +63,12 @@ def beyond_one(infinite_there: bool):
     return outside
 
 
-div = Function(plain.div, lambda x, y: div(ONE, y), lambda x, y: neg(div(x, square(y))), series=series.div)
-neg = Function(plain.neg, lambda x: -ONE, series=series.neg)
+div: Function = Function(plain.div, lambda x, y: div(ONE, y), lambda x, y: neg(div(x, square(y))), series=series.div)
+neg: Function = Function(plain.neg, lambda x: -ONE, series=series.neg)
+
+
+constant = Function(lambda x: x, zero, series=lambda x: x.limit())
+"""A number that is taken for a constant, whatever it depends on."""
 
 
 def sub(x, y):
@@ -141,31 +145,41 @@ def _exp_series(x: Series) -> Series:
 def _log_series(x: Series) -> Series:
     if x.special or x.start != 0:
         series.seen.singular += 1
-        return Series([log.rule(x.limit())])
+        return Series([log.rule(x.limit()) if x.special else x.direction(log.rule(x.limit()), DOMAIN, UNDECIDED)])
     return series.integrated(log.rule(x.limit()), series.div(x.derivative(), x.cut(x.end - 2)), x.end)
 
 
-exp = Function(of_one(_exp, INFINITY, arb(0)), lambda x: exp(x), series=_exp_series)
-log = Function(of_one(methodcaller("log"), INFINITY, None, below(0)), lambda x: div(ONE, x), series=_log_series)
-expm1 = Function(of_one(_expm1, INFINITY, arb(-1)), lambda x: exp(x))
-exp2 = Function(of_one(_exp2, INFINITY, arb(0)), lambda x: mul(arb.const_log2(), exp2(x)))
-log1p = Function(of_one(methodcaller("log1p"), INFINITY, None, below(-1)), lambda x: div(ONE, add(ONE, x)))
-log2 = Function(of_one(_log2, INFINITY, None, below(0)), lambda x: div(ONE, mul(arb.const_log2(), x)))
-logistic = Function(of_one(_logistic, ONE, arb(0)), lambda x: mul(logistic(x), logistic(neg(x))))
-sin = Function(of_one(methodcaller("sin")), lambda x: cos(x))
-cos = Function(of_one(_cos), lambda x: neg(sin(x)))
-tan = Function(of_one(methodcaller("tan")), lambda x: div(ONE, square(cos(x))))
-asin = Function(of_one(methodcaller("asin"), None, None, beyond_one(False)), lambda x: rsqrt(one_minus_square(x)))
-acos = Function(of_one(methodcaller("acos"), None, None, beyond_one(False)), lambda x: neg(rsqrt(one_minus_square(x))))
-atan = Function(_atan, lambda x: div(ONE, one_plus_square(x)))
-sinh = Function(of_one(methodcaller("sinh"), INFINITY, MINUS_INFINITY), lambda x: cosh(x))
-cosh = Function(of_one(_cosh, INFINITY, INFINITY), lambda x: sinh(x))
-tanh = Function(of_one(_tanh, ONE, -ONE), lambda x: times(4, mul(logistic(times(2, x)), logistic(times(-2, x)))))
-asinh = Function(of_one(methodcaller("asinh"), INFINITY, MINUS_INFINITY), lambda x: rsqrt(one_plus_square(x)))
-acosh = Function(
+exp: Function = Function(of_one(_exp, INFINITY, arb(0)), lambda x: exp(x), series=_exp_series)
+log: Function = Function(
+    of_one(methodcaller("log"), INFINITY, None, below(0)), lambda x: div(ONE, x), series=_log_series
+)
+expm1: Function = Function(of_one(_expm1, INFINITY, arb(-1)), lambda x: exp(x))
+exp2: Function = Function(of_one(_exp2, INFINITY, arb(0)), lambda x: mul(arb.const_log2(), exp2(x)))
+log1p: Function = Function(of_one(methodcaller("log1p"), INFINITY, None, below(-1)), lambda x: div(ONE, add(ONE, x)))
+log2: Function = Function(of_one(_log2, INFINITY, None, below(0)), lambda x: div(ONE, mul(arb.const_log2(), x)))
+logistic: Function = Function(of_one(_logistic, ONE, arb(0)), lambda x: mul(logistic(x), logistic(neg(x))))
+sin: Function = Function(of_one(methodcaller("sin")), lambda x: cos(x))
+cos: Function = Function(of_one(_cos), lambda x: neg(sin(x)))
+tan: Function = Function(of_one(methodcaller("tan")), lambda x: div(ONE, square(cos(x))))
+asin: Function = Function(
+    of_one(methodcaller("asin"), None, None, beyond_one(False)), lambda x: rsqrt(one_minus_square(x))
+)
+acos: Function = Function(
+    of_one(methodcaller("acos"), None, None, beyond_one(False)), lambda x: neg(rsqrt(one_minus_square(x)))
+)
+atan: Function = Function(_atan, lambda x: div(ONE, one_plus_square(x)))
+sinh: Function = Function(of_one(methodcaller("sinh"), INFINITY, MINUS_INFINITY), lambda x: cosh(x))
+cosh: Function = Function(of_one(_cosh, INFINITY, INFINITY), lambda x: sinh(x))
+tanh: Function = Function(
+    of_one(_tanh, ONE, -ONE), lambda x: times(4, mul(logistic(times(2, x)), logistic(times(-2, x))))
+)
+asinh: Function = Function(of_one(methodcaller("asinh"), INFINITY, MINUS_INFINITY), lambda x: rsqrt(one_plus_square(x)))
+acosh: Function = Function(
     of_one(methodcaller("acosh"), INFINITY, None, below(1, None)), lambda x: rsqrt(mul(sub(x, ONE), add(x, ONE)))
 )
-atanh = Function(of_one(methodcaller("atanh"), None, None, beyond_one(True)), lambda x: div(ONE, one_minus_square(x)))
+atanh: Function = Function(
+    of_one(methodcaller("atanh"), None, None, beyond_one(True)), lambda x: div(ONE, one_minus_square(x))
+)
 
 
 def _root(exponent: arb, function: Callable[[], Function]) -> Callable[[Series], Series]:
@@ -178,12 +192,12 @@ def _root(exponent: arb, function: Callable[[], Function]) -> Callable[[Series],
     return of
 
 
-sqrt = Function(
+sqrt: Function = Function(
     of_one(methodcaller("sqrt"), INFINITY, None, below(0, None)),
     lambda x: times(0.5, rsqrt(x)),
     series=_root(arb(1) / 2, lambda: sqrt),
 )
-rsqrt = Function(
+rsqrt: Function = Function(
     of_one(methodcaller("rsqrt"), arb(0), None, below(0, INFINITY)),
     lambda x: times(-0.5, div(rsqrt(x), x)),
     series=_root(arb(-1) / 2, lambda: rsqrt),
@@ -205,7 +219,7 @@ def _absolute_series(x: Series):
     return x.direction(x, series.neg(x), Series([UNDECIDED]) if x.start == 0 and x.c else Series([], x.start))
 
 
-absolute = Function(absolute_rule, lambda x: sign(x), series=_absolute_series)
+absolute: Function = Function(absolute_rule, lambda x: sign(x), series=_absolute_series)
 
 
 def integer_pow(y: int) -> Function:
@@ -235,7 +249,7 @@ def integer_pow(y: int) -> Function:
     return Function(rule, lambda x: times(y, integer_pow(y - 1)(x)) if y else arb(0), series=of_series)
 
 
-square = integer_pow(2)
+square: Function = integer_pow(2)
 
 
 def one_minus_square(x):
@@ -284,7 +298,7 @@ def _pow_series(x, y):
     return exp(mul(log(x), y))
 
 
-_power = Function(
+_power: Function = Function(
     _pow, lambda x, y: mul(y, power(x, sub(y, ONE))), lambda x, y: mul(log(x), power(x, y)), series=_pow_series
 )
 
@@ -301,7 +315,7 @@ def _cbrt(x: Scalar) -> Scalar:
     return -(-x).root(3) if x < 0 else UNDECIDED
 
 
-cbrt = Function(_cbrt, lambda x: div(ONE, times(3, square(cbrt(x)))))
+cbrt: Function = Function(_cbrt, lambda x: div(ONE, times(3, square(cbrt(x)))))
 
 
 def _atan2(y: Scalar, x: Scalar) -> Scalar:
@@ -322,7 +336,7 @@ def _atan2(y: Scalar, x: Scalar) -> Scalar:
     return _checked(arb.atan2(flat(y), flat(x)))
 
 
-atan2 = Function(
+atan2: Function = Function(
     _atan2,
     lambda y, x: div(x, add(square(x), square(y))),
     lambda y, x: div(neg(y), add(square(x), square(y))),
@@ -350,7 +364,7 @@ def _rem(x: Scalar, y: Scalar) -> Scalar:
     return whole if isinstance(whole, Undefined) else _checked(x - whole * y)
 
 
-rem = Function(
+rem: Function = Function(
     _rem, one, lambda x, y: neg(truncate(div(x, y))), series=lambda x, y: sub(x, mul(truncate(div(x, y)), y))
 )
 
@@ -401,7 +415,9 @@ def _truncate(x: Scalar) -> Scalar:
     return x if isinstance(x, Undefined) else floor.rule(x) if x >= 0 else ceil.rule(x) if x <= 0 else UNDECIDED
 
 
-truncate = Function(_truncate, zero, series=lambda x: x.direction(floor, ceil, lambda x: _truncate(x.limit()))(x))
+truncate: Function = Function(
+    _truncate, zero, series=lambda x: x.direction(floor, ceil, lambda x: _truncate(x.limit()))(x)
+)
 
 
 def _sign(x: Scalar) -> Scalar:
@@ -415,7 +431,7 @@ def _sign_series(x: Series) -> Scalar:
     return x.direction(ONE, -ONE, UNDECIDED)
 
 
-sign = Function(_sign, zero, series=_sign_series)
+sign: Function = Function(_sign, zero, series=_sign_series)
 
 
 def _maximum(x: Scalar, y: Scalar) -> Scalar:
@@ -461,8 +477,8 @@ def _where(order: str) -> Rule:
     return slope
 
 
-maximum = Function(_maximum, _where("ge"), _where("lt"), series=_greater)
-minimum = Function(_minimum, _where("le"), _where("gt"), series=_smaller)
+maximum: Function = Function(_maximum, _where("ge"), _where("lt"), series=_greater)
+minimum: Function = Function(_minimum, _where("le"), _where("gt"), series=_smaller)
 
 
 def clamp(low, x, high):
@@ -520,4 +536,4 @@ def _is_finite(x: Scalar) -> bool | Undefined:
     return not infinite(x)
 
 
-is_finite = Function(_is_finite, series=lambda x: _is_finite(x.limit()))
+is_finite: Function = Function(_is_finite, series=lambda x: _is_finite(x.limit()))

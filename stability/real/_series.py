@@ -94,8 +94,7 @@ class Series:
 
     def direction_from_limit(self) -> int:
         """The sign of what the series is over its value at ε = 0; 0 where that is not known."""
-        rest = Series(self.c[1:], self.start + 1)
-        return rest.direction(1, -1, 0)
+        return (Series(self.c[1:], 1) if self.start == 0 else self).direction(1, -1, 0)
 
     def cut(self, order: int) -> Series:
         """Without the terms beyond `ε**order`."""
@@ -167,7 +166,8 @@ def div(x: Scalar | Series, y: Scalar | Series) -> Scalar | Series:
     if not isinstance(y, Series):
         assert isinstance(x, Series)
         if x.special or not is_number(y) or is_zero(y):
-            out = plain.div(x.limit(), y)
+            pole = is_zero(y) and not x.special
+            out = x.direction(plain.POLE, plain.POLE, UNDECIDED) if pole else plain.div(x.limit(), y)
             seen.at(out)
             return Series([out])
         return Series([plain.div(c, y) for c in x.c], x.start)
@@ -212,6 +212,13 @@ def expanded(taylor: Callable[[int], Scalar], x: Series) -> Any:
     return out
 
 
+def whole(x: arb) -> int:
+    """An exact integer as one of Python's."""
+    n = x.unique_fmpz()
+    assert n is not None
+    return int(n)
+
+
 def power(x: Series, exponent: arb, first) -> Series:
     """`x**exponent` for a series with a positive first coefficient; `first` gives that of a number."""
     shift = exponent * x.start
@@ -225,4 +232,4 @@ def power(x: Series, exponent: arb, first) -> Series:
     for k in range(1, len(c)):
         terms = [plain.mul(plain.mul(c[i], out[k - i]), exponent * i - (k - i)) for i in range(1, k + 1)]
         out.append(plain.div(total(terms), plain.mul(c[0], arb(k))))
-    return Series(out, int(shift.unique_fmpz()))
+    return Series(out, whole(shift))

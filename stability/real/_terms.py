@@ -82,7 +82,7 @@ class Sizes(Reals):
         return Sized(super().stacked([_value(r) for r in rows], aval), super().stacked([_terms(r) for r in rows], aval))
 
     def picked(self, values):
-        return [Sized(*super().picked([v.value]), v.terms) if isinstance(v, Sized) else v for v in values]
+        return [Sized(super().picked([v.value])[0], v.terms) if isinstance(v, Sized) else v for v in values]
 
     def equation(self, eqn, values, source):
         plain = [_value(x) for x in values]
