@@ -166,8 +166,8 @@ def estimated(x, aval, computed: bool):
     """An output of a primitive that was run, as not proven; `computed` from reals, an integer is not known."""
     if not jnp.issubdtype(aval.dtype, np.inexact):
         return filled(aval) if computed else held(x)
-    flat: np.ndarray = np.asarray(x, wider(aval.dtype)).ravel()
-    return bare(array([estimate(v) for v in flat.tolist()], aval.shape))
+    flat: list = np.asarray(x, wider(aval.dtype)).ravel().tolist()
+    return bare(array([estimate(v) for v in flat], aval.shape))
 
 
 def estimate(x: float | complex):

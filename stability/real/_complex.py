@@ -25,6 +25,7 @@ from stability.real import _scalars as scalars
 from stability.real._arrays import as_array, bare, elementwise
 from stability.real._function import Complex, Function
 from stability.real._scalars import add, div, mul, neg, sub
+from stability.real._series import whole
 from stability.real._values import ONE, UNDECIDED, ZERO, Undefined, array
 
 NOTHING = arb(0)
@@ -167,9 +168,8 @@ def integer_pow(y: int) -> Callable:
 def power(x, y):
     """`exp(y log x)`, and products where the exponent is a whole number."""
     n = re(y)
-    whole = n.unique_fmpz() if isinstance(n, arb) and n.is_exact() and abs(n) < 1 << 10 else None
-    if whole is not None and holds("eq", im(y), NOTHING):
-        return integer_pow(int(whole))(x)
+    if holds("eq", im(y), NOTHING) and isinstance(n, arb) and n.is_exact() and n.is_integer() and abs(n) < 1 << 10:
+        return integer_pow(whole(n))(x)
     return scalars.exp(mul(y, scalars.log(x if isinstance(x, Complex) else Complex(x, NOTHING))))
 
 

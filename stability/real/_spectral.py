@@ -63,7 +63,7 @@ def eigen(a: Matrix) -> Eigen | None:
 def _isolated(a: Matrix) -> Eigen | None:
     n, exact = len(a), rationals(a)
     roots: Any = [] if exact is None else fmpq_mat(exact).charpoly().numer().complex_roots()
-    known = sorted((acb(root).real for root, count in roots for _ in range(count)), key=_middle)
+    known = sorted((acb(v).real for v, times in roots for _ in range(times)), key=_middle)
     try:
         values, right = acb_mat(a).eig(right=True) if n else ([], acb_mat(0, 0))
     except ValueError:
