@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -31,6 +32,23 @@ class Order(NamedTuple):
 
     by: int
     order: int
+
+
+class Given(NamedTuple):
+    """An argument that can be compared: its dtype, shape and bytes."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    data: bytes
+
+    def array(self) -> np.ndarray:
+        return np.frombuffer(self.data, np.dtype(self.dtype)).reshape(self.shape)
+
+
+@functools.lru_cache(maxsize=32)
+def kept(fn: Callable, full: tuple[Given, ...], argnum: int, derivative: Order | None, x64: bool):
+    """`evaluators`, which a search for the ends of a region asks for again and again."""
+    return evaluators(fn, [g.array() for g in full], argnum, derivative)
 
 
 def evaluators(fn: Callable, full: Sequence[Any], argnum: int, derivative: Order | None):
@@ -109,7 +127,8 @@ def truth(
     z = np.asarray(z)
     others = [np.asarray(a, z.dtype) if isinstance(a, float) else np.asarray(a) for a in args]
     full = [*others[:argnum], np.zeros((), z.dtype), *others[argnum:]]
-    fast, slow = evaluators(fn, full, argnum, derivative)
+    known = tuple(Given(x.dtype.name, x.shape, x.tobytes()) for x in full)
+    fast, slow = kept(fn, known, argnum, derivative, bool(jax.config.read("jax_enable_x64")))
     wide = widen(z)
     n = len(wide)
     h, l, bound = np.zeros(n), np.zeros(n), np.full(n, np.inf)
