@@ -2,10 +2,12 @@
 
 import copy
 import json
+from pathlib import Path
 
 import pytest
 
 from stability import sweep
+from stability.environment import TESTED, numbers
 from stability.releases import differences, facts, main, page, rows_of
 
 ARGUMENTS = ["--form", "cancelled", "--form", "componentwise", "--dtype", "bfloat16", "--label", "1", "--mode", "jit"]
@@ -81,3 +83,10 @@ def test_files_that_are_no_summaries_are_one_line_and_status_2(summary, tmp_path
                 main(arguments)
             message = capsys.readouterr().err
             assert stop.value.code == 2 and message.count("\n") == 1 and ".json" in message
+
+
+def test_the_releases_of_the_workflow_are_the_tested_ones():
+    first, last = TESTED
+    files = {name: (Path(__file__).parents[1] / ".ci" / f"{name}.txt").read_text() for name in ("oldest", "newest")}
+    after = ".".join(map(str, (numbers(last)[0], numbers(last)[1] + 1)))
+    assert files == {"oldest": f"jax=={first}.0\njaxlib=={first}.0\n", "newest": f"jax<{after}\njaxlib<{after}\n"}

@@ -155,7 +155,7 @@ def _logistic(x: Array) -> Array:
 
 def _sinc(x: Array) -> Array:
     u = jnp.pi * x
-    return jnp.where(x == 0, 1, jnp.sin(u) / u)
+    return jnp.where(x == 0, 1.0, jnp.sin(u) / u)
 
 
 def _sinc_slope_fixed(x: Array) -> Array:
