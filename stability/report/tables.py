@@ -194,7 +194,7 @@ def context(outcome: Outcome, manifest: dict, tolerance: float) -> dict:
     dtypes = list(dict.fromkeys(row.dtype for row in outcome.rows))
     return {
         "manifest": manifest,
-        "warning": untested(manifest["jax"]),
+        "warning": untested(manifest["jax"]) if "jax" in manifest else None,
         "tolerance": f"{tolerance:g}",
         "label": "" if label is None else f"{label:g}",
         "findings": findings(outcome),
