@@ -230,7 +230,9 @@ def why_undefined(fn: Callable, *args, dtype=None):
     def why(x: Any, fmt: FloatFormat, aval: Any) -> np.ndarray:
         columns = [elementwise(re)(x), elementwise(im)(x)] if is_complex(aval) else [x]
         reasons = [truth_of(column, fmt).why.reshape(aval.shape) for column in columns]
-        return functools.reduce(np.frompyfunc(lambda a, b: b if a is None else a, 2, 1), reasons)
+        return np.asarray(functools.reduce(np.frompyfunc(lambda a, b: b if a is None else a, 2, 1), reasons), object)[
+            ()
+        ]
 
     out = reals(jaxpr, leaves, formats)
     return jax.tree.unflatten(
