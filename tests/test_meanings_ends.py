@@ -1,5 +1,7 @@
 """Poles, domains and limits of the functions that names of JAX mean, and what tends to a constant."""
 
+import math
+
 import flint
 import pytest
 from flint import arb
@@ -21,7 +23,7 @@ INF = float("inf")
 ENDS = [
     (gamma.gamma, (INF,), INF),
     (gamma.gamma, (-3.0,), "pole"),
-    (gamma.lgamma, (-2.0,), "pole"),
+    (gamma.lgamma, (-2.0,), math.inf),
     (gamma.digamma, (0.0,), "pole"),
     (gamma.digamma, (-INF,), "domain"),
     (gamma.zeta, (1.0, 2.0), "pole"),
@@ -29,7 +31,7 @@ ENDS = [
     (gamma.zeta, (2.0, -3.0), "pole"),
     (gamma.zeta, (2.5, -3.5), "domain"),
     (gamma.zeta, (2.0, INF), 0),
-    (gamma.polygamma, (1.0, -2.0), "pole"),
+    (gamma.polygamma, (1.0, -2.0), math.inf),
     (gamma.polygamma, (1.5, 2.0), "domain"),
     (gamma.beta, (-3.0, 2.0), mpf(1) / 6),
     (gamma.beta, (-3.0, 4.0), "pole"),
@@ -52,9 +54,9 @@ ENDS = [
     (error.erfc, (-INF,), 2),
     (error.erfcx, (INF,), 0),
     (error.erfcx, (-INF,), INF),
-    (error.erfinv, (1.0,), "pole"),
+    (error.erfinv, (1.0,), math.inf),
     (error.erfinv, (1.5,), "domain"),
-    (error.ndtri, (0.0,), "pole"),
+    (error.ndtri, (0.0,), -math.inf),
     (error.ndtri, (2.0,), "domain"),
     (error.log_ndtr, (-INF,), -INF),
     (error.log_ndtr, (INF,), 0),
@@ -71,9 +73,9 @@ ENDS = [
     (integrals.expn, (-1.0, 1.0), "domain"),
     (integrals.expn, (1.5, 1.0), "domain"),
     (integrals.expi, (-INF,), 0),
-    (integrals.expi, (0.0,), "pole"),
+    (integrals.expi, (0.0,), -math.inf),
     (integrals.si, (-INF,), -mp.pi / 2),
-    (integrals.ci, (0.0,), "pole"),
+    (integrals.ci, (0.0,), -math.inf),
     (integrals.fresnel_s, (INF,), mpf(1) / 2),
     (integrals.spence, (0.0,), mp.pi**2 / 6),
     (integrals.spence, (1.0,), 0),
@@ -94,7 +96,7 @@ ENDS = [
     (hypergeometric.hyp2f1, (1.0, 1.0, 2.0, 1.5), "domain"),
     (hypergeometric.hyp2f1, (-1.0, 1.0, 2.0, 1.5), mpf(1) / 4),
     (elementary.log10, (1000.0,), 3),
-    (elementary.log10, (0.0,), "pole"),
+    (elementary.log10, (0.0,), -math.inf),
     (elementary.logaddexp, (-INF, -INF), -INF),
     (elementary.logaddexp, (INF, -INF), INF),
     (elementary.logaddexp2, (3.0, 3.0), 4),
