@@ -58,7 +58,7 @@ def cancelling():
 def test_a_product_that_cancels_is_right_unless_asked_for_elementwise():
     a, x = cancelling()
     assert_max_ulp(jnp.matmul, a, x, max_ulp=4)
-    with pytest.raises(AssertionError, match=r"inaccurate|wrong_sign"):
+    with pytest.raises(AssertionError, match=r"inaccurate|wrong_sign|vanished"):
         assert_max_ulp(jnp.matmul, a, x, max_ulp=4, elementwise=True)
 
 

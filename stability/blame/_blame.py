@@ -296,7 +296,8 @@ def _blamed(tracer: Tracer, node: Node, meant: Any, result: float, fmt: FloatFor
         sums = [n for e in tracer.executions for n in e.nodes if walk.is_sum(n)]
         worst = max(sums, key=left_over, default=None)
         return None if worst is None else walk.Verdict(worst, "cancellation", (worst,))
-    apart = is_number(meant) and is_number(node.true) and walk.gap(node.true, meant) != 0
-    if node.rule is not None and walk.off(node) <= walk.HARMLESS and apart:
-        return walk.Verdict(node, "approximation", (node,))
-    return walk.walk(node)
+    approximation = walk.Verdict(node, "approximation", (node,)) if node.rule is not None and is_number(meant) else None
+    apart = is_number(node.true) and walk.gap(node.true, meant) != 0
+    if approximation and apart and walk.off(node) <= walk.HARMLESS:
+        return approximation
+    return walk.walk(node) or approximation

@@ -127,8 +127,8 @@ def truth(
     z = np.asarray(z)
     others = [np.asarray(a, z.dtype) if isinstance(a, float) else np.asarray(a) for a in args]
     full = [*others[:argnum], np.zeros((), z.dtype), *others[argnum:]]
-    known = tuple(Given(x.dtype.name, x.shape, x.tobytes()) for x in full)
-    fast, slow = kept(fn, known, argnum, derivative, bool(jax.config.read("jax_enable_x64")))
+    given = tuple(Given(x.dtype.name, x.shape, x.tobytes()) for x in full)
+    fast, slow = kept(fn, given, argnum, derivative, bool(jax.config.read("jax_enable_x64")))
     wide = widen(z)
     n = len(wide)
     h, l, bound = np.zeros(n), np.zeros(n), np.full(n, np.inf)
