@@ -9,8 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from stability.outcome import Outcome
-from stability.studies.sigmoid_bce import STUDY
+from stability.study.sigmoid import STUDY
+from stability.sweep.outcome import Outcome
 
 summary = json.loads(Path(sys.argv[1]).read_text())
 assert summary["schema"] == 2

@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from stability import diagnose
-    from stability.functions import study_of
-    from stability.losses import (
+    from stability.losses.sigmoid import (
         sigmoid_binary_cross_entropy,
         sigmoid_binary_cross_entropy_grad,
         sigmoid_binary_cross_entropy_value_and_grad,
     )
-    from stability.real import true_derivative, true_value, why_undefined
-    from stability.softmax import (
+    from stability.losses.softmax import (
         softmax_cross_entropy,
         softmax_cross_entropy_grad,
         softmax_cross_entropy_with_integer_labels,
     )
+    from stability.real import true_derivative, true_value, why_undefined
+    from stability.study.functions import study_of
 
 _WHERE = {
     "sigmoid_binary_cross_entropy": "losses",
@@ -52,7 +52,7 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name == "diagnose":
-        return importlib.import_module("stability.diagnose")
+        return importlib.import_module("stability.cli.diagnose")
     if name in _WHERE:
         return getattr(importlib.import_module(f"stability.{_WHERE[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

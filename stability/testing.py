@@ -28,13 +28,15 @@ import numpy as np
 from jax import Array
 from jax.typing import ArrayLike, DTypeLike
 
-from stability import engine, measure, real
-from stability.diagnose import diagnose
-from stability.floats import FORMATS, FloatFormat, format_of, hex_of, ulp_exponent, widen
-from stability.functions import as_form, check_scalar, hold, truth_of
+from stability import measure, real
+from stability.diagnosis import diagnose
+from stability.formats import FORMATS, FloatFormat, format_of, hex_of, ulp_exponent, widen
 from stability.measure import FAILURES, FLUSHED, KINDS, OK
 from stability.real import _evaluate as evaluate
 from stability.real._terms import sizes_of_terms
+from stability.study.functions import as_form, check_scalar, hold, truth_of
+from stability.sweep import engine
+from stability.sweep.points import floats_of, ordinals_within
 from stability.truth import Truth, of_floats
 
 _DIAGNOSED = 64
@@ -258,7 +260,7 @@ def assert_gradient_max_ulp(
     the derivative of the function's *values*, so that a derivative rule that is wrong in real numbers is found;
     `"trusted"` takes what the rules say for the definition (of a straight-through estimator, say).
 
-    **Raises:** `AssertionError` with the worst point; `stability.functions.BadFunction`;
+    **Raises:** `AssertionError` with the worst point; `stability.study.functions.BadFunction`;
     `stability.real.UnsupportedPrimitive`; `ValueError` for a range that holds no float.
     """
     __tracebackhide__ = True
@@ -267,10 +269,10 @@ def assert_gradient_max_ulp(
         raise ValueError(f"rules {rules!r}: choose derived or trusted")
     scalar = hold(fn, arg=argnums, held=fixed, grad=argnums, order=order, rules=rules)
     check_scalar(scalar, fmt)
-    first, last = engine.ordinals_within(domain, fmt)
+    first, last = ordinals_within(domain, fmt)
     if first > last:
         raise ValueError(f"domain {domain} holds no {fmt.name}")
-    x = engine.floats_of(fmt, domain, points, seed=0)
+    x = floats_of(fmt, domain, points, seed=0)
     exact = hold(reference or fn, arg=argnums, held=fixed, grad=argnums, order=order, rules=rules)
     truth = truth_of(exact, x, fmt)
     result = engine.evaluate(jax.jit(as_form(scalar)), x, np.zeros((), fmt.dtype))

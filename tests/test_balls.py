@@ -10,8 +10,8 @@ from flint import arb
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stability.balls import Undecided, ball, decide, decide_quanta, round_ball
-from stability.floats import FORMATS
+from stability.formats import FORMATS
+from stability.truth.balls import Undecided, ball, decide, decide_quanta, round_ball
 
 formats = pytest.mark.parametrize("fmt", FORMATS.values(), ids=FORMATS)
 

@@ -7,12 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stability import blocks
-from stability.blocks import BINS, BLOCK
-from stability.floats import FORMATS
+from stability.formats import FORMATS
 from stability.measure import INACCURATE, KINDS, OK, classify, true_is_normal
-from stability.streams import inputs
-from stability.studies.sigmoid_bce import STUDY
+from stability.study.sigmoid import STUDY
+from stability.sweep import blocks
+from stability.sweep.blocks import BINS, BLOCK
+from stability.sweep.streams import inputs
 
 F32 = FORMATS["float32"]
 FORMS = [STUDY.forms[f] for f in ("chain_split", "chain_combined", "logits")]

@@ -10,9 +10,9 @@ import pytest
 
 from stability import real
 from stability.cases import CASES, examine
-from stability.cases.__main__ import main, page, source_of
 from stability.cases.finding import TOLERANCE, point_of
-from stability.floats import FORMATS, from_ordinal, to_ordinal, widen
+from stability.cli.cases import main, page, source_of
+from stability.formats import FORMATS, from_ordinal, to_ordinal, widen
 from stability.measure import KINDS, classify
 
 BY_NAME = {case.name: case for case in CASES}

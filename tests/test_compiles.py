@@ -21,12 +21,14 @@ import jaxlib
 import pytest
 from jax import lax
 
-from stability import doubled, losses, softmax
-from stability.engine import MODES
+from stability import double_word as doubled
+from stability.cli.sweep import STUDIES
 from stability.environment import numbers
-from stability.floats import FORMATS
-from stability.kernel import KERNELS
-from stability.sweep import STUDIES
+from stability.formats import FORMATS
+from stability.losses import sigmoid as losses
+from stability.losses import softmax
+from stability.losses._kernel import KERNELS
+from stability.sweep.engine import MODES
 
 LIMIT = 20
 """Seconds of processor time for one compilation."""

@@ -10,9 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stability import forms
-from stability.floats import FORMATS, bits_of, widen
-from stability.reference import sigmoid_minus_label
+from stability.formats import FORMATS, bits_of, widen
+from stability.study.sigmoid import forms
+from stability.study.sigmoid.truth import sigmoid_minus_label
 
 LINES = [forms.dL_da_split, forms.dL_da_common, forms.dL_da_expanded, forms.dL_da_combined]
 
@@ -60,7 +60,7 @@ def test_dtype_shape_vmap_and_broadcasting(name, dtype):
 
 DIGEST = """
 import hashlib, jax, jax.numpy as jnp, numpy as np
-from stability.forms import FORMS
+from stability.study.sigmoid.forms import FORMS
 digest = hashlib.sha256()
 for dtype in (jnp.float16, jnp.bfloat16, jnp.float32):
     z = jnp.asarray(np.random.default_rng(0).uniform(-110, 110, 4096).astype(np.float32)).astype(dtype)

@@ -8,11 +8,11 @@ import pytest
 from flint import arb
 from jax import lax
 
-from stability.floats import FORMATS
-from stability.functions import hold, truth_of
+from stability.formats import FORMATS
 from stability.real import Order, true_derivative, true_value, truth, why_undefined
 from stability.real import _function as functions
 from stability.real import _records as records
+from stability.study.functions import hold, truth_of
 from stability.truth import State
 
 F32 = FORMATS["float32"]

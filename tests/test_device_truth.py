@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from flint import arb
 
-from stability import device_truth
-from stability.balls import ball
-from stability.floats import FORMATS
-from stability.reference import sigmoid_minus_label
+from stability.formats import FORMATS
+from stability.study.sigmoid.truth import sigmoid_minus_label
+from stability.truth import device as device_truth
+from stability.truth.balls import ball
 
 F32 = FORMATS["float32"]
 TINY = [0.0, 2.0**-149, 1e-40, 1e-30, 2.0**-40]

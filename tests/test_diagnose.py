@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 import stability
-from stability import forms
-from stability.blame import MEANINGS
-from stability.diagnose import diagnose, main
+from stability.cli.diagnose import main
+from stability.diagnosis import MEANINGS, diagnose
 from stability.real import UnsupportedPrimitive
+from stability.study.sigmoid import forms
 
 
 def softplus(x):
@@ -141,7 +141,7 @@ def test_the_culprit(name):
     found = diagnose(fn, *args, dtype=np.float32)
     assert found.culprit is not None, found
     assert found.culprit.primitive in primitives and found.culprit.kind in kinds, found
-    assert "test_diagnose.py" in found.source or "stability/forms.py" in found.source
+    assert "test_diagnose.py" in found.source or "stability/study/sigmoid/forms.py" in found.source
 
 
 def test_nothing_is_blamed_where_nothing_is_wrong():
@@ -206,7 +206,7 @@ def test_an_equation_of_a_library_function_has_the_users_line():
 
 
 def test_the_module_is_the_function():
-    assert stability.diagnose(softplus, 100.0, dtype=np.float32).culprit.kind == "overflow"
+    assert stability.cli.diagnose(softplus, 100.0, dtype=np.float32).culprit.kind == "overflow"
 
 
 def test_every_kind_of_a_row_has_a_meaning():
@@ -226,28 +226,30 @@ def test_an_integer_function_is_refused():
 
 def test_the_command_line(tmp_path, capsys):
     out = tmp_path / "found.json"
-    assert main(["stability.forms:autodiff", "--at", "0x1.4p+4,1.0", "--json", str(out)]) == 0
+    assert main(["stability.study.sigmoid.forms:autodiff", "--at", "0x1.4p+4,1.0", "--json", str(out)]) == 0
     printed, data = capsys.readouterr().out, json.loads(out.read_text())
     assert "cancellation" in printed and data["culprit"]["primitive"] == "sub" and data["arguments"] == [20.0, 1.0]
-    assert main(["stability.forms:binary_cross_entropy_from_logits", "--at=-20,1.0", "--grad", "0"]) == 0
-    assert main(["stability.forms:cancelled", "--at", "3,1.0", "--dtype", "bfloat16", "--mode", "jit"]) == 0
+    assert main(["stability.study.sigmoid.forms:binary_cross_entropy_from_logits", "--at=-20,1.0", "--grad", "0"]) == 0
+    assert (
+        main(["stability.study.sigmoid.forms:cancelled", "--at", "3,1.0", "--dtype", "bfloat16", "--mode", "jit"]) == 0
+    )
 
 
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
         (["no_such_module:f", "--at", "1"], "does not import"),
-        (["stability.forms:nope", "--at", "1"], "has no nope"),
-        (["stability.forms", "--at", "1"], "module:function"),
-        (["stability.forms:FORMS", "--at", "1"], "not a function"),
-        (["stability.forms:autodiff", "--at", "1"], "with 1 arguments"),
-        (["stability.forms:autodiff", "--at", "one,1"], "'one' is not a float"),
-        (["stability.forms:autodiff", "--at", "1,1", "--grad", "2"], "choose 0 to 1"),
-        (["stability.forms:autodiff", "--at", "1,1", "--dtype", "int32"], "invalid choice"),
+        (["stability.study.sigmoid.forms:nope", "--at", "1"], "has no nope"),
+        (["stability.study.sigmoid.forms", "--at", "1"], "module:function"),
+        (["stability.study.sigmoid.forms:FORMS", "--at", "1"], "not a function"),
+        (["stability.study.sigmoid.forms:autodiff", "--at", "1"], "with 1 arguments"),
+        (["stability.study.sigmoid.forms:autodiff", "--at", "one,1"], "'one' is not a float"),
+        (["stability.study.sigmoid.forms:autodiff", "--at", "1,1", "--grad", "2"], "choose 0 to 1"),
+        (["stability.study.sigmoid.forms:autodiff", "--at", "1,1", "--dtype", "int32"], "invalid choice"),
         (["jax.numpy:isfinite", "--at", "1"], "returns bool"),
         (["jax.numpy:frexp", "--at", "1"], "one float of shape ()"),
         (["jax.numpy:atleast_1d", "--at", "1"], "one float of shape ()"),
-        (["stability.forms:autodiff", "--at", "1,1", "--json", "/dev/null/x"], "--json"),
+        (["stability.study.sigmoid.forms:autodiff", "--at", "1,1", "--json", "/dev/null/x"], "--json"),
     ],
 )
 def test_bad_input_is_one_line_and_status_2(argv, message, capsys):

@@ -6,7 +6,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from stability.blame import diagnose
+from stability.diagnosis import diagnose
 
 F32 = np.float32
 
@@ -97,7 +97,7 @@ def test_a_library_function_that_is_not_the_one_of_its_name_is_an_approximation(
 
 
 def test_the_time_of_a_sum_is_linear_in_its_terms(monkeypatch):
-    from stability.blame import _trace as trace
+    from stability.diagnosis import _trace as trace
 
     calls = []
     rule = trace.SumOfProducts.__call__

@@ -16,12 +16,13 @@ import numpy as np
 import pytest
 from jax import lax
 
-from stability import blocks, exhaustive, sweep
-from stability.blocks import BLOCK
-from stability.exhaustive import BLOCKS, Refused
-from stability.floats import FORMATS, from_ordinal, hex_of, to_ordinal
-from stability.forms import FORMS
-from stability.studies.sigmoid_bce import STUDY
+from stability.cli import sweep
+from stability.formats import FORMATS, from_ordinal, hex_of, to_ordinal
+from stability.study.sigmoid import STUDY
+from stability.study.sigmoid.forms import FORMS
+from stability.sweep import blocks, exhaustive
+from stability.sweep.blocks import BLOCK
+from stability.sweep.exhaustive import BLOCKS, Refused
 
 F32 = FORMATS["float32"]
 
@@ -131,7 +132,7 @@ from pathlib import Path
 import jax
 jax.config.update("jax_enable_x64", True)
 from stability import exhaustive
-from stability.studies.sigmoid_bce import STUDY
+from stability.study.sigmoid import STUDY
 out, checkpoint, pace, coordinator, n, i = sys.argv[1:]
 if coordinator:
     jax.distributed.initialize(coordinator, int(n), int(i))

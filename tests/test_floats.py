@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stability.floats import FORMATS, bits_of, every_float, format_of, from_ordinal, hex_of, to_ordinal, ulp_exponent
+from stability.formats import FORMATS, bits_of, every_float, format_of, from_ordinal, hex_of, to_ordinal, ulp_exponent
 
 NARROW = [FORMATS["float16"], FORMATS["bfloat16"]]
 WIDE = [FORMATS["float32"], FORMATS["float64"]]

@@ -8,10 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stability import engine, report, screen, sweep
-from stability.floats import FORMATS, from_ordinal, to_ordinal, widen
-from stability.functions import BadFunction, as_form, check_scalar, hold, parse_held, study_of
+from stability import report
+from stability.cli import sweep
+from stability.formats import FORMATS, from_ordinal, to_ordinal, widen
 from stability.measure import classify
+from stability.study.functions import BadFunction, as_form, check_scalar, hold, parse_held, study_of
+from stability.sweep import engine, screen
+from stability.sweep.points import floats_of, ordinals_within
 from stability.truth import of_floats
 
 F32, BF16 = FORMATS["float32"], FORMATS["bfloat16"]
@@ -182,7 +185,7 @@ def test_an_infinity_is_right_where_the_truth_overflows():
     ("domain", "dtype"), [((0.0, 1.0), "float32"), ((-3.0, 0.0), "float64"), ((5.0, 5.0), "float32")]
 )
 def test_a_range_holds_both_ends_and_nothing_else(domain, dtype):
-    z = widen(engine.floats_of(FORMATS[dtype], domain, 512, seed=0))
+    z = widen(floats_of(FORMATS[dtype], domain, 512, seed=0))
     assert z.min() == domain[0] and z.max() == domain[1] and len(z) >= (1 if domain[0] == domain[1] else 512)
     if 0.0 in domain:
         assert set(np.signbit(z[z == 0]).tolist()) == {True, False}
@@ -198,9 +201,7 @@ def test_a_region_narrower_than_the_grid_is_found_by_screening():
     found = screen.Screening()
 
     def also(name, run, fmt):
-        return screen.screen(
-            study.forms[name], run, engine.ordinals_within((1.2, 1.3), fmt), 16.0, found, lambda n: None
-        )
+        return screen.screen(study.forms[name], run, ordinals_within((1.2, 1.3), fmt), 16.0, found, lambda n: None)
 
     options = dict(dtypes=["float32"], labels=[None], modes=["jit"], points=64, tolerance=16.0, seed=0)
     (without,) = engine.sweep(study, forms=["spiked"], **options).rows

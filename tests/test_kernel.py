@@ -5,12 +5,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stability import losses, real, softmax
-from stability.blame import diagnose
-from stability.floats import FORMATS
-from stability.kernel import KERNELS
-from stability.reference import log_loss, sigmoid_minus_label
-from stability.softmax_reference import softmax_gradient
+from stability import real
+from stability.diagnosis import diagnose
+from stability.formats import FORMATS
+from stability.losses import sigmoid as losses
+from stability.losses import softmax
+from stability.losses._kernel import KERNELS
+from stability.study.sigmoid.truth import log_loss, sigmoid_minus_label
+from stability.study.softmax.truth import softmax_gradient
 
 SINGLE = FORMATS["float32"]
 LOGITS = np.array([-104, -87.5, -20, -1e-3, -1e-40, 0, 1e-3, 0.5, 3, 17, 80, 120], np.float32)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from flint import arb, ctx, fmpq, fmpq_poly
 
-from stability import logistic
+from stability.losses import _logistic as logistic
 
 DEGREE = 40
 

@@ -8,13 +8,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stability import exhaustive, logistic, losses
-from stability.balls import ball, decide, decide_quanta
-from stability.floats import FORMATS, bits_of, every_float, from_ordinal, to_ordinal, widen
+from stability.formats import FORMATS, bits_of, every_float, from_ordinal, to_ordinal, widen
+from stability.losses import _logistic as logistic
+from stability.losses import sigmoid as losses
 from stability.measure import error_in_ulps
-from stability.reference import log_loss, log_loss_ball, sigmoid_minus_label, sigmoid_minus_label_ball
-from stability.studies.sigmoid_bce import STUDY
+from stability.study.sigmoid import STUDY
+from stability.study.sigmoid.truth import log_loss, log_loss_ball, sigmoid_minus_label, sigmoid_minus_label_ball
+from stability.sweep import exhaustive
 from stability.truth import of_quanta
+from stability.truth.balls import ball, decide, decide_quanta
 
 LABELS = (0.0, 1.0, 0.1, 0.25, 0.5)
 SINGLE, DOUBLE = FORMATS["float32"], FORMATS["float64"]

@@ -14,7 +14,7 @@ import stability
 from stability import sigmoid_binary_cross_entropy as loss
 from stability import sigmoid_binary_cross_entropy_grad as gradient
 from stability import sigmoid_binary_cross_entropy_value_and_grad as both
-from stability.losses import ARITHMETICS
+from stability.losses.sigmoid import ARITHMETICS
 
 Z = np.linspace(-30, 80, 24).astype(np.float32)
 SOFT, HARD, WHOLE = (

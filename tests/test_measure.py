@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from stability import measure, truth
-from stability.balls import ball
-from stability.device_truth import against
-from stability.floats import FORMATS, every_float, from_ordinal, to_ordinal, widen
+from stability.formats import FORMATS, every_float, from_ordinal, to_ordinal, widen
 from stability.measure import FAILURES, KINDS, classify, classify_on_device
 from stability.truth import Point, State, Truth
+from stability.truth.balls import ball
+from stability.truth.device import against
 
 F16, BF16, F32, F64 = FORMATS.values()
 TOLERANCE = 2.5

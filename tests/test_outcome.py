@@ -8,12 +8,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stability import engine, exhaustive, report
-from stability.floats import FORMATS, to_ordinal
-from stability.functions import study_of
-from stability.outcome import Outcome, Region, joined
+from stability import report
+from stability.formats import FORMATS, to_ordinal
+from stability.measure.regions import Region
 from stability.report.tables import how_many
-from stability.studies.sigmoid_bce import STUDY
+from stability.study.functions import study_of
+from stability.study.sigmoid import STUDY
+from stability.sweep import engine, exhaustive
+from stability.sweep.outcome import Outcome, joined
 
 
 def sampled():

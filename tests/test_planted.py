@@ -8,11 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stability import engine
-from stability.floats import FORMATS, every_float, from_ordinal, to_ordinal, widen
-from stability.forms import componentwise
-from stability.reference import sigmoid_minus_label
-from stability.studies.sigmoid_bce import STUDY
+from stability.formats import FORMATS, every_float, from_ordinal, to_ordinal, widen
+from stability.study.sigmoid import STUDY
+from stability.study.sigmoid.forms import componentwise
+from stability.study.sigmoid.truth import sigmoid_minus_label
+from stability.sweep import engine
 
 BF16, F16 = FORMATS["bfloat16"], FORMATS["float16"]
 

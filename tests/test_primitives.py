@@ -6,9 +6,9 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from stability import primitives
 from stability.environment import TESTED, numbers, untested
-from stability.primitives import available, difference, main, missing, registered, stated
+from stability.upkeep import primitives
+from stability.upkeep.primitives import available, difference, main, missing, registered, stated
 
 LIST = Path(__file__).parents[1] / ".ci" / "primitives.txt"
 

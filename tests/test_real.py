@@ -7,10 +7,10 @@ import pytest
 from flint import arb
 from jax import lax
 
-from stability import forms
-from stability.floats import FORMATS, every_float, widen
+from stability.formats import FORMATS, every_float, widen
 from stability.real import UnsupportedPrimitive, true_value, truth, why_undefined
-from stability.reference import sigmoid_minus_label
+from stability.study.sigmoid import forms
+from stability.study.sigmoid.truth import sigmoid_minus_label
 
 F32, F64, BF16 = FORMATS["float32"], FORMATS["float64"], FORMATS["bfloat16"]
 rng = np.random.default_rng(0)

@@ -11,12 +11,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jax import lax
 
-from stability.primitives import available
 from stability.real import _compiled, _logic, _records, _scalars
 from stability.real._near import Near, flat
 from stability.real._reals import lift, run
 from stability.real._values import Undecided, Undefined, infinite
 from stability.real._walk import trace
+from stability.upkeep.primitives import available
 
 PRECISION = 128
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from stability import sweep
+from stability.cli import sweep
 from stability.environment import TESTED, numbers
-from stability.releases import differences, facts, main, page, rows_of
+from stability.upkeep.releases import differences, facts, main, page, rows_of
 
 ARGUMENTS = ["--form", "cancelled", "--form", "componentwise", "--dtype", "bfloat16", "--label", "1", "--mode", "jit"]
 

@@ -6,10 +6,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stability import engine
-from stability.floats import FORMATS, to_ordinal
-from stability.forms import componentwise
-from stability.studies.sigmoid_bce import STUDY
+from stability.formats import FORMATS, to_ordinal
+from stability.study.sigmoid import STUDY
+from stability.study.sigmoid.forms import componentwise
+from stability.sweep import engine
 
 F64 = FORMATS["float64"]
 

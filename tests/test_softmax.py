@@ -11,14 +11,14 @@ import optax
 import pytest
 
 from stability import measure
-from stability.balls import decide_quanta
-from stability.floats import FORMATS, from_ordinal, to_ordinal
-from stability.softmax import (
+from stability.formats import FORMATS, from_ordinal, to_ordinal
+from stability.losses.softmax import (
     softmax_cross_entropy,
     softmax_cross_entropy_grad,
     softmax_cross_entropy_with_integer_labels,
 )
-from stability.softmax_reference import softmax_gradient, softmax_gradient_ball
+from stability.study.softmax.truth import softmax_gradient, softmax_gradient_ball
+from stability.truth.balls import decide_quanta
 
 F32 = FORMATS["float32"]
 REACH = {"float16": 20, "bfloat16": 110, "float32": 110, "float64": 700}

@@ -5,10 +5,11 @@ import json
 import numpy as np
 import pytest
 
-from stability import engine, sweep
-from stability.floats import FORMATS, every_float, from_ordinal
-from stability.reference import sigmoid_minus_label
-from stability.studies.softmax_ce import STUDIES
+from stability.cli import sweep
+from stability.formats import FORMATS, every_float, from_ordinal
+from stability.study.sigmoid.truth import sigmoid_minus_label
+from stability.study.softmax import STUDIES
+from stability.sweep import engine
 
 TWO, THREE = STUDIES
 

@@ -8,13 +8,15 @@ import pytest
 from jax import lax
 from jax.scipy.special import gammaln
 
-from stability import engine, measure
-from stability.diagnose import diagnose
-from stability.floats import FORMATS, from_ordinal, widen
-from stability.functions import study_of
+from stability import measure
+from stability.diagnosis import diagnose
+from stability.formats import FORMATS, from_ordinal, widen
 from stability.measure import FAILURE_KINDS
 from stability.real import true_value, truth, why_undefined
 from stability.report.tables import how_many
+from stability.study.functions import study_of
+from stability.sweep import engine
+from stability.sweep.points import ordinals_within
 from stability.testing import assert_gradient_max_ulp, assert_max_ulp
 from stability.truth import State
 
@@ -49,7 +51,7 @@ def test_an_infinity_is_right_from_the_overflow_to_the_end(name, grad, dtype):
 def test_exp_overflows_where_mpmath_says(fmt):
     with mpmath.workprec(200):
         edge = mpmath.log(mpmath.mpf(fmt.max) + mpmath.mpf(2) ** (fmt.emax - fmt.precision))
-        z = from_ordinal(np.arange(-20, 20) + engine.ordinals_within((-np.inf, float(edge)), fmt)[1], fmt)
+        z = from_ordinal(np.arange(-20, 20) + ordinals_within((-np.inf, float(edge)), fmt)[1], fmt)
         expected = [mpmath.mpf(float(x)) >= edge for x in widen(z)]
     assert np.isinf(truth(jnp.exp, z, fmt=fmt).rounded).tolist() == expected and 0 < sum(expected) < len(z)
 

@@ -5,7 +5,8 @@ import json
 import jax
 import pytest
 
-from stability import environment, sweep
+from stability import environment
+from stability.cli import sweep
 from stability.report import tables
 
 QUICK = ["--form", "cancelled", "--form", "chain_split", "--dtype", "bfloat16", "--label", "1"]

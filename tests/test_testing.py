@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from stability import real, testing
-from stability.floats import FORMATS, every_float, from_ordinal, hex_of, to_ordinal
-from stability.functions import BadFunction
+from stability.formats import FORMATS, every_float, from_ordinal, hex_of, to_ordinal
+from stability.study.functions import BadFunction
 from stability.testing import assert_gradient_max_ulp, assert_max_ulp
 
 pytest_plugins = "pytester"

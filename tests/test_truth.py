@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from stability import measure
-from stability.balls import decide, decide_quanta
-from stability.floats import FORMATS, every_float, from_ordinal, widen
-from stability.reference import sigmoid_minus_label, sigmoid_minus_label_ball
+from stability.formats import FORMATS, every_float, from_ordinal, widen
+from stability.study.sigmoid.truth import sigmoid_minus_label, sigmoid_minus_label_ball
+from stability.truth.balls import decide, decide_quanta
 
 SPECIAL = [0.0, -0.0, np.inf, -np.inf, 5e-324, -2.197224577336219, 88.72, -103.97, 103.9, 745.1, -745.2]
 

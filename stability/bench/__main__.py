@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-from stability.arguments import Parser
+from stability.cli.arguments import Parser
 
 NAMES = ("losses", "softmax", "sweep")
 

@@ -24,15 +24,16 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from stability import losses
-from stability.arguments import Parser, unwritable, whole_number, write_json
 from stability.bench.timing import best_seconds
-from stability.engine import grid
+from stability.cli.arguments import Parser, whole_number
 from stability.environment import environment, mark
-from stability.floats import FORMATS, from_ordinal
-from stability.forms import binary_cross_entropy_from_logits
+from stability.files import unwritable, write_json
+from stability.formats import FORMATS, from_ordinal
+from stability.losses import sigmoid as losses
 from stability.measure import error_in_ulps
-from stability.reference import log_loss, sigmoid_minus_label
+from stability.study.sigmoid.forms import binary_cross_entropy_from_logits
+from stability.study.sigmoid.truth import log_loss, sigmoid_minus_label
+from stability.sweep.points import grid
 
 SINGLE = FORMATS["float32"]
 COLOURS = {"ours": "#0072B2", "compensated": "#56B4E9", "optax": "#D55E00", "logits": "#009E73"}

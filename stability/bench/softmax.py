@@ -14,17 +14,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from stability.arguments import Parser, unwritable, whole_number, write_json
 from stability.bench.timing import best_seconds
+from stability.cli.arguments import Parser, whole_number
 from stability.environment import environment
-from stability.floats import FORMATS
-from stability.measure import classify, true_is_normal
-from stability.softmax import (
+from stability.files import unwritable, write_json
+from stability.formats import FORMATS
+from stability.losses.softmax import (
     softmax_cross_entropy,
     softmax_cross_entropy_grad,
     softmax_cross_entropy_with_integer_labels,
 )
-from stability.softmax_reference import softmax_gradient
+from stability.measure import classify, true_is_normal
+from stability.study.softmax.truth import softmax_gradient
 
 SHAPES = ((1 << 20, 2), (1 << 18, 4), (1 << 17, 10), (1 << 16, 32), (1 << 15, 100), (1 << 14, 1000))
 MEASURED = 20_000

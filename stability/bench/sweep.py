@@ -35,11 +35,12 @@ from jax.sharding import Mesh, PartitionSpec
 from rich.console import Console
 from rich.table import Table
 
-from stability import exhaustive
-from stability.arguments import Parser, unwritable, write_json
-from stability.blocks import BLOCK
+from stability.cli.arguments import Parser
 from stability.environment import environment
-from stability.studies.sigmoid_bce import STUDY
+from stability.files import unwritable, write_json
+from stability.study.sigmoid import STUDY
+from stability.sweep import exhaustive
+from stability.sweep.blocks import BLOCK
 
 FORMS = [
     "chain_split",

@@ -8,13 +8,15 @@ from pathlib import Path
 import jax.numpy as jnp
 import numpy as np
 
-from stability import engine
 from stability.cases.declared import Case
-from stability.diagnose import Diagnosis, diagnose
-from stability.floats import FORMATS, from_ordinal, hex_of, to_ordinal
-from stability.functions import study_of
+from stability.diagnosis import Diagnosis, diagnose
+from stability.formats import FORMATS, from_ordinal, hex_of, to_ordinal
 from stability.measure import KINDS, OK, classify
-from stability.outcome import Outcome, Region, Row
+from stability.measure.regions import Region
+from stability.study.functions import study_of
+from stability.sweep import engine
+from stability.sweep.outcome import Outcome, Row
+from stability.sweep.points import floats_of
 
 POINTS = 4096
 TOLERANCE = 16.0
@@ -125,7 +127,7 @@ def _inside(region: Region, case: Case) -> np.ndarray:
     """Floats of a region: its ends, and those a sweep of it starts from; no subnormals, which XLA on CPU takes as 0."""
     fmt = FORMATS[case.dtype]
     low, high = (float(from_ordinal(np.array(n), fmt)) for n in (region.start, region.stop))
-    z = engine.floats_of(fmt, (low, high), POINTS, seed=1)
+    z = floats_of(fmt, (low, high), POINTS, seed=1)
     ordinals = to_ordinal(z)
     subnormal = (z != 0) & (np.abs(z) < fmt.smallest_normal)
     return z[(ordinals >= region.start) & (ordinals <= region.stop) & ~subnormal]

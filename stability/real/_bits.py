@@ -19,8 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from flint import arb
 
-from stability.balls import round_ball
-from stability.floats import format_of
+from stability.formats import format_of
 from stability.real import _scalars as scalars
 from stability.real._arrays import as_array, bare, last
 from stability.real._function import Complex, Dual, Estimate
@@ -28,6 +27,7 @@ from stability.real._near import resolved
 from stability.real._series import Series, limit
 from stability.real._values import UNDECIDED, Undefined, array, infinite, is_number, real
 from stability.real._windows import within
+from stability.truth.balls import round_ball
 
 
 def is_key(aval) -> bool:

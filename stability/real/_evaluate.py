@@ -15,7 +15,7 @@ from flint import arb
 from jax.extend.core import ClosedJaxpr
 
 from stability import truth
-from stability.floats import FloatFormat, format_of
+from stability.formats import FloatFormat, format_of
 from stability.real._arrays import as_array, bare, elementwise
 from stability.real._complex import im, is_complex, re
 from stability.real._derivative import Sides, derivatives, limits

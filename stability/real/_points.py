@@ -13,7 +13,7 @@ import numpy as np
 from flint import arb
 
 from stability import truth as truths
-from stability.floats import FloatFormat, widen
+from stability.formats import FloatFormat, widen
 from stability.real._compiled import Name, Open, compiled
 from stability.real._derivative import Sides, derivatives, limits
 from stability.real._evaluate import HOLES, one_limit, point_of

@@ -1,7 +1,7 @@
 """The walker of jaxprs: one loop, with what the equations mean as an argument.
 
 A `Semantics` says what a variable holds and what an equation makes of it: real numbers (`_reals`), floats and reals
-side by side (`stability.blame`), floats as one jitted computation has them. The walker opens calls and follows
+side by side (`stability.diagnosis`), floats as one jitted computation has them. The walker opens calls and follows
 branches and loops.
 """
 
@@ -18,7 +18,7 @@ import numpy as np
 from jax.extend import source_info_util
 from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
 
-from stability.kernel import KERNELS
+from stability.losses._kernel import KERNELS
 from stability.real._records import Calls, record_of
 
 

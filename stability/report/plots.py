@@ -15,13 +15,13 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from stability import measure
-from stability.engine import evaluate
 from stability.environment import mark
-from stability.floats import FORMATS, FloatFormat
+from stability.formats import FORMATS, FloatFormat
 from stability.measure import KINDS
-from stability.outcome import Outcome, Row
 from stability.report.tables import spotlight, value
 from stability.study import Study
+from stability.sweep.engine import evaluate
+from stability.sweep.outcome import Outcome, Row
 
 _COLOURS = (
     "#0072B2",

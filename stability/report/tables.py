@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from stability.environment import untested
-from stability.floats import FORMATS, FloatFormat, from_ordinal
+from stability.formats import FORMATS, FloatFormat, from_ordinal
 from stability.measure import FAILURE_KINDS, KINDS
-from stability.outcome import Disagreement, Outcome, Region, Row
+from stability.measure.regions import Region
+from stability.sweep.outcome import Disagreement, Outcome, Row
 
 REGIONS_SHOWN = 30
 

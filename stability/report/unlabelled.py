@@ -14,11 +14,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from stability.floats import FORMATS, FloatFormat, from_ordinal, to_ordinal
+from stability.formats import FORMATS, FloatFormat, from_ordinal, to_ordinal
 from stability.measure import FAILURE_KINDS, KINDS
-from stability.outcome import Outcome, Region, Row
+from stability.measure.regions import Region
 from stability.report.plots import _COLOURS, _KIND_COLOURS, _STYLES, STYLE, save
 from stability.report.tables import both, how_many, value
+from stability.sweep.outcome import Outcome, Row
 
 _REGIONS_TOLD = 3
 _APART = {"outside": "it gives a number where the truth is undefined", "undecided": "the truth is undecided"}

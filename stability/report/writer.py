@@ -17,10 +17,10 @@ from pathlib import Path
 
 import jinja2
 
-from stability.outcome import Outcome
 from stability.report import plots as pictures
 from stability.report import tables, unlabelled
 from stability.study import Study
+from stability.sweep.outcome import Outcome
 
 _TEMPLATES = jinja2.Environment(
     loader=jinja2.PackageLoader("stability.report"),

@@ -1,6 +1,0 @@
-"""Which equation of a program lost the digits: floats and reals side by side, and the walk back to the guilty one."""
-
-from stability.blame._blame import diagnose
-from stability.blame._diagnosis import MEANINGS, Diagnosis, Input, Row
-
-__all__ = ["MEANINGS", "Diagnosis", "Input", "Row", "diagnose"]

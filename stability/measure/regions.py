@@ -1,0 +1,171 @@
+"""The evaluated points of a row, and the regions of one kind among them with exact ends.
+
+Bisection between neighbouring points of different kinds goes on until every region ends at an exact float; random ones
+inside the regions tell whether kinds alternate there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from stability.formats import FloatFormat, from_ordinal, hex_of, to_ordinal
+from stability.measure import INACCURATE, KINDS, NAN_INPUT, OK, Run, runs
+
+LOOKED_AROUND = 256
+INSIDE = 4096
+"""Random floats looked at inside the regions of a row of a wide format, at least 8 a region."""
+
+
+@dataclass(frozen=True)
+class Region:
+    """A run of floats of one kind, by the ordinals of both ends.
+
+    `count` of the floats between the ends are of that kind: fewer than all where kinds alternate from float to float,
+    and the ends are then the first and the last of the kind. It is `counted` where every float was looked at, else
+    estimated from those that were; the ends are exact either way.
+    """
+
+    kind: str
+    start: int
+    stop: int
+    count: int
+    counted: bool = True
+
+    @property
+    def width(self) -> int:
+        return self.stop - self.start + 1
+
+    @property
+    def alternates(self) -> bool:
+        return self.count < self.width
+
+    def to_json(self, fmt: FloatFormat) -> dict:
+        return {
+            "kind": self.kind,
+            "from": hex_at(self.start, fmt),
+            "to": hex_at(self.stop, fmt),
+            "count": self.count,
+            "counted": self.counted,
+            "alternates": self.alternates,
+        }
+
+    @classmethod
+    def from_json(cls, data: dict, fmt: FloatFormat) -> Region:
+        return cls(
+            data["kind"], ordinal_from(data["from"], fmt), ordinal_from(data["to"], fmt), data["count"], data["counted"]
+        )
+
+
+def hex_at(ordinal: int, fmt: FloatFormat) -> str:
+    return hex_of(from_ordinal(np.array([ordinal]), fmt)[0])
+
+
+def ordinal_from(text: str, fmt: FloatFormat) -> int:
+    return int(to_ordinal(np.array(float.fromhex(text)).astype(fmt.dtype)))
+
+
+@dataclass
+class Sample:
+    """The evaluated points of one row: ordinals, sorted, with kind, error, and state and normality of the truth."""
+
+    ordinals: np.ndarray
+    kinds: np.ndarray
+    ulps: np.ndarray
+    normal: np.ndarray
+    states: np.ndarray
+
+    def merged(self, other: Sample) -> Sample:
+        ordinals, index = np.unique(np.concatenate([self.ordinals, other.ordinals]), return_index=True)
+        joined = (np.concatenate(pair)[index] for pair in zip(self.columns(), other.columns(), strict=True))
+        return Sample(ordinals, *joined)
+
+    def only(self, where: np.ndarray) -> Sample:
+        return Sample(self.ordinals[where], *(column[where] for column in self.columns()))
+
+    def columns(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        return self.kinds, self.ulps, self.normal, self.states
+
+    def counted(self) -> np.ndarray:
+        """The errors that count towards the largest, -1 elsewhere: of finite results at a normal truth."""
+        return np.where(self.normal & np.isin(self.kinds, (OK, INACCURATE)), self.ulps, -1.0)
+
+
+def _open_gaps(sample: Sample) -> np.ndarray:
+    changes = np.flatnonzero(np.diff(sample.kinds))
+    low, high = sample.ordinals[changes], sample.ordinals[changes + 1]
+    return (low + (high - low) // 2)[high - low > 1]
+
+
+def _blurred(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Where it is a tolerance that tells two kinds apart."""
+    return np.isin(first, (OK, INACCURATE)) & np.isin(second, (OK, INACCURATE))
+
+
+def _around_ends(sample: Sample) -> np.ndarray:
+    """Ordinals at every power-of-two distance up to 4096 from the ends that no tolerance blurs.
+
+    Of more than `LOOKED_AROUND` such ends, which is two kinds alternating, as many at equal distances in their order.
+    """
+    before, after = sample.kinds[:-1], sample.kinds[1:]
+    ends = sample.ordinals[:-1][(before != after) & ~_blurred(before, after)]
+    ends = ends[np.unique(np.linspace(0, len(ends) - 1, min(len(ends), LOOKED_AROUND)).astype(int))]
+    steps = np.left_shift(np.int64(1), np.arange(13))
+    near = (ends[:, None] + np.concatenate([-steps, 1 + steps])).ravel()
+    return np.setdiff1d(near[(near >= sample.ordinals[0]) & (near <= sample.ordinals[-1])], sample.ordinals)
+
+
+def refine(sample: Sample, measured: Callable[[np.ndarray], Sample]) -> Sample:
+    """Adds points until the ends of all runs of one kind are neighbouring floats.
+
+    Plain bisection adds one point a gap and a round, so that a zone where two kinds alternate does not make
+    ever more gaps. Then the floats around each exact end are looked at, and what they open is bisected.
+    """
+
+    def bisect(s: Sample) -> Sample:
+        while len(middle := _open_gaps(s)):
+            s = s.merged(measured(middle))
+        return s
+
+    sample = bisect(sample)
+    near = _around_ends(sample)
+    return bisect(sample.merged(measured(near))) if len(near) else sample
+
+
+def _runs(sample: Sample) -> list[Run]:
+    return [run for run in runs(sample.kinds) if run.code not in (OK, NAN_INPUT)]
+
+
+def looked_inside(sample: Sample, measured: Callable[[np.ndarray], Sample], seed: int) -> tuple[Sample, Sample]:
+    """The sample, and the points at random floats inside those of its runs that have floats it did not look at.
+
+    What they show of another kind is added to the sample, except where it is the tolerance that tells it apart.
+    """
+    first, last = np.array([(r.start, r.stop) for r in _runs(sample)], np.int64).reshape(-1, 2).T
+    starts, width = sample.ordinals[first], sample.ordinals[last] - sample.ordinals[first] + 1
+    partly = width > last - first + 1
+    starts, width = starts[partly], width[partly]
+    if not len(starts):
+        return sample, sample.only(np.zeros(len(sample.kinds), bool))
+    each = int(np.clip(INSIDE // len(starts), 8, 64))
+    position = (np.arange(each) + np.random.default_rng(seed).random((len(starts), each))) / each
+    inside = measured(np.unique(starts[:, None] + (position * width[:, None]).astype(np.int64)))
+    of_run = sample.kinds[np.searchsorted(sample.ordinals, inside.ordinals, "right") - 1]
+    clear = (inside.kinds != of_run) & ~_blurred(inside.kinds, of_run)
+    return (refine(sample.merged(inside.only(clear)), measured) if clear.any() else sample), inside
+
+
+def regions_of(sample: Sample, inside: Sample) -> tuple[Region, ...]:
+    """The runs of a sample; where some floats were not looked at, the count is estimated from those `inside`."""
+    found = []
+    for run in _runs(sample):
+        start, stop = int(sample.ordinals[run.start]), int(sample.ordinals[run.stop])
+        width, seen = stop - start + 1, run.stop - run.start + 1
+        first, last = np.searchsorted(inside.ordinals, [start, stop + 1])
+        same = inside.kinds[first:last] == run.code
+        alternating = width > seen and not same.all()
+        count = int(np.clip(round(width * same.mean()), seen, width - 1)) if alternating else width
+        found.append(Region(KINDS[run.code], start, stop, count, counted=width == seen))
+    return tuple(found)

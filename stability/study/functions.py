@@ -1,0 +1,217 @@
+"""A user's function: checked, and made a study whose truth is the function itself in real arithmetic.
+
+The swept argument is a scalar float; the other arguments are held. A form of it over many points is the function under
+`jax.vmap`. Everything that can be wrong with what the user named is a `BadFunction`, whose message is one line.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import inspect
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jax.extend import source_info_util
+
+from stability import real
+from stability.formats import FORMATS, FloatFormat
+from stability.study._study import Form, Study
+from stability.study.loading import BadFunction, first_line
+from stability.truth import Truth
+
+source_info_util.register_exclusion(__file__)
+
+Scalar = Callable[[Array], Array]
+
+
+@dataclass(frozen=True, eq=False)
+class Derivative:
+    """A derivative of a function of one scalar: run as `jax.grad` has it, true by the function's own values.
+
+    **Attributes:** `run` what is run; `value` the function, of the swept scalar and, unless that is the one to
+    differentiate by, of that other scalar, which `held` has; `order` of the derivative.
+    """
+
+    run: Scalar
+    value: Callable[..., Array]
+    held: float | None
+    order: int
+    __name__: str
+
+    def __call__(self, x: Array) -> Array:
+        return self.run(x)
+
+    def truth(self, z: np.ndarray, fmt: FloatFormat) -> Truth:
+        """The true derivatives at floats of shape `(n,)`."""
+        args = () if self.held is None else (self.held,)
+        return real.truth(self.value, z, args=args, fmt=fmt, derivative=real.Order(len(args), self.order))
+
+
+def truth_of(scalar: Scalar, z: np.ndarray, fmt: FloatFormat) -> Truth:
+    """The true values of a function of one scalar, or of a `Derivative`, at floats of shape `(n,)`."""
+    return scalar.truth(z, fmt) if isinstance(scalar, Derivative) else real.truth(scalar, z, fmt=fmt)
+
+
+def parse_held(texts: list[str]) -> dict[str, Any]:
+    """`name=value` texts as a dictionary; a value is a Python number, bool, string, or a list of numbers.
+
+    **Raises:** `BadFunction`.
+    """
+    held = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        try:
+            if not (equals and name.isidentifier()):
+                raise ValueError
+            held[name] = ast.literal_eval(value.strip())
+        except (ValueError, SyntaxError):
+            raise BadFunction(f"--fix {text}: not name=value with a Python number, list, bool or string") from None
+    return held
+
+
+def _held_array(value: Any, dtype) -> Any:
+    """Floats, and lists and tuples of numbers, as arrays of the format of the swept argument; others as they are."""
+    return jnp.asarray(value, dtype) if isinstance(value, float | list | tuple) else value
+
+
+def hold(
+    fn: Callable,
+    *,
+    arg: int = 0,
+    held: Mapping[str, Any] | None = None,
+    grad: int | None = None,
+    order: int = 1,
+    rules: str = "derived",
+) -> Scalar:
+    """`fn`, or a derivative of it, as a function of one scalar: its argument number `arg`.
+
+    **Arguments:** `held` the values of other arguments by name (those with a default may be left out); floats and lists
+    of numbers take the format of the swept argument; `grad` the number of the argument to differentiate by, as
+    `argnums` of `jax.grad`, `order` times; `rules`, `derived` where the derivative is that of the function's values,
+    `trusted` where it is by definition what the derivative rules say that JAX finds.
+
+    **Raises:** `BadFunction` for an argument that `fn` does not have, or that nothing gives a value, and for one to
+    differentiate by that is held and no number.
+    """
+    held = dict(held or {})
+    name = getattr(fn, "__name__", repr(fn))
+    try:
+        parameters = list(inspect.signature(fn).parameters.values())
+    except (TypeError, ValueError):
+        parameters = [inspect.Parameter("x", inspect.Parameter.POSITIONAL_ONLY)]
+    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    keyword = [p for p in parameters if p.kind == p.KEYWORD_ONLY]
+    names = [p.name for p in positional]
+    for what, n in (("--arg", arg), ("--grad", grad)):
+        if n is not None and not 0 <= n < len(positional):
+            allowed = ", ".join(f"{i} ({a})" for i, a in enumerate(names)) or "none"
+            raise BadFunction(f"{what} {n}: {name} has no such positional argument; it has {allowed}")
+    swept = names[arg]
+    others = [a for a in [*names, *(p.name for p in keyword)] if a != swept]
+    for unknown in [a for a in held if a not in others]:
+        allowed = ", ".join(others) or "none"
+        raise BadFunction(f"--fix {unknown}: not an argument of {name} that can be held; those are: {allowed}")
+    missing = [p.name for p in [*positional, *keyword] if p.name in others and p.default is p.empty]
+    if missing := [a for a in missing if a not in held]:
+        raise BadFunction(f"{name} needs a value for {', '.join(missing)}; give --fix name=value for each")
+    defaults = {p.name: p.default for p in positional}
+    keywords = [p.name for p in keyword if p.name in held]
+
+    def applied(run: Callable, x: Array, *by: Array) -> Array:
+        given = {swept: x} | ({names[grad]: by[0]} if by and grad is not None else {})
+        values = [given[a] if a in given else _held_array(held.get(a, defaults[a]), x.dtype) for a in names]
+        return run(*values, **{a: _held_array(held[a], x.dtype) for a in keywords})
+
+    if grad is None:
+        return _named(functools.partial(applied, fn), name)
+    derived = fn
+    for _ in range(order):
+        derived = jax.grad(derived, argnums=grad)
+    title = f"grad_{name}" if order == 1 else f"grad{order}_{name}"
+    run = functools.partial(applied, derived)
+    if rules == "trusted":
+        return _named(run, title)
+    by = None if grad == arg else held.get(names[grad], defaults[names[grad]])
+    if by is not None and not isinstance(by, int | float):
+        raise BadFunction(f"{name}: the derivative by {names[grad]} is by one number; it is held at {by!r}")
+    return Derivative(run, functools.partial(applied, fn), None if by is None else float(by), order, title)
+
+
+def _named(scalar: Callable[..., Array], name: str) -> Scalar:
+    def call(x: Array) -> Array:
+        return scalar(x)
+
+    call.__name__ = name
+    return call
+
+
+def check_scalar(scalar: Scalar, fmt: FloatFormat) -> None:
+    """Traces a function of one scalar at `fmt`.
+
+    **Raises:** `BadFunction` unless it takes a scalar of the format to one scalar of the same format.
+    """
+    name = getattr(scalar, "__name__", "the function")
+    try:
+        out = jax.eval_shape(scalar, jax.ShapeDtypeStruct((), fmt.dtype))
+    except Exception as error:
+        raise BadFunction(f"{name} does not take a {fmt.name} scalar: {first_line(error)}") from error
+    leaves = jax.tree.leaves(out)
+    if len(leaves) != 1 or not hasattr(leaves[0], "shape"):
+        raise BadFunction(
+            f"{name} returns {len(leaves)} values for a {fmt.name} scalar; a function of one scalar result"
+        )
+    (leaf,) = leaves
+    if leaf.shape != ():
+        raise BadFunction(f"{name} is not scalar: it returns shape {leaf.shape} for a {fmt.name} scalar")
+    if leaf.dtype != fmt.dtype:
+        hint = f": cast its constants to {fmt.name}" if leaf.dtype.name in FORMATS else ""
+        raise BadFunction(f"{name} returns {leaf.dtype.name} for a {fmt.name} scalar; {fmt.name} is needed{hint}")
+
+
+def as_form(scalar: Scalar) -> Form:
+    """A function of one scalar as a form: over points of shape `(n,)`, the label ignored."""
+    over_points = jax.vmap(scalar)
+
+    def form(z: Array, label: Array) -> Array:
+        return over_points(z)
+
+    return form
+
+
+def study_of(
+    forms: Mapping[str, Scalar],
+    *,
+    reference: Scalar | None = None,
+    name: str = "function",
+    domain: tuple[float, float] = (-math.inf, math.inf),
+    swept: str = "x",
+) -> Study:
+    """A study of several ways to write one real function of one scalar.
+
+    **Arguments:** `forms` by name, each from a scalar of a format to a scalar of it; `reference` the function whose
+    value in real arithmetic is the truth of all (the first form by default: in real numbers it
+    does not matter which way it is written); `domain` the closed range of the swept scalar; `swept` its name.
+
+    **Returns:** a `Study` for `engine.sweep` with `labels=[None]`. Where the truth is undefined, a NaN is right.
+    """
+    exact = reference or next(iter(forms.values()))
+
+    def truth(z: np.ndarray, label: float, fmt: FloatFormat) -> Truth:
+        return truth_of(exact, z, fmt)
+
+    return Study(
+        name=name,
+        title=f"Where {name} fails",
+        forms={n: as_form(f) for n, f in forms.items()},
+        formulas={},
+        truth=truth,
+        domain=domain,
+        swept=swept,
+    )

@@ -1,0 +1,53 @@
+"""A function that a user names as `module:function`."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import os
+import sys
+from collections.abc import Callable
+
+
+class BadFunction(ValueError):
+    """What was wrong with a function or with its arguments, and what is allowed, in one line."""
+
+
+def first_line(error: BaseException) -> str:
+    """The kind of an error and the first line of what it says."""
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+
+
+def meant(name: str, allowed: list[str]) -> str:
+    """A question for the name that a misspelt one is nearest to, or nothing."""
+    near = difflib.get_close_matches(name, allowed, 1)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+def load(reference: str) -> Callable:
+    """The function that `module:function` names; modules of the working directory are found first.
+
+    **Raises:** `BadFunction`.
+    """
+    module_name, colon, name = reference.partition(":")
+    if not colon or not module_name or not name:
+        raise BadFunction(f"{reference!r} is not module:function")
+    if module_name.endswith(".py"):
+        dotted = module_name.removesuffix(".py").replace(os.sep, ".").strip(".")
+        raise BadFunction(f"{reference!r} names a file; did you mean {dotted}:{name}?")
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    try:
+        found = importlib.import_module(module_name)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        raise BadFunction(f"{module_name} does not import: {first_line(error)}") from error
+    for part in name.split("."):
+        if not hasattr(found, part):
+            raise BadFunction(f"{module_name} has no {name}{meant(part, dir(found))}")
+        found = getattr(found, part)
+    if not callable(found):
+        raise BadFunction(f"{reference} is not a function")
+    return found

@@ -1,0 +1,191 @@
+"""What a sweep finds, as data: rows, regions, disagreements, and their form in `summary.json`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from stability.formats import FORMATS, FloatFormat, hex_of, widen
+from stability.measure.regions import Region, hex_at, ordinal_from
+
+
+@dataclass(frozen=True, eq=False)
+class Profile:
+    """What plots show of a row: the worst error in each of the bins of equal width in `arcsinh(2 z)`, or, where the row
+    has no label, in the ordinal of z.
+
+    **Attributes:** `z` the input of the worst error of each bin (float64), `ulps` that error, NaN where the bin
+    has no `ok` or `inaccurate` point with a normal true value.
+    """
+
+    z: np.ndarray
+    ulps: np.ndarray
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Profile) and all(
+            np.array_equal(mine, theirs, equal_nan=True)
+            for mine, theirs in ((self.z, other.z), (self.ulps, other.ulps))
+        )
+
+    def to_json(self) -> dict:
+        return {"z": [hex_of(v) for v in self.z], "ulps": [None if np.isnan(u) else float(u) for u in self.ulps]}
+
+    @classmethod
+    def from_json(cls, data: dict) -> Profile:
+        return cls(
+            np.array([float.fromhex(v) for v in data["z"]]),
+            np.array([np.nan if u is None else u for u in data["ulps"]], np.float64),
+        )
+
+
+PROFILE_BINS = 240
+
+
+def profile_position(z: np.ndarray, fmt: FloatFormat) -> np.ndarray:
+    """Floats on the axis of a profile: `arcsinh(2 z)` scaled to [-1, 1], clipped where every gradient has vanished."""
+    reach = -1.2 * fmt.least_exponent * np.log(2)
+    return np.arcsinh(2 * np.clip(widen(z), -reach, reach)) / np.arcsinh(2 * reach)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One form, format, label and mode, measured. Fields as in `summary.json`, with regions by ordinal.
+
+    Where `exhaustive`, `max_ulp` is the largest error; else a lower bound of it, raised by a hunt that looked at
+    `searched` floats besides the `points` where that is a number. Only the exhaustive sweep of float32
+    gives a `histogram` (points with an error below 1/2 ulp, below 1, below 2, ..., from 2**21 up) and `undecided`, the
+    points that the bound of its reference left to the proven one. `label` is `None` where the form has none. `counts`
+    are of the points by kind, `states` by the state of their true values (`stability.truth.State`).
+    """
+
+    study: str
+    form: str
+    dtype: str
+    label: float | None
+    mode: str
+    points: int
+    exhaustive: bool
+    max_ulp: float | None
+    max_ulp_at: float | None
+    worst_ok: float | None
+    regions: tuple[Region, ...]
+    counts: dict[str, int]
+    states: dict[str, int]
+    profile: Profile
+    histogram: tuple[int, ...] | None = None
+    undecided: int | None = None
+    searched: int | None = None
+
+    def to_json(self) -> dict:
+        fmt = FORMATS[self.dtype]
+        return {
+            "study": self.study,
+            "form": self.form,
+            "dtype": self.dtype,
+            "label": self.label,
+            "mode": self.mode,
+            "points": self.points,
+            "exhaustive": self.exhaustive,
+            "max_ulp": self.max_ulp,
+            "max_ulp_at": None if self.max_ulp_at is None else hex_of(self.max_ulp_at),
+            "worst_ok": self.worst_ok,
+            "regions": [r.to_json(fmt) for r in self.regions],
+            "counts": self.counts,
+            "states": self.states,
+            "profile": self.profile.to_json(),
+            **({} if self.searched is None else {"searched": self.searched}),
+            **({} if self.histogram is None else {"histogram": list(self.histogram), "undecided": self.undecided}),
+        }
+
+    @classmethod
+    def from_json(cls, data: dict) -> Row:
+        fmt = FORMATS[data["dtype"]]
+        read = {
+            "max_ulp_at": None if data["max_ulp_at"] is None else float.fromhex(data["max_ulp_at"]),
+            "regions": tuple(Region.from_json(r, fmt) for r in data["regions"]),
+            "profile": Profile.from_json(data["profile"]),
+            **({"histogram": tuple(data["histogram"])} if "histogram" in data else {}),
+        }
+        return cls(**(data | read))
+
+
+@dataclass(frozen=True)
+class Disagreement:
+    """Where jit and eager return different bits for one form, format and label.
+
+    `count` is over the points evaluated in both modes (all floats of a 16-bit format, the grid of a wider one).
+    `silently_wrong`: at one of them, or in one of the regions, a mode is finite and not `ok`. `regions` are the
+    `(start, stop, kind under jit, kind eager)` where the kinds differ, by ordinal.
+    """
+
+    form: str
+    dtype: str
+    label: float | None
+    count: int
+    silently_wrong: bool
+    regions: tuple[tuple[int, int, str, str], ...]
+
+    def to_json(self) -> dict:
+        fmt = FORMATS[self.dtype]
+        return {
+            "form": self.form,
+            "dtype": self.dtype,
+            "label": self.label,
+            "count": self.count,
+            "silently_wrong": self.silently_wrong,
+            "regions": [
+                {"from": hex_at(a, fmt), "to": hex_at(b, fmt), "count": b - a + 1, "jit": jit, "eager": eager_kind}
+                for a, b, jit, eager_kind in self.regions
+            ],
+        }
+
+    @classmethod
+    def from_json(cls, data: dict) -> Disagreement:
+        fmt = FORMATS[data["dtype"]]
+        regions = tuple(
+            (ordinal_from(r["from"], fmt), ordinal_from(r["to"], fmt), r["jit"], r["eager"]) for r in data["regions"]
+        )
+        return cls(**(data | {"regions": regions}))
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a sweep found; `seconds` by phase, `by_balls` the points that balls decided."""
+
+    rows: tuple[Row, ...]
+    disagreements: tuple[Disagreement, ...]
+    seconds: dict[str, float]
+    by_balls: int
+
+    def to_json(self) -> dict:
+        return {
+            "results": [row.to_json() for row in self.rows],
+            "disagreements": [d.to_json() for d in self.disagreements],
+            "seconds": self.seconds,
+            "by_balls": self.by_balls,
+        }
+
+    @classmethod
+    def from_json(cls, data: dict) -> Outcome:
+        """What `to_json` wrote, equal to what it was; `data` may hold more, as `summary.json` does."""
+        return cls(
+            tuple(Row.from_json(row) for row in data["results"]),
+            tuple(Disagreement.from_json(d) for d in data["disagreements"]),
+            data["seconds"],
+            data["by_balls"],
+        )
+
+
+def joined(parts: list[Outcome]) -> Outcome:
+    """Outcomes as one, in order; the seconds of equal phases add up."""
+    seconds: dict[str, float] = {}
+    for part in parts:
+        for phase, s in part.seconds.items():
+            seconds[phase] = seconds.get(phase, 0.0) + s
+    return Outcome(
+        tuple(row for part in parts for row in part.rows),
+        tuple(d for part in parts for d in part.disagreements),
+        seconds,
+        sum(part.by_balls for part in parts),
+    )
