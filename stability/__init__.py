@@ -1,41 +1,51 @@
 """Where a gradient loses its digits, to the float, and gradients that don't.
 
-Names are loaded when they are first asked for, so that the pytest plugin costs a run without checks nothing.
+Names are loaded when they are first asked for, so that `import stability`, and the pytest plugin, cost nothing.
 """
 
 import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from stability import diagnose
-    from stability.losses.sigmoid import (
+    from stability import testing
+    from stability.diagnosis import Diagnosis, diagnose
+    from stability.losses import (
         sigmoid_binary_cross_entropy,
         sigmoid_binary_cross_entropy_grad,
         sigmoid_binary_cross_entropy_value_and_grad,
-    )
-    from stability.losses.softmax import (
         softmax_cross_entropy,
         softmax_cross_entropy_grad,
         softmax_cross_entropy_with_integer_labels,
     )
-    from stability.real import true_derivative, true_value, why_undefined
+    from stability.real import UnsupportedPrimitive, true_derivative, true_value, why_undefined
+    from stability.study import Study
     from stability.study.functions import study_of
+    from stability.sweep.outcome import Outcome
 
 _WHERE = {
-    "sigmoid_binary_cross_entropy": "losses",
-    "sigmoid_binary_cross_entropy_grad": "losses",
-    "sigmoid_binary_cross_entropy_value_and_grad": "losses",
-    "softmax_cross_entropy": "softmax",
-    "softmax_cross_entropy_grad": "softmax",
-    "softmax_cross_entropy_with_integer_labels": "softmax",
-    "study_of": "functions",
+    "Diagnosis": "diagnosis",
+    "Outcome": "sweep.outcome",
+    "Study": "study",
+    "UnsupportedPrimitive": "real",
+    "diagnose": "diagnosis",
+    "sigmoid_binary_cross_entropy": "losses.sigmoid",
+    "sigmoid_binary_cross_entropy_grad": "losses.sigmoid",
+    "sigmoid_binary_cross_entropy_value_and_grad": "losses.sigmoid",
+    "softmax_cross_entropy": "losses.softmax",
+    "softmax_cross_entropy_grad": "losses.softmax",
+    "softmax_cross_entropy_with_integer_labels": "losses.softmax",
+    "study_of": "study.functions",
     "true_derivative": "real",
     "true_value": "real",
     "why_undefined": "real",
 }
-"""Where the public names stand."""
+"""The rooms of the public names."""
 
 __all__ = [
+    "Diagnosis",
+    "Outcome",
+    "Study",
+    "UnsupportedPrimitive",
     "diagnose",
     "sigmoid_binary_cross_entropy",
     "sigmoid_binary_cross_entropy_grad",
@@ -44,6 +54,7 @@ __all__ = [
     "softmax_cross_entropy_grad",
     "softmax_cross_entropy_with_integer_labels",
     "study_of",
+    "testing",
     "true_derivative",
     "true_value",
     "why_undefined",
@@ -51,8 +62,12 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name == "diagnose":
-        return importlib.import_module("stability.cli.diagnose")
+    if name == "testing":
+        return importlib.import_module("stability.testing")
     if name in _WHERE:
         return getattr(importlib.import_module(f"stability.{_WHERE[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

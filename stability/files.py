@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all, in UTF-8."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from pathlib import Path
 
 
 def unwritable(out: Path) -> str | None:
-    """Why a report can't be written into the directory `out`, or `None`. Creates nothing that stays."""
-    if out.exists() and not out.is_dir():
-        return f"--out {out}: is a file; give a directory, or a name that does not exist yet"
-    parent = out if out.is_dir() else next(p for p in out.absolute().parents if p.exists())
-    if not parent.is_dir():
-        return f"--out {out}: {parent} is a file; give a directory"
+    """Why nothing can be written into the directory `out`, in one line, or `None`. Creates nothing that stays."""
     try:
+        if out.exists() and not out.is_dir():
+            return f"--out {out}: is a file; give a directory, or a name that does not exist yet"
+        parent = out if out.is_dir() else next(p for p in out.absolute().parents if p.exists())
+        if not parent.is_dir():
+            return f"--out {out}: {parent} is a file; give a directory"
         with tempfile.TemporaryFile(dir=parent):
             pass
-    except OSError:
-        return f"--out {out}: {parent} is not writable; give a directory that is"
+    except (OSError, ValueError) as error:
+        return f"--out {out}: {getattr(error, 'strerror', None) or error}; give a directory that can be written"
     return None
 
 
@@ -27,11 +27,15 @@ def write_atomically(path: Path, text: str) -> None:
     """Replaces `path` by `text` in one step, so that no reader ever sees half of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
-    with partial.open("w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(partial, path)
+    try:
+        with partial.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
 
 
 def write_json(path: Path, data: dict) -> None:

@@ -35,7 +35,7 @@ from stability.measure import FAILURES, FLUSHED, KINDS, OK
 from stability.real import _evaluate as evaluate
 from stability.real._terms import sizes_of_terms
 from stability.study.functions import as_form, check_scalar, hold, truth_of
-from stability.sweep import engine
+from stability.sweep import rows
 from stability.sweep.points import floats_of, ordinals_within
 from stability.truth import Truth, of_floats
 
@@ -275,7 +275,7 @@ def assert_gradient_max_ulp(
     x = floats_of(fmt, domain, points, seed=0)
     exact = hold(reference or fn, arg=argnums, held=fixed, grad=argnums, order=order, rules=rules)
     truth = truth_of(exact, x, fmt)
-    result = engine.evaluate(jax.jit(as_form(scalar)), x, np.zeros((), fmt.dtype))
+    result = rows.evaluate(jax.jit(as_form(scalar)), x, np.zeros((), fmt.dtype))
 
     def told(i: int) -> str:
         return _both(float(widen(x[i])))

@@ -1,4 +1,4 @@
-"""`python -m stability.bench losses`: what the losses cost beside their alternatives, and how accurate each of them is.
+"""`stability bench losses`: what the losses cost beside their alternatives, and how accurate each of them is.
 
 Gradient alone and value plus gradient of the binary cross-entropy in float32, labels 0 and 1, in turn within one run.
 `copy` reads both arrays and writes as many as the task does, which is the limit; ratios are to optax. Memory is what
@@ -223,7 +223,7 @@ def _print(rows: list[dict], worst: dict[str, dict[str, float]]) -> None:
 
 
 def main(argv: list[str]) -> int:
-    p = Parser(prog="python -m stability.bench losses", description=__doc__, allow_abbrev=False)
+    p = Parser(prog="stability bench losses", description=__doc__)
     p.add_argument("--least", type=whole_number(0), default=10, help="smallest size, as a power of two (default 10)")
     p.add_argument("--most", type=whole_number(0), default=26, help="largest size, as a power of two (default 26)")
     p.add_argument("--rounds", type=whole_number(1), default=7, help="rounds of each measurement (default 7)")

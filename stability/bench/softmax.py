@@ -1,4 +1,4 @@
-"""`python -m stability.bench softmax`: the softmax gradient's time beside optax's in one run, and both errors.
+"""`stability bench softmax`: the softmax gradient's time beside optax's in one run, and both errors.
 
 Float32, one-hot labels on random classes, logits of standard deviation 5; batch x classes from 2 to 1,000 classes. The
 bars are the gradient, and value and gradient, of `optax.softmax_cross_entropy`, and the gradient of its function for
@@ -84,7 +84,7 @@ def measured(rows: int, n: int, rounds: int) -> dict:
 
 
 def main(argv: list[str]) -> int:
-    p = Parser(prog="python -m stability.bench softmax", description=__doc__, allow_abbrev=False)
+    p = Parser(prog="stability bench softmax", description=__doc__)
     p.add_argument("--rounds", type=whole_number(1), default=9, help="rounds, the best counts (default %(default)s)")
     p.add_argument("--out", type=Path, default=Path("reports"), metavar="DIR", help="default %(default)s")
     args = p.parse_args(argv)

@@ -1,4 +1,4 @@
-"""`python -m stability.bench sweep`: the exhaustive sweep of float32 beside its limit and its alternatives.
+"""`stability bench sweep`: the exhaustive sweep of float32 beside its limit and its alternatives.
 
 Every measurement is a process of its own, so that its memory is its own, and compiles what it runs.
 
@@ -281,7 +281,7 @@ def _tables(found: dict) -> list[Table]:
 
 
 def main(argv: list[str]) -> int:
-    p = Parser(prog="python -m stability.bench sweep", description=__doc__, allow_abbrev=False)
+    p = Parser(prog="stability bench sweep", description=__doc__)
     p.add_argument("--out", type=Path, default=Path("reports"), metavar="DIR", help="where bench-sweep.json goes")
     args = p.parse_args(argv)
     if problem := unwritable(args.out):

@@ -17,6 +17,7 @@ from stability.study.functions import study_of
 from stability.sweep import engine
 from stability.sweep.outcome import Outcome, Row
 from stability.sweep.points import floats_of
+from stability.sweep.rows import evaluate
 
 POINTS = 4096
 TOLERANCE = 16.0
@@ -101,14 +102,11 @@ def examine(case: Case) -> Finding:
     at = int(to_ordinal(point_of(case)))
     outcome = engine.sweep(
         swept,
-        forms=list(swept.forms),
         dtypes=[case.dtype],
-        labels=[None],
         modes=MODES,
         points=POINTS,
         tolerance=TOLERANCE,
-        seed=0,
-        also=lambda *_: np.array([at]),
+        besides=[float(point_of(case))],
     )
     rows = {(row.form, row.mode): row for row in outcome.rows}
     regions = {mode: _around(rows["naive", mode], case.kind, at) for mode in MODES}
@@ -116,7 +114,7 @@ def examine(case: Case) -> Finding:
     ulp = 0.0
     if regions["eager"]:
         z = _inside(regions["eager"][0], case)
-        result = engine.evaluate(swept.forms["fixed"], z, np.zeros((), fmt.dtype))
+        result = evaluate(swept.forms["fixed"], z, np.zeros((), fmt.dtype))
         codes, ulps = classify(result, swept.truth(z, 0.0, fmt), TOLERANCE)
         kinds = tuple(KINDS[c] for c in np.unique(codes))
         ulp = float(np.max(ulps[codes == OK], initial=0.0))

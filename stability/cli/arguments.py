@@ -1,19 +1,45 @@
-"""What the command lines share: arguments that are checked, and problems told in one line with exit status 2."""
+"""What the subcommands share: arguments that are checked, and problems told in one line with exit status 2."""
 
 from __future__ import annotations
 
 import argparse
 import math
+import re
 import sys
 from typing import NoReturn
 
+from stability.study.loading import meant
+
+_NEGATIVE = re.compile(r"-(\d|\.\d|inf|nan|0x)", re.IGNORECASE)
+
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose complaints are one line on standard error, exit status 2."""
+    """A parser whose complaints are one line on standard error, exit status 2, and say what may have been meant.
+
+    Negative numbers are values in every notation, and lists of them.
+    """
+
+    def __init__(self, **options):
+        super().__init__(allow_abbrev=False, **options)
+
+    def parse_known_args(self, args=None, namespace=None):
+        given = sys.argv[1:] if args is None else args
+        # An argument with a space in it is never taken for an option.
+        return super().parse_known_args([f" {a}" if _NEGATIVE.match(a) else a for a in given], namespace)
 
     def error(self, message: str) -> NoReturn:
+        if unknown := re.match(r"unrecognized arguments: (\S+)", message):
+            name = unknown[1].partition("=")[0]
+            message = f"{unknown[1]}: no such option{meant(name, self._options())}"
+        if chosen := re.match(r"(.*): invalid choice: '([^']*)' \(choose from (.*)\)", message):
+            allowed = [name.strip("' ") for name in chosen[3].split(",")]
+            told = ", ".join(allowed)
+            message = f"{chosen[1]}: there is no {chosen[2]!r}{meant(chosen[2], allowed)} (choose from {told})"
         print(f"{self.prog}: {message}", file=sys.stderr)
         raise SystemExit(2)
+
+    def _options(self) -> list[str]:
+        return re.findall(r"--[\w-]+", self.format_help())
 
 
 def number_in(low: float, high: float, what: str):
@@ -25,7 +51,7 @@ def number_in(low: float, high: float, what: str):
         except ValueError:
             value = math.nan
         if not low <= value <= high:
-            raise argparse.ArgumentTypeError(f"{text!r} is not {what}")
+            raise argparse.ArgumentTypeError(f"{text.strip()!r} is not {what}")
         return value
 
     return parse
@@ -40,7 +66,21 @@ def whole_number(least: int):
         except ValueError:
             value = least - 1
         if not least <= value < 2**31:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {least} to {2**31 - 1}")
+            raise argparse.ArgumentTypeError(f"{text.strip()!r} is not a whole number from {least} to {2**31 - 1}")
         return value
 
     return parse
+
+
+def number(text: str) -> float:
+    """A float from decimals or hex."""
+    text = text.strip()
+    try:
+        return float.fromhex(text) if "0x" in text.lower() else float(text)
+    except (ValueError, OverflowError):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a float; give decimals, hex floats, inf or nan") from None
+
+
+def numbers(text: str) -> list[float]:
+    """Floats between commas."""
+    return [number(part) for part in text.split(",")]

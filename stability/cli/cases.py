@@ -1,9 +1,8 @@
-"""`python -m stability.cases`: reported failures reproduced, measured and diagnosed, as `reports/cases/`."""
+"""`stability cases`: reported failures reproduced, measured and diagnosed, as `reports/cases/`."""
 
 from __future__ import annotations
 
 import inspect
-import sys
 from pathlib import Path
 
 import jax
@@ -126,7 +125,7 @@ def page(findings: list[Finding], manifest: dict) -> str:
 
 
 def main(argv: list[str]) -> int:
-    p = Parser(prog="python -m stability.cases", description=__doc__, allow_abbrev=False)
+    p = Parser(prog="stability cases", description=__doc__)
     names = [case.name for case in CASES]
     p.add_argument("--case", action="append", choices=names, help="a case (repeatable; default all)")
     p.add_argument("--out", type=Path, default=Path("reports/cases"), metavar="DIR", help="default %(default)s")
@@ -143,13 +142,9 @@ def main(argv: list[str]) -> int:
             culprit = findings[-1].diagnosis.culprit
             told = f"{culprit.primitive}, {culprit.kind}" if culprit else "none"
             console.print(f"{case.name}: culprit {told}, {verdict}", soft_wrap=True, highlight=False)
-    manifest = {"command": " ".join(["python -m stability.cases", *argv]), **environment()}
+    manifest = {"command": " ".join(["stability cases", *argv]), **environment()}
     write_json(args.out / "cases.json", {"schema": 1, "manifest": manifest, "cases": [f.as_json() for f in findings]})
     write_atomically(args.out / "README.md", page(findings, manifest))
     print(f"page in {args.out}: README.md, cases.json")
     tell_untested()
     return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main(sys.argv[1:]))

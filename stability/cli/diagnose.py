@@ -6,92 +6,143 @@
 from __future__ import annotations
 
 import argparse
+import functools
+import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
+from jax.extend import source_info_util
 from rich.console import Console
 
-from stability.cli.arguments import Parser, whole_number
+from stability.cli.arguments import Parser, number, number_in, whole_number
 from stability.diagnosis import diagnose
 from stability.environment import tell_untested
 from stability.files import write_json
 from stability.formats import FORMATS
 from stability.real import UnsupportedPrimitive
-from stability.study.loading import first_line, load
+from stability.study.functions import parse_held
+from stability.study.loading import BadFunction, first_line, load, meant
+
+source_info_util.register_exclusion(__file__)
 
 
-def number(text: str) -> float:
-    """A float from decimal or hex."""
+def point(text: str) -> list[tuple[str | None, float]]:
+    """Arguments between commas, each a number or `name=number`."""
+    found: list[tuple[str | None, float]] = []
+    for part in text.split(","):
+        name, equals, value = part.rpartition("=")
+        if equals and not name.strip().isidentifier():
+            raise argparse.ArgumentTypeError(f"{part!r} is not a number or name=number")
+        found.append((name.strip() if equals else None, number(value)))
+    return found
+
+
+def bound(
+    fn: Callable, reference: str, at: list[tuple[str | None, float]], held: Mapping[str, Any]
+) -> tuple[Callable, dict[str, float]]:
+    """`fn` as a function of the arguments at a point, the others held, and those arguments by name, in its order.
+
+    **Raises:** `BadFunction`, in one line.
+    """
     try:
-        return float(text)
-    except ValueError:
-        pass
-    try:
-        return float.fromhex(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a float; give decimals, hex floats, inf or nan") from None
+        parameters = inspect.signature(fn).parameters
+    except (TypeError, ValueError):
+        return fn, {f"argument {i}": value for i, (_, value) in enumerate(at)}
+    named = {name: value for name, value in at if name is not None}
+    for name in [*named, *held]:
+        if name not in parameters:
+            raise BadFunction(f"{reference} has no argument {name}{meant(name, list(parameters))}")
+    free = [name for name in parameters if name not in named and name not in held]
+    given = [value for name, value in at if name is None]
+    if len(given) > len(free):
+        raise BadFunction(f"--at: {len(given)} numbers for the arguments {', '.join(free) or '(none)'} of {reference}")
+    values = named | dict(zip(free, given, strict=False))
+    values = {name: values[name] for name in parameters if name in values}
+    missing = [n for n, p in parameters.items() if p.default is p.empty and n not in values and n not in held]
+    if missing := [n for n in missing if parameters[n].kind not in (_VARIADIC, _KEYWORDS)]:
+        raise BadFunction(
+            f"{reference} needs a value for {', '.join(missing)}; give it in --at, or by --fix name=value"
+        )
+
+    @functools.wraps(fn)
+    def of_numbers(*xs):
+        arrays = {n: np.asarray(v, xs[0].dtype) if isinstance(v, float | list) else v for n, v in held.items()}
+        return fn(**dict(zip(values, xs, strict=True)), **arrays)
+
+    return (of_numbers if held or list(values) != list(parameters) else fn), values
 
 
-def numbers(text: str) -> list[float]:
-    return [number(part) for part in text.split(",")]
+_VARIADIC, _KEYWORDS = inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD
 
 
 def scalar_function(fn: Callable, reference: str, arguments: list[np.ndarray], grad: int | None) -> Callable:
     """`fn`, or its gradient in argument number `grad`, known to take these arguments and return one float.
 
-    **Raises:** `ValueError`, one line that says what is wrong.
+    **Raises:** `BadFunction`, in one line.
     """
     if grad is not None and grad >= len(arguments):
-        raise ValueError(f"--grad {grad}: there are {len(arguments)} arguments; choose 0 to {len(arguments) - 1}")
+        raise BadFunction(f"--grad {grad}: there are {len(arguments)} arguments; choose 0 to {len(arguments) - 1}")
     chosen = fn if grad is None else jax.grad(fn, argnums=grad)
     try:
         with jax.enable_x64(arguments[0].dtype == np.float64):
-            out = jax.eval_shape(fn, *arguments)
-            leaves = jax.tree.leaves(out)
-            if len(leaves) == 1 and leaves[0].shape == () and not jax.numpy.issubdtype(leaves[0].dtype, np.floating):
-                raise ValueError(f"{reference} returns {leaves[0].dtype}; a float is needed")
-            if len(leaves) != 1 or leaves[0].shape != ():
-                shapes = ", ".join(f"{v.dtype}{list(v.shape)}" for v in leaves) or "nothing"
-                raise ValueError(f"{reference} returns {shapes}; one float of shape () is needed")
-            if grad is not None:
+            leaves = jax.tree.leaves(jax.eval_shape(fn, *arguments))
+            if grad is not None and len(leaves) == 1 and leaves[0].shape == ():
                 jax.eval_shape(chosen, *arguments)
-    except ValueError:
-        raise
     except Exception as error:
-        raise ValueError(f"{reference} with {len(arguments)} arguments: {first_line(error)}") from error
+        raise BadFunction(f"{reference} with {len(arguments)} arguments: {first_line(error)}") from error
+    if len(leaves) != 1 or leaves[0].shape != ():
+        shapes = ", ".join(f"{v.dtype}{list(v.shape)}" for v in leaves) or "nothing"
+        raise BadFunction(f"{reference} returns {shapes}; one float of shape () is needed")
+    if not jax.numpy.issubdtype(leaves[0].dtype, np.floating):
+        raise BadFunction(f"{reference} returns {leaves[0].dtype}; a float is needed")
     return chosen
 
 
 def parser() -> Parser:
     p = Parser(
-        prog="python -m stability.cli.diagnose",
+        prog="stability diagnose",
         description="Says which equation of a JAX function lost the digits at one point.",
     )
     p.add_argument("function", metavar="module:function", help="a function of scalars that returns one float")
     p.add_argument(
-        "--at", metavar="X,Y,...", type=numbers, required=True, help="the arguments; --at=-1 for a negative first"
+        "--at",
+        metavar="X,Y,...",
+        type=point,
+        required=True,
+        help="the arguments, as 20,1 or z=20,y=1",
     )
     p.add_argument(
-        "--grad", metavar="N", type=whole_number(0), help="diagnose its gradient in argument number N, from 0"
+        "--fix", action="append", default=[], metavar="NAME=VALUE", help="hold another argument (repeatable)"
+    )
+    p.add_argument(
+        "--grad", metavar="N", type=whole_number(0), help="diagnose its gradient in the N-th of the arguments, from 0"
     )
     p.add_argument("--dtype", choices=list(FORMATS), default="float32", help="format of the arguments (float32)")
     p.add_argument("--mode", choices=["eager", "jit"], default="eager", help="which floats to look at (eager)")
+    p.add_argument(
+        "--tolerance",
+        type=number_in(0.5, 2.0**53, "a number of ulps from 0.5 to 2**53"),
+        default=16.0,
+        help="error over which a value is inaccurate, in ulps of the true value (default %(default)g)",
+    )
     p.add_argument("--json", metavar="FILE", type=Path, help="write the diagnosis here as well")
     return p
 
 
-def main(argv: list[str] | None = None) -> int:
+def main(argv: list[str]) -> int:
     p = parser()
     options = p.parse_args(argv)
     dtype = FORMATS[options.dtype].dtype
-    with np.errstate(over="ignore"):
-        arguments = [np.asarray(x).astype(dtype) for x in options.at]
     try:
-        fn = scalar_function(load(options.function), options.function, arguments, options.grad)
-        found = diagnose(fn, *arguments, mode=options.mode)
+        fn, values = bound(load(options.function), options.function, options.at, parse_held(options.fix))
+        with np.errstate(over="ignore"):
+            arguments = [np.asarray(x).astype(dtype) for x in values.values()]
+        scalar = scalar_function(fn, options.function, arguments, options.grad)
+        found = diagnose(scalar, *arguments, mode=options.mode, tolerance=options.tolerance)
     except (ValueError, UnsupportedPrimitive) as error:
         p.error(str(error).splitlines()[0])
     found.print(Console(width=None if sys.stdout.isatty() else 160))
@@ -102,7 +153,3 @@ def main(argv: list[str] | None = None) -> int:
         except OSError as error:
             p.error(f"--json {options.json}: {error.strerror}")
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

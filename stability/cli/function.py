@@ -1,9 +1,7 @@
-"""The sweep of a user's function: `python -m stability.sweep --function module:function`."""
+"""`stability sweep --function module:function`: a user's function swept against its true values."""
 
 from __future__ import annotations
 
-import argparse
-import math
 import os
 import time
 from pathlib import Path
@@ -14,53 +12,54 @@ import numpy as np
 from rich.console import Console
 
 from stability import report
-from stability.cli.arguments import Parser, whole_number
+from stability.cli import options, terminal
+from stability.cli.arguments import Parser, number, whole_number
+from stability.cli.executors import NoScheduler, executor
 from stability.diagnosis import diagnose
-from stability.environment import environment
+from stability.environment import environment, tell_untested
+from stability.files import unwritable
 from stability.formats import FORMATS, FloatFormat, from_ordinal
 from stability.measure import FAILURE_KINDS
 from stability.measure.regions import Region
 from stability.real import UnsupportedPrimitive
 from stability.report.tables import both, short_hex, value
-from stability.study import Form
-from stability.study.functions import Scalar, check_scalar, hold, parse_held, study_of
-from stability.study.loading import BadFunction, load
-from stability.sweep import engine, screen
-from stability.sweep.outcome import Outcome, Row
+from stability.study.functions import Named, Scalar, check_scalar
+from stability.study.loading import BadFunction
+from stability.sweep import engine
+from stability.sweep.outcome import Outcome, Row, Screening
 from stability.sweep.points import ordinals_within
 
 BLAMED = 2
 """Regions of a kind on each side of zero, in a row, whose first float is diagnosed."""
 
 
-def add_arguments(p: argparse.ArgumentParser) -> None:
-    """Adds the options of a user's function to the parser of the sweep."""
-    group = p.add_argument_group("a function of your own")
-    group.add_argument("--function", metavar="MODULE:FUNCTION", help="sweep this function instead of the study")
-    group.add_argument("--arg", type=whole_number(0), default=0, metavar="N", help="the swept argument (default 0)")
-    group.add_argument(
+def parser() -> Parser:
+    p = Parser(prog="stability sweep", description=__doc__)
+    p.add_argument("--function", metavar="MODULE:FUNCTION", required=True, help="the function to sweep")
+    p.add_argument("--arg", type=whole_number(0), default=0, metavar="N", help="the swept argument (default 0)")
+    p.add_argument(
         "--grad", type=whole_number(0), metavar="N", help="sweep the gradient by argument N, as jax.grad's argnums"
     )
-    group.add_argument(
+    p.add_argument(
         "--order", type=whole_number(1), default=1, metavar="N", help="of the derivative, with --grad (default 1)"
     )
-    group.add_argument(
+    p.add_argument(
         "--fix", action="append", default=[], metavar="NAME=VALUE", help="hold another argument (repeatable)"
     )
-    group.add_argument("--range", nargs=2, metavar=("A", "B"), help="sweep from A to B only (decimal or hex floats)")
+    p.add_argument(
+        "--range", nargs=2, type=number, metavar=("A", "B"), help="sweep from A to B only (decimal or hex floats)"
+    )
+    options.add_arguments(p)
+    p.add_argument(
+        "--exhaustive", action="store_true", help="screen every float32 by float64 for the ends of failing regions"
+    )
+    return p
 
 
-def _number(text: str) -> float:
-    try:
-        return float.fromhex(text) if "0x" in text.lower() else float(text)
-    except (ValueError, OverflowError):
-        raise BadFunction(f"--range {text}: not a decimal or hex float") from None
-
-
-def _domain(texts: list[str] | None) -> tuple[float, float]:
-    low, high = (_number(t) for t in texts) if texts else (-math.inf, math.inf)
+def _domain(ends: list[float] | None) -> tuple[float, float]:
+    low, high = ends or (-np.inf, np.inf)
     if not low <= high:
-        raise BadFunction(f"--range {low:g} {high:g}: give two numbers, the lower one first")
+        raise BadFunction(f"--range {low:g} {high:g}: A must not be above B, and neither NaN")
     return low, high
 
 
@@ -117,78 +116,61 @@ def _nearby(source: str) -> str:
     return (os.path.relpath(path) if Path(path).is_relative_to(Path.cwd()) else path) + colon + rest if path else ""
 
 
-def main(p: Parser, args: argparse.Namespace, argv: list[str], begun: float) -> tuple[Outcome, Console]:
-    """Sweeps what the arguments name and writes its report.
-
-    A user's mistake ends in `p.error`, before anything is written.
-    """
-    for option in ("form", "label", "search", "resume", "coordinator"):
-        if getattr(args, option):
-            p.error(f"--{option} belongs to the built-in studies, not to --function")
+def main(argv: list[str]) -> int:
+    """Sweeps what the arguments name and writes its report; a mistake of the user's ends before anything is written."""
+    begun = time.perf_counter()
+    p = parser()
+    args = p.parse_args(argv)
     dtypes = list(dict.fromkeys(args.dtype or FORMATS))
-    modes = list(dict.fromkeys(args.mode or ["eager", "jit"]))
+    modes = list(dict.fromkeys(args.mode or options.DEFAULT_MODES))
+    out = args.out or Path("reports", args.function.replace(":", "."))
     if args.exhaustive and "float32" not in dtypes:
         p.error("--exhaustive screens float32; add --dtype float32")
     jax.config.update("jax_enable_x64", True)
+    console = Console()
     try:
-        fn = load(args.function)
-    except ValueError as error:
-        p.error(str(error).splitlines()[0])
-    try:
-        scalar = hold(fn, arg=args.arg, held=parse_held(args.fix), grad=args.grad, order=args.order)
-        domain = _domain(args.range)
+        if problem := unwritable(out) or report.foreign(out):
+            raise ValueError(problem)
+        source = Named(args.function, args.arg, tuple(args.fix), args.grad, args.order, _domain(args.range))
+        scalar = source.scalar()
         for dtype in dtypes:
             check_scalar(scalar, FORMATS[dtype])
-            _ask_floats(domain, FORMATS[dtype])
-        study = study_of({scalar.__name__: scalar}, name=args.function, domain=domain)
-        console = Console()
-        found = screen.Screening()
-
-        def also(name: str, run: Form, fmt: FloatFormat) -> np.ndarray:
-            if not (args.exhaustive and fmt.name == "float32"):
-                return np.array([], np.int64)
-            begun = time.perf_counter()
-            span = ordinals_within(domain, fmt)
-            ends = screen.screen(study.forms[name], run, span, args.tolerance, found, lambda n: None)
-            console.print(f"{span[1] - span[0] + 1:,} float32 screened in {time.perf_counter() - begun:.1f} s")
-            return ends
-
-        outcome = engine.sweep(
-            study,
-            forms=list(study.forms),
-            dtypes=dtypes,
-            labels=[None],
-            modes=modes,
-            points=args.points,
-            tolerance=args.tolerance,
-            seed=args.seed,
-            progress=lambda row: console.print(row, soft_wrap=True),
-            also=also,
-        )
-        table = blame(outcome, {scalar.__name__: scalar})
-    except (BadFunction, UnsupportedPrimitive) as error:
+            _ask_floats(source.domain, FORMATS[dtype])
+        with executor(args.jobs, args.scheduler, few=False) as pool:
+            with terminal.counting(console, len(dtypes) * len(modes)) as progress:
+                outcome = engine.sweep(
+                    source,
+                    dtypes=dtypes,
+                    modes=modes,
+                    points=args.points,
+                    tolerance=args.tolerance,
+                    seed=args.seed,
+                    screened=args.exhaustive,
+                    progress=progress,
+                    executor=pool,
+                )
+            table = blame(outcome, {scalar.__name__: scalar})
+            notes = [_screened(row.screening) for row in outcome.rows if row.screening][:1]
+            manifest = {"command": options.command(argv), "seed": args.seed, **environment()}
+            told = {"tolerance": args.tolerance, "begun": begun, "svg": args.svg, "executor": pool}
+            report.write(outcome, source(), manifest, out, args.plots, **told, blame=table, notes=notes)
+    except (ValueError, UnsupportedPrimitive, NoScheduler) as error:
         p.error(str(error).splitlines()[0])
-    notes = [_screened(found)] if args.exhaustive else []
-    out: Path = args.out
-    command = " ".join(["python -m stability.sweep", *argv])
-    manifest = {"command": command, "seed": args.seed, **environment()}
-    report.write(
-        outcome, study, manifest, out, args.plots, tolerance=args.tolerance, begun=begun, blame=table, notes=notes
-    )
+    except OSError as error:
+        p.error(f"--out {out}: {error.strerror or error}")
+    terminal.tell(outcome, console, out, args.verbose)
     for line in table:
-        console.print(
-            f"{line['form']} {line['dtype']} {line['mode']}: {line['kind']} from {line['at']}: {line['primitive']}, "
-            f"{line['cause']}, {line['source']}",
-            soft_wrap=True,
-            highlight=False,
-        )
-    return outcome, console
+        where = f"{line['form']} {line['dtype']} {line['mode']}: {line['kind']} from {line['at']}"
+        cause = f"{line['primitive']}, {line['cause']}, {line['source']}"
+        console.print(f"{where}: {cause}", soft_wrap=True, highlight=False, markup=False)
+    tell_untested()
+    return 0
 
 
-def _screened(found: screen.Screening) -> str:
+def _screened(found: Screening) -> str:
     return (
-        f"float32: {found.floats:,} evaluations screened against float64, {found.flagged:,} of them not `ok` by that "
-        f"estimate; the {found.certified:,} floats where the estimate changed kind were measured against balls and the "
+        f"float32: {found.floats:,} floats screened against float64 in each mode, {found.flagged:,} of them not `ok` "
+        f"by that estimate; the {found.certified:,} floats where it changed kind were measured against balls, and the "
         "region ends bisected between them. A region is missed only where it is narrower than the grid and float64 "
         "errs as float32 does."
     )

@@ -15,7 +15,6 @@ gradients: the mean of `log(1 + e^-m)` over the examples' margins `m = ±X w`, i
 from __future__ import annotations
 
 import argparse
-import sys
 import tempfile
 from pathlib import Path
 
@@ -142,7 +141,7 @@ def draw(runs: dict[str, dict[str, dict]], path: Path) -> None:
 
 
 def parser() -> argparse.ArgumentParser:
-    p = Parser(prog="python -m stability.experiment.training", description=__doc__, allow_abbrev=False)
+    p = Parser(prog="stability experiment", description=__doc__)
     p.add_argument("--steps", type=whole_number(1), default=4000, help="steps of each training (default %(default)s)")
     p.add_argument(
         "--rate",
@@ -167,7 +166,7 @@ def main(argv: list[str]) -> int:
     with tempfile.TemporaryDirectory(prefix=".experiment-", dir=args.out) as staging:
         draw(runs, Path(staging) / "losses.png")
         (Path(staging) / "losses.png").replace(args.out / "losses.png")
-    manifest = {"command": " ".join(["python -m stability.experiment.training", *argv]), **environment()}
+    manifest = {"command": " ".join(["stability experiment", *argv]), **environment()}
     write_json(args.out / "experiment.json", {"schema": 1, "manifest": manifest, "rate": args.rate, "runs": runs})
     for data, found in runs.items():
         for name, curve in found.items():
@@ -176,7 +175,3 @@ def main(argv: list[str]) -> int:
             )
             print(f"{data:12} {name:10} {end}")
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

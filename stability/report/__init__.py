@@ -1,3 +1,5 @@
-"""The report of a sweep: summary, tables, page and pictures."""
+"""Draws and writes what it is given: text, pictures, the page."""
 
-from stability.report.writer import write as write
+from stability.report.writer import foreign, write
+
+__all__ = ["foreign", "write"]

@@ -1,11 +1,11 @@
-"""The pictures of a report, as PNG and SVG."""
+"""The pictures of a report, each a task that can be pickled."""
 
 from __future__ import annotations
 
-from pathlib import Path
+import io
+from collections.abc import Callable
 from typing import Any
 
-import jax
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
@@ -14,16 +14,14 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from stability import measure
 from stability.environment import mark
 from stability.formats import FORMATS, FloatFormat
 from stability.measure import KINDS
 from stability.report.tables import spotlight, value
 from stability.study import Study
-from stability.sweep.engine import evaluate
 from stability.sweep.outcome import Outcome, Row
 
-_COLOURS = (
+COLOURS = (
     "#0072B2",
     "#E69F00",
     "#009E73",
@@ -35,8 +33,8 @@ _COLOURS = (
     "#7F7F7F",
     "#6A3D9A",
 )
-_STYLES = ("-", "--", "-.", ":")
-_KIND_COLOURS = {
+STYLES = ("-", "--", "-.", ":")
+KIND_COLOURS = {
     "nan": "#000000",
     "inf": "#CC79A7",
     "vanished": "#D55E00",
@@ -48,7 +46,6 @@ _KIND_COLOURS = {
     "undecided": "#A9A9A9",
     "ok": "#E8E8E8",
 }
-_LADDER_Z = (-100.0, -88.0, -20.0, -3.0, 3.0, 8.0, 16.0, 20.0, 80.0)
 _LINEAR_WIDTH = 0.5
 STYLE: dict[Any, Any] = {
     "svg.hashsalt": "stability",
@@ -58,36 +55,45 @@ STYLE: dict[Any, Any] = {
 }
 
 
-def draw(outcome: Outcome, study: Study, tolerance: float, directory: Path) -> list[str]:
-    """Draws every picture that the rows allow into `directory`, and returns their names without endings."""
-    directory.mkdir(parents=True)
+Picture = tuple[Callable[..., Figure | None], tuple]
+"""A function of this room and its arguments, which can be pickled."""
+
+
+def pictures(outcome: Outcome, study: Study, tolerance: float) -> dict[str, Picture]:
+    """Every picture that the rows allow, by name, in the order in which they are shown."""
     dtypes = list(dict.fromkeys(row.dtype for row in outcome.rows))
     main = "float32" if "float32" in dtypes else dtypes[0]
     ordered = [main] + [d for d in dtypes if d != main]
+    rows = {dtype: [row for row in outcome.rows if row.dtype == dtype] for dtype in ordered}
+    found: dict[str, Picture] = {"ladder": (_ladder, (outcome, dict(study.formulas), main))}
+    for dtype in ordered:
+        found[f"errors_{dtype}"] = _errors, (rows[dtype], FORMATS[dtype], tolerance)
+        found[f"regions_{dtype}"] = _regions, (rows[dtype], FORMATS[dtype])
+    for dtype in ordered if study.condition else ():
+        found[f"condition_{dtype}"] = _condition, (rows[dtype], FORMATS[dtype], _conditions(rows[dtype], study))
+    measured = [row for row in outcome.rows if row.histogram is not None]
+    if measured:
+        found["histogram_float32"] = _histogram, (measured,)
+    found["jit_against_eager"] = _jit_against_eager, (outcome,)
+    return found
+
+
+def drawn(make: Callable[..., Figure | None], arguments: tuple, svg: bool) -> dict[str, bytes]:
+    """A picture as PNG, and as SVG where asked for, by ending; nothing where there is nothing to draw.
+
+    The release of JAX is in its corner.
+    """
     with mpl.rc_context(STYLE):
-        figures = {"ladder": _ladder(outcome, study, main)}
-        for dtype in ordered:
-            rows = [row for row in outcome.rows if row.dtype == dtype]
-            figures[f"errors_{dtype}"] = _errors(rows, FORMATS[dtype], tolerance)
-            figures[f"regions_{dtype}"] = _regions(rows, FORMATS[dtype])
-        for dtype in ordered if study.condition else ():
-            rows = [row for row in outcome.rows if row.dtype == dtype]
-            figures[f"condition_{dtype}"] = _condition(rows, FORMATS[dtype], study.condition)
-        measured = [row for row in outcome.rows if row.histogram is not None]
-        figures["histogram_float32"] = _histogram(measured) if measured else None
-        figures["jit_against_eager"] = _jit_against_eager(outcome)
-        drawn = {name: figure for name, figure in figures.items() if figure is not None}
-        save(drawn, directory)
-    return list(drawn)
-
-
-def save(figures: dict[str, Figure], directory: Path) -> None:
-    """Writes figures as PNG and SVG, each with the release of JAX in its corner."""
-    for name, figure in figures.items():
+        figure = make(*arguments)
+        if figure is None:
+            return {}
         mark(figure)
         FigureCanvasAgg(figure)
-        figure.savefig(directory / f"{name}.png", dpi=110)
-        figure.savefig(directory / f"{name}.svg", metadata={"Date": None})
+        figure.savefig(png := io.BytesIO(), format="png", dpi=110)
+        if not svg:
+            return {"png": png.getvalue()}
+        figure.savefig(vector := io.BytesIO(), format="svg", metadata={"Date": None})
+        return {"png": png.getvalue(), "svg": vector.getvalue()}
 
 
 def _reach(fmt: FloatFormat) -> float:
@@ -117,7 +123,7 @@ def _labels(rows: list[Row]) -> list[float]:
 
 def _line_style(form: str, forms: list[str]) -> dict:
     i = forms.index(form)
-    return {"color": _COLOURS[i % len(_COLOURS)], "linestyle": _STYLES[i % len(_STYLES)], "linewidth": 1.4}
+    return {"color": COLOURS[i % len(COLOURS)], "linestyle": STYLES[i % len(STYLES)], "linewidth": 1.4}
 
 
 def _plot_errors(ax: Axes, rows: list[Row], forms: list[str], fmt: FloatFormat) -> None:
@@ -164,17 +170,17 @@ def _spans(starts: np.ndarray, stops: np.ndarray, reach: float) -> list[tuple[fl
 
 def _bars(ax: Axes, y: float, height: float, regions: list[tuple[int, int, str]], fmt: FloatFormat) -> None:
     reach = _reach(fmt)
-    for kind in [k for k in KINDS[::-1] if k in _KIND_COLOURS]:
+    for kind in [k for k in KINDS[::-1] if k in KIND_COLOURS]:
         chosen = [(value(a, fmt), value(b, fmt)) for a, b, k in regions if k == kind]
         inside = np.array([(a, b) for a, b in chosen if a <= reach and b >= -reach]).reshape(-1, 2)
         if len(inside):
             ax.broken_barh(
-                _spans(inside[:, 0], inside[:, 1], reach), (y, height), color=_KIND_COLOURS[kind], linewidth=0
+                _spans(inside[:, 0], inside[:, 1], reach), (y, height), color=KIND_COLOURS[kind], linewidth=0
             )
 
 
 def _kind_legend(figure: Figure, present: set[str]) -> None:
-    patches = [Patch(color=colour, label=kind) for kind, colour in _KIND_COLOURS.items() if kind in present]
+    patches = [Patch(color=colour, label=kind) for kind, colour in KIND_COLOURS.items() if kind in present]
     figure.legend(handles=patches, loc="outside lower center", ncols=len(patches), frameon=False)
 
 
@@ -189,7 +195,7 @@ def _regions(rows: list[Row], fmt: FloatFormat) -> Figure:
     for ax, label in zip(axes, labels, strict=False):
         for row in (r for r in rows if r.label == label):
             y = forms.index(row.form) - 0.4 + modes.index(row.mode) * height
-            ax.barh(y + height / 2, 2 * _reach(fmt), height * 0.9, -_reach(fmt), color=_KIND_COLOURS["ok"])
+            ax.barh(y + height / 2, 2 * _reach(fmt), height * 0.9, -_reach(fmt), color=KIND_COLOURS["ok"])
             _bars(ax, y, height * 0.9, [(r.start, r.stop, r.kind) for r in row.regions], fmt)
         ax.set_title(f"label y = {label:g}", loc="left")
         ax.set_yticks(range(len(forms)), forms)
@@ -206,56 +212,66 @@ def _regions(rows: list[Row], fmt: FloatFormat) -> Figure:
     return figure
 
 
-def _ladder(outcome: Outcome, study: Study, dtype: str) -> Figure | None:
-    label, fmt = spotlight(outcome) or 0.0, FORMATS[dtype]
-    swept = {row.form for row in outcome.rows}
-    steps = [(form, text) for form, text in study.formulas.items() if form in swept]
+def _ladder(outcome: Outcome, formulas: dict[str, str], dtype: str) -> Figure | None:
+    label = spotlight(outcome)
+    rows = {row.form: row for row in outcome.rows if (row.dtype, row.label) == (dtype, label) and row.landmarks}
+    rows |= {form: row for form, row in rows.items() if row.mode == "jit"}
+    steps = [(rows[form], text) for form, text in formulas.items() if form in rows]
     if not steps:
         return None
-    z = np.array([v for v in _LADDER_Z if abs(v) < _reach(fmt)]).astype(fmt.dtype)
-    exact = np.asarray(label).astype(fmt.dtype)
-    truth = study.truth(z, float(exact), fmt)
+    z = [mark.z for mark in steps[0][0].landmarks]
     figure = Figure(figsize=(9.4, 0.34 * len(steps) + 1.1), layout="constrained")
     ax = figure.subplots()
-    present: set[str] = set()
-    for i, (form, text) in enumerate(steps):
-        result = evaluate(jax.jit(study.forms[form]), z, exact)
-        kinds, ulps = measure.classify(result, truth, 16.0)
-        ax.text(-0.2, i, f"{form}   ", ha="right", va="center", fontsize=8.5, family="monospace")
+    for i, (row, text) in enumerate(steps):
+        ax.text(-0.2, i, f"{row.form}   ", ha="right", va="center", fontsize=8.5, family="monospace")
         ax.text(-8.1, i, text, ha="left", va="center", fontsize=8)
-        for j, (code, ulp) in enumerate(zip(kinds, ulps, strict=True)):
-            kind = KINDS[code]
-            present.add(kind)
-            ax.barh(i, 0.94, 0.86, j, color=_KIND_COLOURS[kind])
-            number = f"{ulp:.2g}" if ulp < 10 else f"{ulp:.0f}" if ulp < 1e4 else f"{ulp:.0e}"
+        for j, (_, kind, ulps) in enumerate(row.landmarks):
+            ax.barh(i, 0.94, 0.86, j, color=KIND_COLOURS[kind])
+            number = (
+                "" if ulps is None else f"{ulps:.2g}" if ulps < 10 else f"{ulps:.0f}" if ulps < 1e4 else f"{ulps:.0e}"
+            )
             words = {"ok": number, "inaccurate": number, "vanished": "0", "flushed": "0", "nan": "NaN"}
             colour = "white" if kind in ("nan", "vanished") else "black"
             ax.text(j + 0.47, i, words.get(kind, kind), ha="center", va="center", color=colour, fontsize=8)
     for j, v in enumerate(z):
-        ax.text(j + 0.47, -0.75, f"z = {float(v):g}", ha="center", va="center", fontsize=8)
+        ax.text(j + 0.47, -0.75, f"z = {v:g}", ha="center", va="center", fontsize=8)
     ax.set_xlim(-8.2, len(z))
     ax.set_ylim(len(steps) - 0.4, -1.2)
     ax.axis("off")
-    _kind_legend(figure, present)
-    figure.suptitle(f"The derivation, line by line: {dtype}, label {label:g}, jit; cells: error [ulps of true value]")
+    _kind_legend(figure, {mark.kind for row, _ in steps for mark in row.landmarks})
+    mode = steps[0][0].mode
+    figure.suptitle(
+        f"The derivation, line by line: {dtype}, label {label:g}, {mode}; cells: error [ulps of true value]"
+    )
     return figure
 
 
-def _condition(rows: list[Row], fmt: FloatFormat, condition) -> Figure:
+Conditions = dict[float, tuple[np.ndarray, np.ndarray, np.ndarray]]
+"""By label: logits, and the condition numbers in them and in the label."""
+
+
+def _conditions(rows: list[Row], study: Study) -> Conditions:
+    fmt = FORMATS[rows[0].dtype]
+    half = np.geomspace(1e-3, _reach(fmt), 250)
+    z = np.concatenate([-half[::-1], half])
+    if study.condition is None:
+        return {}
+    return {y: (z, *study.condition(z, float(np.asarray(y).astype(fmt.dtype)))) for y in _labels(rows)}
+
+
+def _condition(rows: list[Row], fmt: FloatFormat, conditions: Conditions) -> Figure:
     mode, labels = _preferred_mode(rows), _labels(rows)
     forms = list(dict.fromkeys(row.form for row in rows))
     shown = [f for f in ("cancelled", "componentwise", "optax", "rounded", "accurate") if f in forms] or forms[:3]
     figure = Figure(figsize=(9, 4.6), layout="constrained")
     axes = figure.subplots(2, len(labels), squeeze=False, sharex=True, sharey="row")
-    half = np.geomspace(1e-3, _reach(fmt), 250)
-    z = np.concatenate([-half[::-1], half])
     for (top, bottom), label in zip(axes.T, labels, strict=True):
         chosen = [r for r in rows if r.form in shown and (r.label, r.mode) == (label, mode)]
         _plot_errors(top, chosen, forms, fmt)
         top.set_title(f"label y = {label:g}", loc="left")
-        in_z, in_label = condition(z, float(np.asarray(label).astype(fmt.dtype)))
-        bottom.plot(z, in_z, color=_COLOURS[0], label="condition in z")
-        bottom.plot(z, in_label, color=_COLOURS[3], linestyle="--", label="condition in y")
+        z, in_z, in_label = conditions[label]
+        bottom.plot(z, in_z, color=COLOURS[0], label="condition in z")
+        bottom.plot(z, in_label, color=COLOURS[3], linestyle="--", label="condition in y")
         bottom.set_yscale("log")
         bottom.set_ylim(1e-3, 1e6)
         _signed_log_axis(bottom, fmt)
@@ -320,7 +336,7 @@ def _jit_against_eager(outcome: Outcome) -> Figure | None:
             for start, stop, *kinds in d.regions:
                 a, b = value(start, fmt), value(stop, fmt)
                 for y, kind in zip((i - 0.21, i + 0.21), kinds, strict=True):
-                    ax.barh(y, b - a, 0.38, a, color=_KIND_COLOURS[kind], edgecolor=_KIND_COLOURS[kind], linewidth=0.5)
+                    ax.barh(y, b - a, 0.38, a, color=KIND_COLOURS[kind], edgecolor=KIND_COLOURS[kind], linewidth=0.5)
         ax.set_yticks(range(len(here)), [d.form for d in here])
         ax.set_ylim(len(here) - 0.5, -0.5)
         ax.set_title(dtype, loc="left")

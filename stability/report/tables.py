@@ -17,6 +17,17 @@ def label_text(label: float | None) -> str:
     return "–" if label is None else f"{label:g}"
 
 
+def cell(text: object) -> str:
+    """Text in a cell of a Markdown table, or in its title."""
+    escaped = str(text).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")
+    return " ".join(escaped.split())
+
+
+def code(name: object) -> str:
+    """A name between backticks in a cell of a Markdown table."""
+    return " ".join(str(name).replace("`", "'").replace("|", "\\|").split())
+
+
 def spotlight(outcome: Outcome) -> float | None:
     """The label that the findings are told at: 1 where it was swept, else the first."""
     labels = [row.label for row in outcome.rows]
@@ -142,7 +153,7 @@ def _disagreement(d: Disagreement) -> dict:
 
 
 def _names(rows: list[Row]) -> str:
-    return ", ".join(f"`{name}`" for name in dict.fromkeys(row.form for row in rows))
+    return ", ".join(f"`{code(name)}`" for name in dict.fromkeys(row.form for row in rows))
 
 
 def findings(outcome: Outcome) -> list[str]:
@@ -192,6 +203,7 @@ def findings(outcome: Outcome) -> list[str]:
 def context(outcome: Outcome, manifest: dict, tolerance: float) -> dict:
     """What the templates of the page and of its README show; `label` is empty where the forms have none."""
     label = spotlight(outcome)
+    rows_failed = [row for row in outcome.rows if row.error]
     dtypes = list(dict.fromkeys(row.dtype for row in outcome.rows))
     return {
         "manifest": manifest,
@@ -201,6 +213,7 @@ def context(outcome: Outcome, manifest: dict, tolerance: float) -> dict:
         "findings": findings(outcome),
         "spotlight": {d: [_line(r) for r in outcome.rows if (r.dtype, r.label) == (d, label)] for d in dtypes},
         "rows": [_row(row) for row in outcome.rows],
+        "errors": [f"{row.form}, {row.dtype}, {label_text(row.label)}, {row.mode}: {row.error}" for row in rows_failed],
         "both_modes": {"jit", "eager"} <= {row.mode for row in outcome.rows},
         "disagreements": [_disagreement(d) for d in outcome.disagreements],
         "exhaustive": list(dict.fromkeys(row.dtype for row in outcome.rows if row.exhaustive)),

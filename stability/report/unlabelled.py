@@ -6,9 +6,6 @@ the greatest.
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -17,7 +14,7 @@ from matplotlib.patches import Patch
 from stability.formats import FORMATS, FloatFormat, from_ordinal, to_ordinal
 from stability.measure import FAILURE_KINDS, KINDS
 from stability.measure.regions import Region
-from stability.report.plots import _COLOURS, _KIND_COLOURS, _STYLES, STYLE, save
+from stability.report.plots import COLOURS, KIND_COLOURS, STYLES, Picture
 from stability.report.tables import both, how_many, value
 from stability.sweep.outcome import Outcome, Row
 
@@ -51,17 +48,14 @@ def _span(region: Region, fmt: FloatFormat) -> str:
     return f"{span}, {how_many(region)}" if region.alternates else span
 
 
-def draw(outcome: Outcome, tolerance: float, swept: str, directory: Path) -> list[str]:
-    """Draws `regions_*` and `errors_*` of every format into `directory`, and returns their names without endings."""
-    directory.mkdir(parents=True)
-    figures = {}
-    with mpl.rc_context(STYLE):
-        for dtype in dict.fromkeys(row.dtype for row in outcome.rows):
-            rows = [row for row in outcome.rows if row.dtype == dtype]
-            figures[f"regions_{dtype}"] = _regions(rows, FORMATS[dtype], swept)
-            figures[f"errors_{dtype}"] = _errors(rows, FORMATS[dtype], tolerance, swept)
-        save(figures, directory)
-    return list(figures)
+def pictures(outcome: Outcome, tolerance: float, swept: str) -> dict[str, Picture]:
+    """`regions_*` and `errors_*` of every format, by name."""
+    found: dict[str, Picture] = {}
+    for dtype in dict.fromkeys(row.dtype for row in outcome.rows):
+        rows = [row for row in outcome.rows if row.dtype == dtype]
+        found[f"regions_{dtype}"] = _regions, (rows, FORMATS[dtype], swept)
+        found[f"errors_{dtype}"] = _errors, (rows, FORMATS[dtype], tolerance, swept)
+    return found
 
 
 def _extent(rows: list[Row], fmt: FloatFormat) -> tuple[float, float]:
@@ -105,16 +99,16 @@ def _regions(rows: list[Row], fmt: FloatFormat, swept: str) -> Figure:
     ax = figure.subplots()
     for row in rows:
         y = forms.index(row.form) - 0.4 + modes.index(row.mode) * height
-        ax.barh(y + height / 2, extent[1] - extent[0], height * 0.9, extent[0], color=_KIND_COLOURS["ok"])
-        for kind in [k for k in KINDS[::-1] if k in _KIND_COLOURS]:
+        ax.barh(y + height / 2, extent[1] - extent[0], height * 0.9, extent[0], color=KIND_COLOURS["ok"])
+        for kind in [k for k in KINDS[::-1] if k in KIND_COLOURS]:
             spans = [(float(r.start), max(float(r.stop - r.start), pixel)) for r in row.regions if r.kind == kind]
-            ax.broken_barh(spans, (y, height * 0.9), color=_KIND_COLOURS[kind], linewidth=0)
+            ax.broken_barh(spans, (y, height * 0.9), color=KIND_COLOURS[kind], linewidth=0)
     ax.set_yticks(range(len(forms)), forms)
     ax.set_ylim(len(forms) - 0.5, -0.5)
     ax.tick_params(axis="y", length=0)
     _axis(ax, extent, fmt, swept)
     present = {r.kind for row in rows for r in row.regions} | {"ok"}
-    patches = [Patch(color=colour, label=kind) for kind, colour in _KIND_COLOURS.items() if kind in present]
+    patches = [Patch(color=colour, label=kind) for kind, colour in KIND_COLOURS.items() if kind in present]
     figure.legend(handles=patches, loc="outside lower center", ncols=len(patches), frameon=False)
     figure.suptitle(f"{fmt.name}: where each form fails (in each row, from the top: {', '.join(modes)})")
     return figure
@@ -130,8 +124,8 @@ def _errors(rows: list[Row], fmt: FloatFormat, tolerance: float, swept: str) -> 
             x,
             np.maximum(row.profile.ulps, 2.0**-6),
             label=row.form,
-            color=_COLOURS[i % len(_COLOURS)],
-            linestyle=_STYLES[i % len(_STYLES)],
+            color=COLOURS[i % len(COLOURS)],
+            linestyle=STYLES[i % len(STYLES)],
             linewidth=1.4,
         )
     ax.axhline(tolerance, color="0.5", linewidth=0.7)

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from dataclasses import dataclass
 
-from stability.study._study import Form, Study
+from stability.study._study import Form, Source, Study, study_of_source
 
-__all__ = ["DEFAULT", "Form", "Study", "declared"]
+__all__ = ["DEFAULT", "Declared", "Form", "Source", "Study", "declared", "study_of_source"]
 
 DEFAULT = "sigmoid_bce"
 
@@ -21,3 +22,13 @@ def declared() -> dict[str, Study]:
     folders = [m.name for m in pkgutil.iter_modules(__path__) if m.ispkg]
     found = [study for name in folders for study in importlib.import_module(f"{__name__}.{name}").STUDIES]
     return {study.name: study for study in sorted(found, key=lambda s: s.name != DEFAULT)}
+
+
+@dataclass(frozen=True)
+class Declared:
+    """A declared study by its name, as a `Source`."""
+
+    name: str
+
+    def __call__(self) -> Study:
+        return declared()[self.name]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jax import Array
@@ -13,11 +15,14 @@ from stability.formats import FloatFormat
 from stability.truth import Truth
 from stability.truth.device import DeviceTruth
 
+if TYPE_CHECKING:
+    from stability.sweep.outcome import Outcome
+
 Form = Callable[[Array, Array], Array]
 """From arrays of the swept float and of labels, which broadcast, to an array."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Study:
     """Several forms of one real function of a swept float and a label.
 
@@ -29,7 +34,7 @@ class Study:
     ones; `device_truth` the true values on the device, where the study has them: it is monotone in the float, and
     float32 is swept exhaustively by it. A form of the swept float alone has the one label `None` and needs no
     `condition`; it is called with label 0 and ignores it. `domain` is the closed range of the swept float, `swept` its
-    name.
+    name; `landmarks` floats that the report shows one by one.
     """
 
     name: str
@@ -43,3 +48,34 @@ class Study:
     device_truth: DeviceTruth | None = None
     domain: tuple[float, float] = (-math.inf, math.inf)
     swept: str = "z"
+    landmarks: tuple[float, ...] = ()
+
+    def sweep(self, **options: Any) -> Outcome:
+        """Where the forms fail: the study measured against its truth.
+
+        **Arguments:** all of them by name, each with a default: those of `stability.sweep.engine.sweep`.
+
+        **Returns:** a `stability.sweep.outcome.Outcome`.
+
+        ```python
+        import jax.numpy as jnp
+        import stability
+
+        study = stability.study_of({"naive": lambda x: (1 - jnp.cos(x)) / x, "half": lambda x: jnp.sin(x / 2)})
+        outcome = study.sweep(dtypes=["bfloat16"], modes=["jit"], forms=["naive"])
+        assert outcome.rows[0].counts["inaccurate"] > 0
+        ```
+        """
+        from stability.sweep.engine import sweep
+
+        return sweep(self, **options)
+
+
+Source = Callable[[], Study] | Study
+"""A study, or what makes it: that can be hashed and pickled, and so sent to other processes."""
+
+
+@functools.lru_cache(maxsize=8)
+def study_of_source(source: Source) -> Study:
+    """The study of a source, made once in each process."""
+    return source if isinstance(source, Study) else source()

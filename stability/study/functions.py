@@ -23,7 +23,7 @@ from jax.extend import source_info_util
 from stability import real
 from stability.formats import FORMATS, FloatFormat
 from stability.study._study import Form, Study
-from stability.study.loading import BadFunction, first_line
+from stability.study.loading import BadFunction, first_line, load
 from stability.truth import Truth
 
 source_info_util.register_exclusion(__file__)
@@ -150,6 +150,30 @@ def _named(scalar: Callable[..., Array], name: str) -> Scalar:
 
     call.__name__ = name
     return call
+
+
+@dataclass(frozen=True)
+class Named:
+    """A user's function as a `Source`: by its name, `module:function`, and the options of `hold`.
+
+    **Attributes:** `held` texts `name=value`; `domain` as of `study_of`.
+    """
+
+    reference: str
+    arg: int = 0
+    held: tuple[str, ...] = ()
+    grad: int | None = None
+    order: int = 1
+    domain: tuple[float, float] = (-math.inf, math.inf)
+
+    def scalar(self) -> Scalar:
+        """The function of one scalar. **Raises:** `BadFunction`."""
+        held = parse_held(list(self.held))
+        return hold(load(self.reference), arg=self.arg, held=held, grad=self.grad, order=self.order)
+
+    def __call__(self) -> Study:
+        scalar = self.scalar()
+        return study_of({scalar.__name__: scalar}, name=self.reference, domain=self.domain)
 
 
 def check_scalar(scalar: Scalar, fmt: FloatFormat) -> None:

@@ -1,4 +1,7 @@
-from stability.cli.sweep import run
+import sys
+
+from stability import cli
 
 if __name__ == "__main__":
-    run()
+    sys.argv.insert(1, "sweep")
+    cli.run()

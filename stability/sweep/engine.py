@@ -1,134 +1,34 @@
-"""A study over its points: every float of a 16-bit format, a grid with exact region ends of a wider one.
-
-Data flows one way: points, results of a form in a mode, kinds and errors against the truth, then bisection
-between neighbouring points of different kinds until every region ends at an exact float.
-"""
+"""A study over its points: rows as tasks on an executor, and jit compared with eager."""
 
 from __future__ import annotations
 
-import time
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Executor, Future, as_completed
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
-from stability import measure
-from stability.formats import FORMATS, FloatFormat, bits_of, from_ordinal, to_ordinal, widen
-from stability.measure import FAILURES, KINDS, OK
-from stability.measure.regions import Region, Sample, looked_inside, refine, regions_of
-from stability.study import Form, Study
-from stability.sweep.outcome import PROFILE_BINS, Disagreement, Outcome, Profile, Row, profile_position
-from stability.sweep.points import floats_of, ordinals_within
-from stability.sweep.search import hunted
-from stability.truth import State, Truth
+from stability import truth as truths
+from stability.formats import FORMATS
+from stability.measure.regions import Region
+from stability.study import Source, study_of_source
+from stability.sweep.outcome import Disagreement, Outcome, Row
+from stability.sweep.rows import Measured, Settings, Task, chunks, measure_rows, truth_of
+from stability.truth import Truth
 
-BATCH = 8192
+SILENT = frozenset({"vanished", "flushed", "wrong_sign", "inaccurate"})
 
 
-def eager(form: Form) -> Form:
-    """The form as it is, so that each of its operations is an XLA computation of its own."""
-    return form
+class Here(Executor):
+    """Runs what is submitted at once, in this thread."""
+
+    def submit(self, fn, /, *args, **kwargs) -> Future:
+        done: Future = Future()
+        done.set_result(fn(*args, **kwargs))
+        return done
 
 
-def train_step(form: Form) -> Form:
-    """The form as the backward rule of a loss, inside a jitted training step of a linear model.
-
-    The logits are `x · w` with weight 1 and the step descends by the mean gradient; what is returned is
-    the gradient of each example, as the step saw it.
-    """
-
-    @jax.custom_vjp
-    def loss(z, y):
-        return jnp.zeros_like(z)
-
-    loss.defvjp(lambda z, y: (loss(z, y), (z, y)), lambda saved, g: (g * form(*saved), jnp.zeros_like(saved[1])))
-
-    @jax.jit
-    def step(x, y):
-        weight = jnp.ones((), x.dtype)
-        per_example = jax.vmap(jax.grad(lambda z, label: loss(z, label)), (0, None))(x * weight, y)
-        gradient = jnp.mean(per_example)
-        return weight - gradient, per_example
-
-    return lambda x, y: step(x, y)[1]
-
-
-MODES: dict[str, Callable[[Form], Form]] = {"eager": eager, "jit": jax.jit, "step": train_step}
-
-
-@dataclass
-class Timing:
-    """Seconds by phase."""
-
-    seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
-
-    def run(self, phase: str, function: Callable, *args):
-        start = time.perf_counter()
-        result = function(*args)
-        self.seconds[phase] += time.perf_counter() - start
-        return result
-
-
-def evaluate(run: Form, z: np.ndarray, label: np.ndarray) -> np.ndarray:
-    """`run` over points of shape `(n,)` in batches of one shape, so that it is compiled once."""
-    padded = np.concatenate([z, np.zeros(-len(z) % BATCH, z.dtype)])
-    batches = [np.asarray(run(jnp.asarray(b), jnp.asarray(label))) for b in padded.reshape(-1, BATCH)]
-    return np.concatenate(batches)[: len(z)]
-
-
-def _profile(z: np.ndarray, sample: Sample, fmt: FloatFormat, labelled: bool) -> Profile:
-    ulps = sample.counted()
-    first, last = (float(n) for n in sample.ordinals[[0, -1]])
-    position = profile_position(z, fmt) if labelled else 2 * (sample.ordinals - first) / max(last - first, 1.0) - 1
-    bins = np.split(np.arange(len(z)), np.flatnonzero(np.diff(np.floor(position * PROFILE_BINS / 2))) + 1)
-    worst = np.array([b[np.argmax(ulps[b])] for b in bins])
-    return Profile(z[worst].astype(np.float64), np.where(ulps[worst] < 0, np.nan, ulps[worst]))
-
-
-def _summarise(
-    study: str,
-    form: str,
-    fmt: FloatFormat,
-    label: float | None,
-    mode: str,
-    sample: Sample,
-    regions: tuple[Region, ...],
-    nans: tuple[np.ndarray, np.ndarray],
-    searched: int | None,
-) -> Row:
-    z, ulps = from_ordinal(sample.ordinals, fmt), sample.counted()
-    worst = int(np.argmax(ulps))
-    ok = ulps[sample.kinds == OK]
-    counts = _counts(np.concatenate([sample.kinds, nans[0]]), KINDS)
-    return Row(
-        study=study,
-        form=form,
-        dtype=fmt.name,
-        label=label,
-        mode=mode,
-        points=sum(counts.values()),
-        exhaustive=fmt.bits == 16,
-        max_ulp=float(ulps[worst]) if ulps[worst] >= 0 else None,
-        max_ulp_at=float(z[worst]) if ulps[worst] >= 0 else None,
-        worst_ok=float(ok.max()) if ok.size and ok.max() >= 0 else None,
-        regions=regions,
-        counts=counts,
-        states=_counts(np.concatenate([sample.states, nans[1]]), [state.name.lower() for state in State]),
-        profile=_profile(z, sample, fmt, label is not None),
-        searched=searched,
-    )
-
-
-def _counts(codes: np.ndarray, names: Sequence[str]) -> dict[str, int]:
-    found, numbers = np.unique(codes, return_counts=True)
-    return {names[c]: int(n) for c, n in zip(found, numbers, strict=True)}
-
-
-def _overlaps(jit: tuple[Region, ...], eager_: tuple[Region, ...]) -> Iterator[tuple[int, int, str, str]]:
-    edges = sorted({r.start for r in jit + eager_} | {r.stop + 1 for r in jit + eager_})
+def _overlaps(jit: tuple[Region, ...], eager: tuple[Region, ...]) -> Iterator[tuple[int, int, str, str]]:
+    edges = sorted({r.start for r in jit + eager} | {r.stop + 1 for r in jit + eager})
 
     def kinds(regions: tuple[Region, ...]) -> list[str]:
         found, i = [], 0
@@ -139,107 +39,117 @@ def _overlaps(jit: tuple[Region, ...], eager_: tuple[Region, ...]) -> Iterator[t
             found.append(regions[i].kind if inside else "ok")
         return found
 
-    for a, b, j, e in zip(edges, edges[1:], kinds(jit), kinds(eager_), strict=False):
+    for a, b, j, e in zip(edges, edges[1:], kinds(jit), kinds(eager), strict=False):
         if j != e:
             yield a, b - 1, j, e
 
 
-SILENT = frozenset({"vanished", "flushed", "wrong_sign", "inaccurate"})
-
-
-def _disagreement(jit: Row, eager_: Row, results: dict[str, np.ndarray], silent: np.ndarray) -> Disagreement:
-    both_nan = np.isnan(widen(results["jit"])) & np.isnan(widen(results["eager"]))
-    differ = (bits_of(results["jit"]) != bits_of(results["eager"])) & ~both_nan
-    regions = tuple(_overlaps(jit.regions, eager_.regions))
+def _disagreement(jit: Measured, eager: Measured) -> Disagreement | None:
+    row, fmt = jit.row, FORMATS[jit.row.dtype]
+    if row.error or eager.row.error:
+        return None
+    both_nan = np.isnan(jit.bits.view(fmt.dtype)) & np.isnan(eager.bits.view(fmt.dtype))
+    differ = (jit.bits != eager.bits) & ~both_nan
+    regions = tuple(_overlaps(row.regions, eager.row.regions))
+    if not (differ.any() or regions):
+        return None
+    silent = jit.silent | eager.silent
     silently = bool(np.any(differ & silent)) or any(j in SILENT or e in SILENT for *_, j, e in regions)
-    return Disagreement(jit.form, jit.dtype, jit.label, int(differ.sum()), silently, regions)
+    return Disagreement(row.form, row.dtype, row.label, int(differ.sum()), silently, regions)
+
+
+def _true_values(source: Source, dtypes, labels, settings: Settings, pool: Executor, seconds: dict) -> dict:
+    """The true values by format and label, at the floats that a sweep starts from."""
+    study = study_of_source(source)
+    waiting = {
+        (dtype, label): [
+            pool.submit(truth_of, source, dtype, label, settings, k) for k in range(chunks(study, dtype, settings))
+        ]
+        for dtype in dtypes
+        for label in labels
+    }
+    found = {}
+    for place, futures in waiting.items():
+        parts = [future.result() for future in futures]
+        seconds["reference"] = seconds.get("reference", 0.0) + sum(s for _, s in parts)
+        found[place] = truths.concatenated([part for part, _ in parts])
+    return found
 
 
 def sweep(
-    study: Study,
+    source: Source,
     *,
-    forms: list[str],
-    dtypes: list[str],
-    labels: Sequence[float | None],
-    modes: list[str],
-    points: int,
-    tolerance: float,
-    seed: int,
+    forms: Sequence[str] | None = None,
+    dtypes: Sequence[str] | None = None,
+    labels: Sequence[float | None] | None = None,
+    modes: Sequence[str] = ("eager", "jit"),
+    points: int = 32768,
+    tolerance: float = 16.0,
+    seed: int = 0,
     search: bool = False,
+    screened: bool = False,
+    besides: Sequence[float] = (),
     progress: Callable[[str], None] = lambda row: None,
-    also: Callable[[str, Form, FloatFormat], np.ndarray] | None = None,
+    executor: Executor | None = None,
 ) -> Outcome:
     """Measures forms in formats, at labels, in modes, and compares jit with eager where both are asked for.
 
-    **Arguments:** names from `study.forms`, `FORMATS` and `MODES`; `labels` in `study.label_range`, each rounded
-    to the format it is used in; `points` the size of the grid of float32 and float64; `tolerance` in ulps of the true
-    value; `search` whether to hunt the worst error of float32 and float64 rows (`stability.sweep.search`); `progress`
-    is called once a row with its name; `also`, of a form's name, the form in a mode and a wide format, gives ordinals
-    (int64, shape `(n,)`) to look at besides the grid.
+    **Arguments:**
 
-    **Returns:** an `Outcome`, its rows in the order dtype, label, form, mode. float64 needs `jax_enable_x64`.
+    - `source` a `Study`, or what is pickled in its place (`stability.study.Source`);
+    - `forms`, `dtypes`, `modes` names of the study's forms, of `FORMATS` and of `MODES`: all, all, and eager and jit;
+    - `labels` in `study.label_range`, each rounded to the format it is used in (`study.labels`);
+    - `points` the size of the grid of float32 and float64; `tolerance` in ulps of the true value; `seed` of the grid;
+    - `search` whether to hunt the worst error of float32 and float64 rows (`stability.sweep.search`);
+    - `screened` whether every float32 is screened by float64 for the ends of regions (`stability.sweep.screen`);
+    - `besides` floats to look at in rows of float32 and float64, wherever the grid lies;
+    - `progress` is called once a row with its name;
+    - `executor` where rows are measured, this thread by default. The outcome, but for its seconds, does not depend on
+      it. One of other processes needs a source that can be pickled.
+
+    **Returns:** an `Outcome`, its rows in the order dtype, label, form, mode. A row that raised says so in `error`.
+    float64 needs `jax_enable_x64`.
     """
-    timing = Timing()
+    study = study_of_source(source)
+    chosen = list(study.forms if forms is None else forms)
+    dtypes = list(FORMATS if dtypes is None else dtypes)
+    labels = list(study.labels if labels is None else labels)
+    settings = Settings(points, tolerance, seed, search, screened, tuple(besides))
+    pool, seconds = executor or Here(), dict[str, float]()
+    truth = _true_values(source, dtypes, labels, settings, pool, seconds)
+    by_width = sorted(dtypes, key=lambda dtype: -FORMATS[dtype].bits)
+    waiting: dict[Future, tuple[Task, ...]] = {}
+    found: dict[Task, Measured] = {}
+
+    def known(dtype: str) -> dict[float | None, Truth]:
+        return {label: truth[dtype, label] for label in labels}
+
+    def told(futures: Iterable[Future]) -> None:
+        for future in futures:
+            for task, measured in zip(waiting[future], future.result(), strict=True):
+                found[task] = measured
+                progress(task.name)
+
+    for dtype in by_width:
+        for form in chosen:
+            tasks = tuple(Task(source, form, dtype, label, mode, settings) for label in labels for mode in modes)
+            future = pool.submit(measure_rows, tasks, known(dtype))
+            waiting[future] = tasks
+            if executor is None:
+                told([future])
+    if executor is not None:
+        told(as_completed(waiting))
     rows: list[Row] = []
     disagreements: list[Disagreement] = []
-    by_balls = 0
     for dtype in dtypes:
-        fmt = FORMATS[dtype]
-        z = floats_of(fmt, study.domain, points, seed)
-        numbers = int(np.sum(~np.isnan(widen(z))))
-        compiled: dict[tuple[str, str], Form] = {}
         for label in labels:
-            exact = np.asarray(0.0 if label is None else label).astype(fmt.dtype)
-
-            def truth_of(x: np.ndarray, exact=exact, fmt=fmt) -> Truth:
-                nonlocal by_balls
-                truth = timing.run("reference", study.truth, x, float(exact), fmt)
-                by_balls += truth.by_balls
-                return truth
-
-            truth = truth_of(z)
-            for form in forms:
-                found: dict[str, Row] = {}
-                results: dict[str, np.ndarray] = {}
-                silent = np.zeros(len(z), bool)
-                for mode in modes:
-                    if (form, mode) not in compiled:
-                        compiled[form, mode] = MODES[mode](study.forms[form])
-                        timing.run("compile", evaluate, compiled[form, mode], z[:1], exact)
-                    run = compiled[form, mode]
-
-                    def measured(x: np.ndarray, known: Truth, run=run, exact=exact, fmt=fmt):
-                        result = timing.run("run", evaluate, run, x, exact)
-                        kinds, ulps = timing.run("measure", measure.classify, result, known, tolerance)
-                        return result, kinds, ulps, measure.true_is_normal(known), known.state
-
-                    def at(ordinals: np.ndarray, fmt=fmt, measured=measured, truth_of=truth_of) -> Sample:
-                        x = from_ordinal(ordinals, fmt)
-                        return Sample(ordinals, *measured(x, truth_of(x))[1:])
-
-                    def true_at(ordinals: np.ndarray, fmt=fmt, truth_of=truth_of) -> Truth:
-                        return truth_of(from_ordinal(ordinals, fmt))
-
-                    result, kinds, *others = measured(z, truth)
-                    n = slice(numbers)
-                    inside = sample = Sample(to_ordinal(z[n]), kinds[n], *(column[n] for column in others))
-                    looked_at = None
-                    if fmt.bits != 16:
-                        more = np.setdiff1d(also(form, run, fmt), sample.ordinals) if also else np.array([])
-                        sample = refine(sample.merged(at(more)) if len(more) else sample, at)
-                    if fmt.bits != 16 and search:
-                        span = ordinals_within(study.domain, fmt)
-                        sample, looked_at = hunted(sample, at, true_at, fmt, span, seed)
-                    if fmt.bits != 16:
-                        sample, inside = looked_inside(sample, at, seed)
-                    regions, nans = regions_of(sample, inside), (kinds[numbers:], truth.state[numbers:])
-                    found[mode] = _summarise(study.name, form, fmt, label, mode, sample, regions, nans, looked_at)
-                    results[mode] = result
-                    silent |= np.isfinite(widen(result)) & np.isin(kinds, FAILURES)
-                    rows.append(found[mode])
-                    progress(f"{form} {dtype} {'' if label is None else f'label {label:g} '}{mode}")
-                if {"jit", "eager"} <= found.keys():
-                    disagreement = _disagreement(found["jit"], found["eager"], results, silent)
-                    if disagreement.count or disagreement.regions:
-                        disagreements.append(disagreement)
-    return Outcome(tuple(rows), tuple(disagreements), dict(timing.seconds), by_balls)
+            for form in chosen:
+                here = {mode: found[Task(source, form, dtype, label, mode, settings)] for mode in modes}
+                rows += [measured.row for measured in here.values()]
+                if {"jit", "eager"} <= here.keys() and (d := _disagreement(here["jit"], here["eager"])):
+                    disagreements.append(d)
+    for measured in found.values():
+        for phase, s in measured.seconds.items():
+            seconds[phase] = seconds.get(phase, 0.0) + s
+    by_balls = sum(t.by_balls for t in truth.values()) + sum(m.by_balls for m in found.values())
+    return Outcome(tuple(rows), tuple(disagreements), seconds, by_balls)

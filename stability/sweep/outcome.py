@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -39,6 +40,23 @@ class Profile:
         )
 
 
+class Landmark(NamedTuple):
+    """A float that a study shows by itself, the kind of the result there, and its error in ulps where it has one."""
+
+    z: float
+    kind: str
+    ulps: float | None
+
+
+@dataclass
+class Screening:
+    """What a screening found so far: floats looked at, floats that failed by it, floats handed on to the balls."""
+
+    floats: int = 0
+    flagged: int = 0
+    certified: int = 0
+
+
 PROFILE_BINS = 240
 
 
@@ -56,7 +74,9 @@ class Row:
     `searched` floats besides the `points` where that is a number. Only the exhaustive sweep of float32
     gives a `histogram` (points with an error below 1/2 ulp, below 1, below 2, ..., from 2**21 up) and `undecided`, the
     points that the bound of its reference left to the proven one. `label` is `None` where the form has none. `counts`
-    are of the points by kind, `states` by the state of their true values (`stability.truth.State`).
+    are of the points by kind, `states` by the state of their true values (`stability.truth.State`). `screening` counts
+    the floats that float64 screened; `landmarks` are the study's; `error` says why a row could not be measured, in one
+    line.
     """
 
     study: str
@@ -76,6 +96,9 @@ class Row:
     histogram: tuple[int, ...] | None = None
     undecided: int | None = None
     searched: int | None = None
+    screening: Screening | None = None
+    landmarks: tuple[Landmark, ...] = ()
+    error: str | None = None
 
     def to_json(self) -> dict:
         fmt = FORMATS[self.dtype]
@@ -95,6 +118,9 @@ class Row:
             "states": self.states,
             "profile": self.profile.to_json(),
             **({} if self.searched is None else {"searched": self.searched}),
+            "landmarks": [[hex_of(mark.z), mark.kind, mark.ulps] for mark in self.landmarks],
+            **({} if self.screening is None else {"screening": asdict(self.screening)}),
+            **({} if self.error is None else {"error": self.error}),
             **({} if self.histogram is None else {"histogram": list(self.histogram), "undecided": self.undecided}),
         }
 
@@ -105,7 +131,9 @@ class Row:
             "max_ulp_at": None if data["max_ulp_at"] is None else float.fromhex(data["max_ulp_at"]),
             "regions": tuple(Region.from_json(r, fmt) for r in data["regions"]),
             "profile": Profile.from_json(data["profile"]),
+            "landmarks": tuple(Landmark(float.fromhex(z), kind, u) for z, kind, u in data["landmarks"]),
             **({"histogram": tuple(data["histogram"])} if "histogram" in data else {}),
+            **({"screening": Screening(**data["screening"])} if "screening" in data else {}),
         }
         return cls(**(data | read))
 

@@ -8,9 +8,6 @@ are then measured against balls, as every point of a sweep is, and the ends of t
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -19,19 +16,11 @@ from jax import Array
 from stability.formats import FORMATS, from_ordinal, widen
 from stability.measure import FAILURES, INACCURATE, OK, classify_on_device
 from stability.study import Form
+from stability.sweep.outcome import Screening
 from stability.truth.device import against, exponent_of
 
 FLOAT32 = FORMATS["float32"]
 BLOCK = 1 << 20
-
-
-@dataclass
-class Screening:
-    """What screenings found so far: floats looked at, floats that failed by it, floats handed on to the balls."""
-
-    floats: int = 0
-    flagged: int = 0
-    certified: int = 0
 
 
 def _kinds(narrow: Array, wide: Array, tolerance: float) -> Array:
@@ -40,16 +29,14 @@ def _kinds(narrow: Array, wide: Array, tolerance: float) -> Array:
     return classify_on_device(narrow, against(wide, exponent, jnp.isnan(wide), FLOAT32), tolerance)[0]
 
 
-def screen(
-    form: Form, run: Form, ordinals: tuple[int, int], tolerance: float, found: Screening, tell: Callable[[int], None]
-) -> np.ndarray:
+def screen(form: Form, run: Form, ordinals: tuple[int, int], tolerance: float, found: Screening) -> np.ndarray:
     """The ordinals on both sides of changes of kind among the float32 from one ordinal to another, inclusive.
 
     Of the changes between `ok` and `inaccurate`, which alternate where the error is near the tolerance, the first and
     the last of each block of `BLOCK` floats; of all others, every one.
 
-    **Arguments:** `form` is evaluated in float64, `run`, the form in a mode, in float32; `found` is added to; `tell` is
-    called with the number of floats of each block done. Needs `jax_enable_x64`.
+    **Arguments:** `form` is evaluated in float64, `run`, the form in a mode, in float32; `found` is added to. Needs
+    `jax_enable_x64`.
     """
     label = jnp.float32(0)
     wide = jax.jit(lambda z: form(z, label.astype(jnp.float64)))
@@ -73,7 +60,6 @@ def screen(
         )
         changes += [kept, kept + 1]
         previous = kinds[-1:]
-        tell(len(kinds))
     ends = np.unique(np.concatenate(changes)).astype(np.int64)
     found.certified += len(ends)
     return ends

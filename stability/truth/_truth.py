@@ -8,7 +8,7 @@ floats that are taken as they are (`of_floats`).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from typing import Any, NamedTuple
@@ -145,6 +145,20 @@ def of_floats(values: np.ndarray, fmt: FloatFormat) -> Truth:
     scaled = np.ldexp(finite, -exponent)
     quanta = np.rint(scaled)
     return of_quanta(np.where(np.isfinite(y), quanta, y), scaled - quanta, exponent, fmt)
+
+
+def concatenated(parts: Sequence[Truth]) -> Truth:
+    """Arrays of true values against one format, one after the other."""
+    names = ("quanta", "fraction", "exponent", "state", "why")
+    arrays: dict[str, Any] = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
+    other = None
+    if any(part.other is not None for part in parts):
+        other = concatenated([_no_numbers(part) if part.other is None else part.other for part in parts])
+    return replace(parts[0], **arrays, other=other, by_balls=sum(part.by_balls for part in parts))
+
+
+def _no_numbers(like: Truth) -> Truth:
+    return of_quanta(np.full_like(like.quanta, np.nan), like.fraction, like.exponent, like.fmt)
 
 
 def within(first: Truth, second: Truth) -> Truth:

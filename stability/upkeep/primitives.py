@@ -64,7 +64,7 @@ def difference(found: set[str], expected: set[str]) -> list[str]:
 
 
 def main(argv: list[str]) -> int:
-    p = Parser(prog="python -m stability.upkeep.primitives", description=__doc__, allow_abbrev=False)
+    p = Parser(prog="python -m stability.upkeep.primitives", description=__doc__)
     p.add_argument("--check", type=Path, metavar="FILE", help="compare with the list in FILE; status 1 if they differ")
     args = p.parse_args(argv)
     found = missing()

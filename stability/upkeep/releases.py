@@ -99,7 +99,7 @@ def load(path: Path) -> dict:
 
 
 def main(argv: list[str]) -> int:
-    p = Parser(prog="python -m stability.upkeep.releases", description=__doc__, allow_abbrev=False)
+    p = Parser(prog="python -m stability.upkeep.releases", description=__doc__)
     p.add_argument("one", type=Path, metavar="A", help="the summary.json of a sweep")
     p.add_argument("other", type=Path, metavar="B", help="that of the same sweep with another release")
     args = p.parse_args(argv)

@@ -46,6 +46,7 @@ STUDY = Study(
     labels=(0.0, 1.0, 0.5, 0.1),
     label_range=(0.0, 1.0),
     device_truth=device.sigmoid_minus_label,
+    landmarks=(-100.0, -88.0, -20.0, -3.0, 3.0, 8.0, 16.0, 20.0, 80.0),
 )
 
 STUDIES = (STUDY,)

@@ -117,6 +117,7 @@ def _study(classes: int) -> Study:
         condition=_condition(classes),
         labels=(0.0, 1.0, 0.5, 0.1),
         label_range=(0.0, 1.0),
+        landmarks=(-100.0, -88.0, -20.0, -3.0, 3.0, 8.0, 16.0, 20.0, 80.0),
     )
 
 

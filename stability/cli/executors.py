@@ -1,0 +1,72 @@
+"""Where the rows of a sweep are measured: this process, processes of this machine, or a cluster."""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import os
+from collections.abc import Iterator
+from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import contextmanager
+
+from stability.cli.arguments import whole_number
+
+
+class NoScheduler(ValueError):
+    """Why a cluster can't be used, in one line."""
+
+
+def add_arguments(p: argparse.ArgumentParser) -> None:
+    """Adds the options of `executor`."""
+    p.add_argument(
+        "--jobs",
+        type=whole_number(1),
+        metavar="N",
+        help="processes that measure (default a process a core, and this one alone for few rows)",
+    )
+    p.add_argument(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="measure on the workers of this dask.distributed scheduler (the extra `cluster`)",
+    )
+
+
+@contextmanager
+def executor(jobs: int | None, scheduler: str | None, few: bool) -> Iterator[Executor | None]:
+    """What runs tasks, `None` for this thread.
+
+    **Raises:** `NoScheduler`.
+    """
+    jobs = jobs or (1 if few else _cores())
+    if scheduler:
+        with _cluster(scheduler) as found:
+            yield found
+    elif jobs == 1:
+        yield None
+    else:
+        pool = ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn"))
+        try:
+            yield pool
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _cores() -> int:
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:
+        return os.cpu_count() or 1
+
+
+@contextmanager
+def _cluster(address: str) -> Iterator[Executor]:
+    try:
+        from distributed import Client
+    except ImportError:
+        raise NoScheduler("--scheduler: dask.distributed is not installed; the extra `cluster` brings it") from None
+    try:
+        client = Client(address, timeout="10s")
+    except (OSError, ValueError) as error:
+        raise NoScheduler(f"--scheduler {address}: {str(error).splitlines()[0]}") from error
+    with client:
+        yield client.get_executor()

@@ -1,0 +1,95 @@
+"""What a sweep tells in the terminal: how far it is, and what matters of what it found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from stability.formats import FORMATS
+from stability.report.tables import label_text, nearest, value
+from stability.sweep.outcome import Outcome, Row
+
+WIDTH = 80
+
+
+@contextmanager
+def counting(console: Console, total: int) -> Iterator[Callable[[str], None]]:
+    """A bar that is told each row that is done; off a terminal, a line for every 40."""
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
+        task = bar.add_task("sweep", total=total)
+        done = 0
+
+        def progress(row: str) -> None:
+            nonlocal done
+            done += 1
+            bar.update(task, advance=1, description=row)
+            if not console.is_terminal and total > 1 and (done % 40 == 0 or done == total):
+                console.print(f"{done} of {total} rows", soft_wrap=True, highlight=False)
+
+        yield progress
+
+
+def _nearest_to_zero(rows: list[Row], kind: str) -> str:
+    """The float nearest to zero at which a row has a kind, or a dash."""
+    fmt = FORMATS[rows[0].dtype]
+    ends = [nearest(row.regions, positive, kind) for row in rows for positive in (False, True)]
+    found = [value(end[0], fmt) for end in ends if end]
+    return f"{min(found, key=abs):.6g}" if found else "–"
+
+
+def _worst(rows: list[Row]) -> str:
+    errors = [row.max_ulp for row in rows if row.max_ulp is not None]
+    if not errors:
+        return "–"
+    bound = "" if all(row.exhaustive for row in rows) else "≥ "
+    return f"{bound}{max(errors):.4g}"
+
+
+def summary(outcome: Outcome) -> Table:
+    """A line a form and format: where it is first NaN and first vanished, and its worst error."""
+    table = Table(title="nearest to zero, over labels and modes", box=None, pad_edge=False)
+    for name in ("form", "dtype"):
+        table.add_column(name, no_wrap=True)
+    for name in ("first NaN", "first vanished", "worst \\[ulps]"):
+        table.add_column(name, no_wrap=True, justify="right")
+    for form, dtype in dict.fromkeys((row.form, row.dtype) for row in outcome.rows):
+        rows = [row for row in outcome.rows if (row.form, row.dtype) == (form, dtype) and not row.error]
+        if rows:
+            ends = [_nearest_to_zero(rows, kind) for kind in ("nan", "vanished")]
+            table.add_row(form, dtype, *ends, _worst(rows))
+    return table
+
+
+def _first_failure(row: Row, positive: bool) -> str:
+    found = nearest(row.regions, positive)
+    return f"{value(found[0], FORMATS[row.dtype]):.6g} {found[1]}" if found else "–"
+
+
+def every_row(outcome: Outcome) -> Table:
+    """A line a row."""
+    table = Table(title="first failing float on each side of zero, and the worst error where the result is ok")
+    for name in ("form", "dtype", "label", "mode", "below 0", "from 0 up"):
+        table.add_column(name, no_wrap=True)
+    table.add_column("worst ok \\[ulps]", justify="right")
+    for row in outcome.rows:
+        worst = "–" if row.worst_ok is None else f"{row.worst_ok:.2f}"
+        sides = [_first_failure(row, side) for side in (False, True)]
+        table.add_row(row.form, row.dtype, label_text(row.label), row.mode, *sides, worst)
+    return table
+
+
+def tell(outcome: Outcome, console: Console, out: Path, verbose: bool) -> None:
+    """Prints the summary, or every row, the rows that could not be measured, and where the report is."""
+    wide = console if console.is_terminal else Console(width=120 if verbose else WIDTH)
+    wide.print(every_row(outcome) if verbose else summary(outcome))
+    for row in outcome.rows:
+        if row.error:
+            place = f"{row.form} {row.dtype} {row.mode}"
+            console.print(f"{place} was not measured: {row.error}", soft_wrap=True, highlight=False, markup=False)
+    print(f"report in {out}: README.md, index.html, summary.json, summary.csv")
