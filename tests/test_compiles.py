@@ -21,13 +21,13 @@ import jaxlib
 import pytest
 from jax import lax
 
-from stability import double_word as doubled
-from stability.cli.sweep import STUDIES
+from stability import double_word
 from stability.environment import numbers
 from stability.formats import FORMATS
 from stability.losses import sigmoid as losses
 from stability.losses import softmax
 from stability.losses._kernel import KERNELS
+from stability.study import declared
 from stability.sweep.engine import MODES
 
 LIMIT = 20
@@ -90,7 +90,7 @@ def of_softmax(dtype):
 
 def of_forms(study):
     """The forms of a study, in every format and mode; eager, each operation is compiled as it is met."""
-    for (form, function), dtype, mode in itertools.product(STUDIES[study].forms.items(), FORMATS, MODES):
+    for (form, function), dtype, mode in itertools.product(declared()[study].forms.items(), FORMATS, MODES):
         z, y = logits(dtype, (8,)), logits(dtype, ())
         run = MODES[mode](function)
         yield f"{study} {form} {dtype} {mode}", lambda run=run, z=z, y=y: jax.block_until_ready(run(z, y))
@@ -104,7 +104,7 @@ def of_endless_python():
 
 def of_the_old_quotient():
     """The division of two words as it was when it hung."""
-    doubled.quotient = lambda a, b: lax.max(a / b, jnp.full_like(a, -2))
+    double_word.quotient = lambda a, b: lax.max(a / b, jnp.full_like(a, -2))
     z = logits("float32", (8,))
     gradient = losses.sigmoid_binary_cross_entropy_grad
     yield "value", compiled(lambda z: z + 1, z)
@@ -123,7 +123,7 @@ PARTS = {
     "losses": of_losses,
     "functions": of_functions,
     **{f"softmax {dtype}": lambda dtype=dtype: of_softmax(dtype) for dtype in ("float32", "float64")},
-    **{name: lambda name=name: of_forms(name) for name in STUDIES},
+    **{name: lambda name=name: of_forms(name) for name in declared()},
     "endless python": of_endless_python,
     "old quotient": of_the_old_quotient,
     "upstream": of_the_program_for_upstream,

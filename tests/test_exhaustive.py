@@ -131,7 +131,7 @@ from dataclasses import asdict
 from pathlib import Path
 import jax
 jax.config.update("jax_enable_x64", True)
-from stability import exhaustive
+from stability.sweep import exhaustive
 from stability.study.sigmoid import STUDY
 out, checkpoint, pace, coordinator, n, i = sys.argv[1:]
 if coordinator:

@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from stability.experiment.training import training as experiment
+from stability.experiment import training as experiment
 
 
 @pytest.fixture(scope="module")

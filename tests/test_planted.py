@@ -13,6 +13,7 @@ from stability.study.sigmoid import STUDY
 from stability.study.sigmoid.forms import componentwise
 from stability.study.sigmoid.truth import sigmoid_minus_label
 from stability.sweep import engine
+from stability.sweep.rows import MODES
 
 BF16, F16 = FORMATS["bfloat16"], FORMATS["float16"]
 
@@ -107,7 +108,7 @@ def test_ends_agree_with_brute_force_over_every_bit_pattern(dtype, mode):
     options = dict(labels=[1.0], modes=[mode], points=1, tolerance=16.0, seed=0)
     outcome = engine.sweep(STUDY, forms=names, dtypes=[dtype], **options)
     for row in outcome.rows:
-        run = engine.MODES[mode](STUDY.forms[row.form])
+        run = MODES[mode](STUDY.forms[row.form])
         result = widen(np.asarray(run(jnp.asarray(z), jnp.asarray(1, z.dtype))))
         kind, bad = (
             ("vanished", result == 0) if row.form == "cancelled" else ("nan", np.isnan(result) & ~np.isnan(widen(z)))

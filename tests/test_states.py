@@ -17,6 +17,7 @@ from stability.report.tables import how_many
 from stability.study.functions import study_of
 from stability.sweep import engine
 from stability.sweep.points import ordinals_within
+from stability.sweep.rows import evaluate
 from stability.testing import assert_gradient_max_ulp, assert_max_ulp
 from stability.truth import State
 
@@ -150,7 +151,7 @@ def test_where_kinds_alternate_a_region_says_so_and_its_count_is_estimated():
     assert sum(r.alternates for r in wide) >= len(wide) / 2 > 2 and not any(r.counted for r in wide)
     for region in wide:
         z = from_ordinal(np.arange(region.start, region.stop + 1), F32)
-        result = engine.evaluate(jax.jit(study.forms["f"]), z, np.float32(0))
+        result = evaluate(jax.jit(study.forms["f"]), z, np.float32(0))
         kinds, _ = measure.classify(result, study.truth(z, 0.0, F32), 16.0)
         share = np.mean(kinds == measure.INACCURATE)
         assert len(measure.runs(kinds)) > 100 and abs(region.count / region.width - share) < 0.35

@@ -6,6 +6,7 @@ import argparse
 import math
 import re
 import sys
+from collections.abc import Mapping
 from typing import NoReturn
 
 from stability.study.loading import meant
@@ -16,11 +17,13 @@ _NEGATIVE = re.compile(r"-(\d|\.\d|inf|nan|0x)", re.IGNORECASE)
 class Parser(argparse.ArgumentParser):
     """A parser whose complaints are one line on standard error, exit status 2, and say what may have been meant.
 
-    Negative numbers are values in every notation, and lists of them.
+    Negative numbers are values in every notation, and lists of them. `elsewhere` says of options that this parser does
+    not have where they belong.
     """
 
-    def __init__(self, **options):
+    def __init__(self, *, elsewhere: Mapping[str, str] | None = None, **options):
         super().__init__(allow_abbrev=False, **options)
+        self._elsewhere = elsewhere or {}
 
     def parse_known_args(self, args=None, namespace=None):
         given = sys.argv[1:] if args is None else args
@@ -30,7 +33,9 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         if unknown := re.match(r"unrecognized arguments: (\S+)", message):
             name = unknown[1].partition("=")[0]
-            message = f"{unknown[1]}: no such option{meant(name, self._options())}"
+            there = self._elsewhere.get(name)
+            told = f"belongs to {there}" if there else f"no such option{meant(name, self._options())}"
+            message = f"{unknown[1]}: {told}"
         if chosen := re.match(r"(.*): invalid choice: '([^']*)' \(choose from (.*)\)", message):
             allowed = [name.strip("' ") for name in chosen[3].split(",")]
             told = ", ".join(allowed)

@@ -34,7 +34,9 @@ BLAMED = 2
 
 
 def parser() -> Parser:
-    p = Parser(prog="stability sweep", description=__doc__)
+    studies = ("--study", "--form", "--label", "--search", "--resume", "--coordinator", "--list")
+    own = dict.fromkeys(studies, "the declared studies, not to --function")
+    p = Parser(prog="stability sweep", description=__doc__, elsewhere=own)
     p.add_argument("--function", metavar="MODULE:FUNCTION", required=True, help="the function to sweep")
     p.add_argument("--arg", type=whole_number(0), default=0, metavar="N", help="the swept argument (default 0)")
     p.add_argument(
@@ -59,7 +61,7 @@ def parser() -> Parser:
 def _domain(ends: list[float] | None) -> tuple[float, float]:
     low, high = ends or (-np.inf, np.inf)
     if not low <= high:
-        raise BadFunction(f"--range {low:g} {high:g}: A must not be above B, and neither NaN")
+        raise BadFunction(f"--range {low:g} {high:g}: give the lower one first, and no NaN")
     return low, high
 
 

@@ -52,7 +52,8 @@ def _chosen_study(argv: list[str]) -> Study:
 
 def parser(study: Study) -> Parser:
     low, high = study.label_range
-    p = Parser(prog="stability sweep", description=__doc__)
+    own = dict.fromkeys(("--arg", "--grad", "--order", "--fix", "--range"), "a sweep of --function module:function")
+    p = Parser(prog="stability sweep", description=__doc__, elsewhere=own)
     _add_study(p)
     p.add_argument(
         "--form", action="append", choices=list(study.forms), help="a form to sweep (repeatable; default all)"

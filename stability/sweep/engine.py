@@ -12,7 +12,7 @@ from stability.formats import FORMATS
 from stability.measure.regions import Region
 from stability.study import Source, study_of_source
 from stability.sweep.outcome import Disagreement, Outcome, Row
-from stability.sweep.rows import Measured, Settings, Task, chunks, measure_rows, truth_of
+from stability.sweep.rows import MODES, Measured, Settings, Task, chunks, measure_rows, truth_of
 from stability.truth import Truth
 
 SILENT = frozenset({"vanished", "flushed", "wrong_sign", "inaccurate"})
@@ -56,6 +56,12 @@ def _disagreement(jit: Measured, eager: Measured) -> Disagreement | None:
     silent = jit.silent | eager.silent
     silently = bool(np.any(differ & silent)) or any(j in SILENT or e in SILENT for *_, j, e in regions)
     return Disagreement(row.form, row.dtype, row.label, int(differ.sum()), silently, regions)
+
+
+def _known(what: str, names: Iterable[str], allowed: Iterable[str]) -> None:
+    for name in names:
+        if name not in allowed:
+            raise ValueError(f"{what} {name!r}: allowed are {', '.join(allowed)}")
 
 
 def _true_values(source: Source, dtypes, labels, settings: Settings, pool: Executor, seconds: dict) -> dict:
@@ -109,11 +115,16 @@ def sweep(
 
     **Returns:** an `Outcome`, its rows in the order dtype, label, form, mode. A row that raised says so in `error`.
     float64 needs `jax_enable_x64`.
+
+    **Raises:** `ValueError` for a name that is none of these.
     """
     study = study_of_source(source)
     chosen = list(study.forms if forms is None else forms)
     dtypes = list(FORMATS if dtypes is None else dtypes)
     labels = list(study.labels if labels is None else labels)
+    _known("form", chosen, study.forms)
+    _known("dtype", dtypes, FORMATS)
+    _known("mode", modes, MODES)
     settings = Settings(points, tolerance, seed, search, screened, tuple(besides))
     pool, seconds = executor or Here(), dict[str, float]()
     truth = _true_values(source, dtypes, labels, settings, pool, seconds)
