@@ -15,6 +15,8 @@ from stability.formats import FloatFormat, from_ordinal, hex_of, to_ordinal
 from stability.measure import INACCURATE, KINDS, NAN_INPUT, OK, Run, runs
 
 LOOKED_AROUND = 256
+LOOKED_AHEAD = 256
+"""Points up to which bisection measures more than one round at once."""
 INSIDE = 4096
 """Random floats looked at inside the regions of a row of a wide format, at least 8 a region."""
 
@@ -93,10 +95,29 @@ class Sample:
         return np.where(self.normal & np.isin(self.kinds, (OK, INACCURATE)), self.ulps, -1.0)
 
 
-def _open_gaps(sample: Sample) -> np.ndarray:
+def _open_gaps(sample: Sample) -> tuple[np.ndarray, np.ndarray]:
+    """The neighbouring points of different kinds that have floats between them."""
     changes = np.flatnonzero(np.diff(sample.kinds))
     low, high = sample.ordinals[changes], sample.ordinals[changes + 1]
-    return (low + (high - low) // 2)[high - low > 1]
+    apart = high - low > 1
+    return low[apart], high[apart]
+
+
+def _middles(low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    return low + (high - low) // 2
+
+
+def _ahead(low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, int]:
+    """The points that bisection can come to in its next rounds, sorted, and in how many."""
+    depth = max(int(np.log2(LOOKED_AHEAD / len(low) + 1)), 1)
+    found = []
+    for _ in range(depth):
+        middle = _middles(low, high)
+        found.append(middle)
+        low, high = np.concatenate([low, middle]), np.concatenate([middle, high])
+        apart = high - low > 1
+        low, high = low[apart], high[apart]
+    return np.unique(np.concatenate(found)), depth
 
 
 def _blurred(first: np.ndarray, second: np.ndarray) -> np.ndarray:
@@ -121,12 +142,16 @@ def refine(sample: Sample, measured: Callable[[np.ndarray], Sample]) -> Sample:
     """Adds points until the ends of all runs of one kind are neighbouring floats.
 
     Plain bisection adds one point a gap and a round, so that a zone where two kinds alternate does not make
-    ever more gaps. Then the floats around each exact end are looked at, and what they open is bisected.
+    ever more gaps. All points that the next rounds can need are measured at once, and the others dropped. Then the
+    floats around each exact end are looked at, and what they open is bisected.
     """
 
     def bisect(s: Sample) -> Sample:
-        while len(middle := _open_gaps(s)):
-            s = s.merged(measured(middle))
+        while len((gaps := _open_gaps(s))[0]):
+            points, depth = _ahead(*gaps)
+            looked_at = measured(points)
+            for _ in range(depth):
+                s = s.merged(looked_at.only(np.isin(points, _middles(*_open_gaps(s)))))
         return s
 
     sample = bisect(sample)
