@@ -8,7 +8,7 @@ from pathlib import Path
 import jax.numpy as jnp
 import numpy as np
 
-from stability.cases.declared import Case
+from stability.cases._case import DECLARED, Case
 from stability.diagnosis import Diagnosis, diagnose
 from stability.formats import FORMATS, from_ordinal, hex_of, to_ordinal
 from stability.measure import KINDS, OK, classify
@@ -35,12 +35,16 @@ class Finding:
     ulps of the true value; `diagnosis` of the naive function at the point.
     """
 
-    case: Case
+    name: str
     outcome: Outcome
     regions: dict[str, tuple[Region, ...]]
     fixed_kinds: tuple[str, ...]
     fixed_ulp: float
     diagnosis: Diagnosis
+
+    @property
+    def case(self) -> Case:
+        return case_of(self.name)
 
     def as_json(self) -> dict:
         case, fmt = self.case, FORMATS[self.case.dtype]
@@ -70,6 +74,11 @@ class Finding:
         }
 
 
+def case_of(name: str) -> Case:
+    """A case by its name."""
+    return next(case for case in DECLARED if case.name == name)
+
+
 def place(source: str) -> str:
     """A source line by the name of its file, without directories."""
     path, _, rest = source.partition(":")
@@ -90,14 +99,15 @@ def _around(row: Row, kind: str, at: int) -> tuple[Region, ...]:
 def study(case: Case):
     """The case as a study of its two functions."""
     forms = {"naive": case.naive, "fixed": case.fixed}
-    return study_of(forms, reference=case.truth or case.fixed, name=case.name, domain=case.domain)
+    return study_of(forms, reference=case.truth, name=case.name, domain=case.domain)
 
 
-def examine(case: Case) -> Finding:
-    """Sweeps both functions of a case over its domain and diagnoses the naive one at its point.
+def examine(name: str) -> Finding:
+    """Sweeps both functions of a case, by its name, over its domain and diagnoses the naive one at its point.
 
     float32 and float64 by a grid and exact ends, 16-bit formats on every float. float64 needs `jax_enable_x64`.
     """
+    case = case_of(name)
     fmt, swept = FORMATS[case.dtype], study(case)
     at = int(to_ordinal(point_of(case)))
     outcome = engine.sweep(
@@ -118,7 +128,7 @@ def examine(case: Case) -> Finding:
         codes, ulps = classify(result, swept.truth(z, 0.0, fmt), TOLERANCE)
         kinds = tuple(KINDS[c] for c in np.unique(codes))
         ulp = float(np.max(ulps[codes == OK], initial=0.0))
-    return Finding(case, outcome, regions, kinds, ulp, diagnose(case.naive, jnp.asarray(point_of(case))))
+    return Finding(name, outcome, regions, kinds, ulp, diagnose(case.naive, jnp.asarray(point_of(case))))
 
 
 def _inside(region: Region, case: Case) -> np.ndarray:

@@ -2,126 +2,17 @@
 
 from __future__ import annotations
 
-import inspect
 from pathlib import Path
 
 import jax
 from rich.console import Console
 
-from stability.cases import CASES, Case, Finding, examine
-from stability.cases.finding import place, point_of
+from stability.cases import CASES, examine, page
+from stability.cases.page import as_expected
+from stability.cli import executors
 from stability.cli.arguments import Parser
-from stability.diagnosis import MEANINGS
-from stability.environment import environment, tell_untested, untested
+from stability.environment import environment, tell_untested
 from stability.files import unwritable, write_atomically, write_json
-from stability.formats import FORMATS
-from stability.report.tables import both, how_many, value
-
-
-def source_of(fn) -> str:
-    """The code of a function of a case as it stands in its file; of a library's, its name."""
-    inner = inspect.unwrap(fn)
-    if inner.__module__ != Case.__module__:
-        return f"# {inner.__name__} of {inner.__module__.partition('.')[0]}"
-    return inspect.getsource(inner).strip()
-
-
-def _is_gradient(fn) -> bool:
-    """Whether `fn` is `jax.grad` of a function, which is not jitted (a jitted one can be lowered)."""
-    return inspect.unwrap(fn) is not fn and not hasattr(fn, "lower")
-
-
-def _code(fn) -> str:
-    how = "jax.grad of\n" if _is_gradient(fn) else ""
-    return f"```python\n{'# ' + how if how else ''}{source_of(fn)}\n```"
-
-
-def _span(case: Case, found: Finding, mode: str) -> str:
-    fmt, regions = FORMATS[case.dtype], found.regions[mode]
-    if not regions:
-        return "none"
-    first = regions[0]
-    ends = f"{both(value(first.start, fmt), fmt)} to {both(value(first.stop, fmt), fmt)}, {how_many(first)}"
-    return ends + (f" (one of {len(regions):,} such regions)" if len(regions) > 1 else "")
-
-
-def _as_expected(found: Finding) -> bool:
-    culprit, case = found.diagnosis.culprit, found.case
-    return culprit is not None and (culprit.primitive, culprit.kind) == (case.primitive, case.cause)
-
-
-def _section(found: Finding) -> str:
-    case, culprit = found.case, found.diagnosis.culprit
-    fmt = FORMATS[case.dtype]
-    eager, jit = _span(case, found, "eager"), _span(case, found, "jit")
-    where = (
-        f"`{case.kind}` op by op and under jit at x from {eager}"
-        if eager == jit
-        else (f"`{case.kind}` op by op at x from {eager}; under jit at x from {jit}")
-    )
-    blamed = (
-        "none"
-        if culprit is None
-        else (f"`{culprit.primitive}`, {MEANINGS.get(culprit.kind, culprit.kind)}, at {place(culprit.source)}")
-    )
-    kinds = ", ".join(f"`{kind}`" for kind in found.fixed_kinds)
-    low, high = case.domain
-    return "\n".join(
-        [
-            f"## {case.name}",
-            f"[{case.repository}#{case.number}]({case.url}): “{case.title}”",
-            "",
-            case.report,
-            "",
-            _code(case.naive),
-            f"- **Region**, {case.dtype}, x from {low:g} to {high:g}: {where}.",
-            f"- **Culprit** at x = {both(float(point_of(case)), fmt)}: {blamed}.",
-            f"- **Fix**: {case.remedy} In that region: {kinds}, with an error up to {found.fixed_ulp:.3g} ulps.",
-            "",
-            _code(case.fixed),
-        ]
-    )
-
-
-INTRODUCTION = """
-Each is a NaN or a loss of digits that someone reported of a JAX function or gradient in a public tracker, cut down to
-the operation that the report is about. The truth is the function in real arithmetic; the region's ends are exact, where
-one float further the function is not of that kind; the culprit is what `stability.cli.diagnose` names at the point: in
-{} of {} the operation that the fix changes. The errors of the fix are measured at floats of that region, in ulps of the
-true value (`ok`: within 16; `flushed`: a subnormal result that XLA takes as 0). Subnormal inputs are left out there.
-
-| case | reported in | kind | first float of the region | culprit | what happened | the fix there |
-|---|---|---|---|---|---|---|
-"""
-
-
-def _line(found: Finding) -> str:
-    case, culprit, regions = found.case, found.diagnosis.culprit, found.regions["eager"]
-    fmt = FORMATS[case.dtype]
-    cells = [
-        f"[{case.name}](#{case.name})",
-        f"[{case.repository}#{case.number}]({case.url})",
-        case.kind,
-        both(value(regions[0].start, fmt), fmt) if regions else "none",
-        f"`{culprit.primitive}`" if culprit else "none",
-        MEANINGS.get(culprit.kind, culprit.kind) if culprit else "",
-        f"{', '.join(found.fixed_kinds)}, {found.fixed_ulp:.3g} ulps",
-    ]
-    return f"| {' | '.join(cells)} |"
-
-
-def page(findings: list[Finding], manifest: dict) -> str:
-    """The page as Markdown."""
-    written = (
-        f"Written by `{manifest['command']}` with jax {manifest['jax']}, jaxlib {manifest['jaxlib']}, python-flint "
-        f"{manifest['python-flint']}, on {manifest['backend']} ({manifest['cpu']})."
-    )
-    if warning := untested(manifest["jax"]):
-        written += f"\n\n**{warning}**"
-    introduction = INTRODUCTION.format(sum(map(_as_expected, findings)), len(findings))
-    table = "\n".join(map(_line, findings))
-    sections = "\n\n".join(map(_section, findings))
-    return f"# Reported failures, reproduced\n\n{written}\n{introduction}{table}\n\n{sections}\n"
 
 
 def main(argv: list[str]) -> int:
@@ -129,22 +20,30 @@ def main(argv: list[str]) -> int:
     names = [case.name for case in CASES]
     p.add_argument("--case", action="append", choices=names, help="a case (repeatable; default all)")
     p.add_argument("--out", type=Path, default=Path("reports/cases"), metavar="DIR", help="default %(default)s")
+    executors.add_arguments(p)
     args = p.parse_args(argv)
     if problem := unwritable(args.out):
         p.error(problem)
     jax.config.update("jax_enable_x64", True)
     console = Console()
+    chosen = [name for name in names if name in (args.case or names)]
     findings = []
-    for case in CASES:
-        if case.name in (args.case or names):
-            findings.append(examine(case))
-            verdict = "as expected" if _as_expected(findings[-1]) else "NOT the expected one"
-            culprit = findings[-1].diagnosis.culprit
-            told = f"{culprit.primitive}, {culprit.kind}" if culprit else "none"
-            console.print(f"{case.name}: culprit {told}, {verdict}", soft_wrap=True, highlight=False)
-    manifest = {"command": " ".join(["stability cases", *argv]), **environment()}
-    write_json(args.out / "cases.json", {"schema": 1, "manifest": manifest, "cases": [f.as_json() for f in findings]})
-    write_atomically(args.out / "README.md", page(findings, manifest))
+    try:
+        with executors.executor(args.jobs, args.scheduler, few=len(chosen) <= 4) as pool:
+            for finding in pool.map(examine, chosen) if pool else map(examine, chosen):
+                findings.append(finding)
+                verdict = "as expected" if as_expected(finding) else "NOT the expected one"
+                culprit = finding.diagnosis.culprit
+                told = f"{culprit.primitive}, {culprit.kind}" if culprit else "none"
+                console.print(f"{finding.case.name}: culprit {told}, {verdict}", soft_wrap=True, highlight=False)
+        manifest = {"command": " ".join(["stability cases", *argv]), **environment()}
+        data = {"schema": 1, "manifest": manifest, "cases": [f.as_json() for f in findings]}
+        write_json(args.out / "cases.json", data)
+        write_atomically(args.out / "README.md", page(findings, manifest))
+    except executors.NoScheduler as problem:
+        p.error(str(problem))
+    except OSError as error:
+        p.error(f"--out {args.out}: {error.strerror or error}")
     print(f"page in {args.out}: README.md, cases.json")
     tell_untested()
     return 0
