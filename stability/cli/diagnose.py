@@ -92,7 +92,7 @@ def scalar_function(fn: Callable, reference: str, arguments: list[np.ndarray], g
             leaves = jax.tree.leaves(jax.eval_shape(fn, *arguments))
             if grad is not None and len(leaves) == 1 and leaves[0].shape == ():
                 jax.eval_shape(chosen, *arguments)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise BadFunction(f"{reference} with {len(arguments)} arguments: {first_line(error)}") from error
     if len(leaves) != 1 or leaves[0].shape != ():
         shapes = ", ".join(f"{v.dtype}{list(v.shape)}" for v in leaves) or "nothing"

@@ -230,6 +230,8 @@ def main(argv: list[str]) -> int:
     begun = time.perf_counter()
     study = _chosen_study(argv)
     p = parser(study)
+    if "optax" in argv and "optax" not in study.forms:
+        p.error("--form optax: optax is not installed; the extra `optax` brings it")
     args = p.parse_args(argv)
     if args.list:
         _list(study)

@@ -18,7 +18,7 @@ import numpy as np
 from jax.extend import source_info_util
 from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
 
-from stability.losses._kernel import KERNELS
+from stability.losses import KERNELS
 from stability.real._records import Calls, record_of
 
 

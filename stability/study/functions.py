@@ -184,7 +184,7 @@ def check_scalar(scalar: Scalar, fmt: FloatFormat) -> None:
     name = getattr(scalar, "__name__", "the function")
     try:
         out = jax.eval_shape(scalar, jax.ShapeDtypeStruct((), fmt.dtype))
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise BadFunction(f"{name} does not take a {fmt.name} scalar: {first_line(error)}") from error
     leaves = jax.tree.leaves(out)
     if len(leaves) != 1 or not hasattr(leaves[0], "shape"):

@@ -40,9 +40,7 @@ def load(reference: str) -> Callable:
         sys.path.insert(0, os.getcwd())
     try:
         found = importlib.import_module(module_name)
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:
+    except (Exception, SystemExit) as error:
         raise BadFunction(f"{module_name} does not import: {first_line(error)}") from error
     for part in name.split("."):
         if not hasattr(found, part):

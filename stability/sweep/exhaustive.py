@@ -70,7 +70,7 @@ class Progress:
 def identity(study: Study, forms: list[str], labels: list[float], tolerance: float) -> dict:
     """What a result depends on, by name: a checkpoint of another is refused."""
     code = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.rglob("*.py")):
+    for path in sorted(Path(__file__).parents[1].rglob("*.py")):
         code.update(path.read_bytes())
     return {
         "study": study.name,
@@ -85,30 +85,40 @@ def identity(study: Study, forms: list[str], labels: list[float], tolerance: flo
     }
 
 
-def load(path: Path, mine: dict) -> tuple[int, list[Stream]]:
-    """The next block and the streams of a checkpoint, `(0, [])` where there is none.
+def load(path: Path, mine: dict, streams: list[Stream], span: tuple[int, int]) -> tuple[int, list[Stream]]:
+    """The next block and the streams of a checkpoint; the first, and `streams`, where there is none.
 
-    **Raises:** `Refused` where `mine`, an `identity`, differs from the checkpoint's.
+    **Arguments:** `mine` the `identity` that the checkpoint must have; `streams` the streams before the first block of
+    `span`, which say of what form, label and sign each of the checkpoint must be.
+
+    **Raises:** `Refused` where it is of another run, or no checkpoint.
     """
     try:
-        state = json.loads(path.read_text())
-        theirs, begin, streams = state["identity"], state["next"], [Stream(**stream) for stream in state["streams"]]
+        state = json.loads(path.read_text(encoding="utf-8"))
+        theirs, begin = state["identity"], state["next"]
+        found = [Stream.from_json(stream) for stream in state["streams"]]
+        differ = [name for name in mine if theirs.get(name) != mine[name]]
     except FileNotFoundError:
-        return 0, []
-    except (ValueError, KeyError, TypeError):
+        return span[0], streams
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise Refused(f"{path} is not a checkpoint; delete it, or run without --resume") from None
-    differ = [name for name in mine if theirs.get(name) != mine[name]]
     if differ:
         raise Refused(f"{path} is of another run: {', '.join(differ)} differ; run without --resume")
-    return begin, streams
+    same = [(s.form, s.label, s.negative) for s in found] == [(s.form, s.label, s.negative) for s in streams]
+    whole = type(begin) is int and span[0] <= begin <= span[1]
+    if not same or not whole or any(sum(s.counts) != (begin - span[0]) * BLOCK for s in found):
+        raise Refused(f"{path} is not whole; delete it, or run without --resume")
+    return begin, found
 
 
-def _resumed(checkpoint: Path | None, resume: bool, mine: dict) -> tuple[int, list[Stream]]:
+def _resumed(
+    checkpoint: Path | None, resume: bool, mine: dict, streams: list[Stream], span: tuple[int, int]
+) -> tuple[int, list[Stream]]:
     """As `load` in the first process; the others learn from it where to begin, or that it refused."""
-    begin, streams, problem = 0, list[Stream](), None
+    begin, problem = span[0], None
     if resume and checkpoint and jax.process_index() == 0:
         try:
-            begin, streams = load(checkpoint, mine)
+            begin, streams = load(checkpoint, mine, streams, span)
         except Refused as refusal:
             begin, problem = -1, refusal
     if jax.process_count() > 1:
@@ -198,9 +208,8 @@ def sweep(
         raise ValueError(f"the study {study.name} has no device_truth, which the exhaustive sweep of float32 needs")
     labels = [float(np.float32(y)) for y in labels]
     mine = identity(study, forms, labels, tolerance) | {"span": list(span)}
-    begin, streams = _resumed(checkpoint, resume, mine)
-    begin = max(begin, span[0])
-    streams = streams or [Stream(f, y, n) for f in forms for y in labels for n in (False, True)]
+    fresh = [Stream(f, y, n) for f in forms for y in labels for n in (False, True)]
+    begin, streams = _resumed(checkpoint, resume, mine, fresh, span)
     chosen = [study.forms[name] for name in forms]
     mesh = Mesh(np.array(jax.devices()), ("blocks",))
     spec = PartitionSpec("blocks")

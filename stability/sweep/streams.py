@@ -49,6 +49,26 @@ class Stream:
     undecided: int = 0
     by_balls: int = 0
 
+    @classmethod
+    def from_json(cls, data: dict) -> Stream:
+        """The stream that `asdict` made a dictionary of.
+
+        **Raises:** `TypeError` or `ValueError` where it is none.
+        """
+        stream = cls(**data)
+        lists = {"counts": len(KINDS), "histogram": BINS, "profile": PROFILE_BINS // 2, "zones": len(stream.zones)}
+        flat = [stream.error, stream.at, stream.ok_error, stream.ok_at, stream.undecided, stream.by_balls]
+        for name, length in lists.items():
+            values = getattr(stream, name)
+            if not isinstance(values, list) or len(values) != length:
+                raise ValueError(name)
+            flat += [n for v in values for n in (v if name in ("profile", "zones") else [v])]
+        if any(len(zone) != 4 or zone[0] not in range(len(KINDS)) for zone in stream.zones):
+            raise ValueError("zones")
+        if not all(type(n) is int and -1 <= n <= 1 << 32 for n in flat) or any(len(p) != 2 for p in stream.profile):
+            raise ValueError("numbers")
+        return stream
+
     def add(self, counts, histogram, error: int, ok_error: int, first: int) -> None:
         """Adds the counts and the largest errors of the block at `first`."""
         self.counts = [a + b for a, b in zip(self.counts, counts, strict=True)]
