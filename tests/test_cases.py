@@ -89,8 +89,7 @@ def test_naive_and_fix_are_one_real_function_where_both_are_defined(name):
 def test_the_page_and_its_data(tmp_path, capsys):
     assert main(["--case", "where_sqrt", "--case", "elu_by_exp", "--out", str(tmp_path / "cases")]) == 0
     data = json.loads((tmp_path / "cases" / "cases.json").read_text())
-    assert [c["name"] for c in data["cases"]] == ["where_sqrt", "elu_by_exp"]
-    assert data["cases"][0]["culprit"]["primitive"] == "mul"
+    assert {c["name"]: c["culprit"]["primitive"] for c in data["cases"]} == {"where_sqrt": "mul", "elu_by_exp": "sub"}
     text = (tmp_path / "cases" / "README.md").read_text()
     assert "jax-ml/jax#5798" in text and "2 of 2 the operation" in text and "root = jnp.sqrt(x)" in text
     assert {p.name for p in (tmp_path / "cases").iterdir()} == {"README.md", "cases.json"}
