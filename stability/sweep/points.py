@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 
 from stability.formats import FloatFormat, every_float, from_ordinal, to_ordinal, widen
@@ -51,12 +53,19 @@ def grid(fmt: FloatFormat, points: int, seed: int) -> np.ndarray:
     return np.unique(np.concatenate([magnitudes, -magnitudes - 1]))
 
 
+@functools.lru_cache(maxsize=16)
 def floats_of(fmt: FloatFormat, domain: tuple[float, float], points: int, seed: int) -> np.ndarray:
     """The floats of `domain` that a sweep starts from: all of a 16-bit format, a grid of a wider one, NaN after them.
 
     A part of the line has its ends, the points that `grid` has there, and half as many as `points` at equal distances
-    in ordinals with random offsets; no NaN, which lies in no range.
+    in ordinals with random offsets; no NaN, which lies in no range. The array can't be written to.
     """
+    z = _floats_of(fmt, domain, points, seed)
+    z.flags.writeable = False
+    return z
+
+
+def _floats_of(fmt: FloatFormat, domain: tuple[float, float], points: int, seed: int) -> np.ndarray:
     whole = domain == (-np.inf, np.inf)
     if fmt.bits == 16:
         z = every_float(fmt)
