@@ -12,6 +12,7 @@ A loop or a branch that hangs on the point is not straight: there the interprete
 
 from __future__ import annotations
 
+import functools
 import itertools
 import operator
 from collections.abc import Callable, Sequence
@@ -28,8 +29,8 @@ from stability.real._complex import is_complex
 from stability.real._function import Estimate
 from stability.real._logic import from_integer, identity
 from stability.real._near import flat
-from stability.real._reals import Reals, UnsupportedPrimitive
-from stability.real._records import IDENTITIES, Elementwise, Folds, Named, Record, moves, record_of
+from stability.real._reals import Reals, UnsupportedPrimitive, meaning, native, of_integers
+from stability.real._records import IDENTITIES, Elementwise, Folds, Named, moves, record_of
 from stability.real._values import Undefined, array
 from stability.real._walk import is_float, walk
 
@@ -122,6 +123,11 @@ LOOSE = FAST | PICKS
 """What takes infinities as they are."""
 
 
+def _varies(value: Any) -> bool:
+    """Whether a value has elements that are not known."""
+    return any(isinstance(x, Name) for x in as_array(value).ravel())
+
+
 def _one_or_zero(x: bool) -> arb:
     return arb(1) if x else arb(0)
 
@@ -166,23 +172,24 @@ class _Source(Reals):
         return super().decided(value, what)
 
     def equation(self, eqn, values, source):
-        varies = any(isinstance(x, Name) for v in values for x in as_array(v).ravel())
-        if not (varies or any(is_float(v.aval) for v in (*eqn.invars, *eqn.outvars))):
+        if not (any(map(_varies, values)) or any(is_float(v.aval) for v in (*eqn.invars, *eqn.outvars))):
             return executed(eqn, values)
         if any(is_complex(v.aval) for v in (*eqn.invars, *eqn.outvars)):
             raise _Bent
         record = record_of(eqn.primitive)
         if record is None:
             raise UnsupportedPrimitive(eqn.primitive.name, source)
-        if moves(record, eqn):
+        if moves(record, eqn) and not any(map(_varies, record.indices(values))):
             return record.reals(eqn, values)
+        if of_integers(eqn):
+            return self.whole(eqn, functools.partial(meaning, eqn, source=source), values)
         if isinstance(record, Named):
             return self.named(eqn, values)
         if isinstance(record, Elementwise):
             return [self.elementwise(eqn, record, values)]
         if isinstance(record, Folds):
             return [self.folded(eqn, record, values)]
-        return self.whole(eqn, record, values)
+        return self.whole(eqn, functools.partial(record.reals, eqn), values)
 
     def elementwise(self, eqn, record: Elementwise, values: Sequence[Any]):
         name, shape = eqn.primitive.name, eqn.outvars[0].aval.shape
@@ -230,30 +237,27 @@ class _Source(Reals):
 
         return bare(array([total(list(row)) for row in rows], shape))
 
-    def whole(self, eqn, record: Record, values: Sequence[Any]) -> list:
-        shapes = [v.aval.shape if hasattr(v, "aval") else () for v in eqn.invars]
-        floats = [is_float(v.aval) for v in eqn.invars]
+    def whole(self, eqn, rule: Callable[[list], list], values: Sequence[Any]) -> list:
+        avals = [v.aval for v in eqn.invars]
 
         def run(*elements):
             if self.over_balls and any(isinstance(e, arb) and not e.is_finite() for e in elements):
                 raise Open
             parts, at = [], iter(elements)
-            for shape, known, is_real in zip(shapes, values, floats, strict=True):
-                if any(isinstance(x, Name) for x in as_array(known).ravel()):
-                    part = array(list(itertools.islice(at, int(np.prod(shape)))), shape)
-                    parts.append(bare(part if is_real else part.astype(as_array(known).dtype)))
+            for aval, known in zip(avals, values, strict=True):
+                if _varies(known):
+                    part = array(list(itertools.islice(at, int(np.prod(aval.shape)))), aval.shape)
+                    parts.append(native(bare(part), aval))
                 else:
                     parts.append(known)
-            out = [x for v in record.reals(eqn, parts) for x in as_array(v).ravel()]
+            out = [x for v in rule(parts) for x in as_array(v).ravel()]
             if self.over_balls:
                 out = [flat(x) for x in out]
                 if any(isinstance(x, Undefined | Estimate) or (isinstance(x, arb) and not x.is_finite()) for x in out):
                     raise Open
             return out
 
-        open_inputs = [
-            x for v in values if any(isinstance(x, Name) for x in as_array(v).ravel()) for x in as_array(v).ravel()
-        ]
+        open_inputs = [x for v in values if _varies(v) for x in as_array(v).ravel()]
         result = self.line(f"{self.constant_text(run)}({', '.join(self.text(x) for x in open_inputs)})").text
         at = itertools.count()
         return [

@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+import jax.numpy as jnp
 import numpy as np
 from flint import arb
 
 from stability.real import _series as series
-from stability.real._arithmetic import DOMAIN
 from stability.real._arithmetic import first_undefined as _first_undefined
+from stability.real._function import Function
 from stability.real._scalars import COMPARISONS, truncate
-from stability.real._values import LITERAL_ZERO, ONE, ZERO, Scalar, Undefined, chosen, infinite
+from stability.real._values import LITERAL_ZERO, ONE, ZERO, Scalar, Undefined, chosen
 
 
-def to_integer(x) -> int | Undefined:
-    """A real number truncated to an integer, as `convert_element_type` to an integer dtype does."""
-    whole = series.limit(truncate(x))
-    if isinstance(whole, Undefined) or infinite(whole):
-        return whole if isinstance(whole, Undefined) else DOMAIN
-    return int(whole.unique_fmpz())
+def to_integer(dtype) -> Function:
+    """A real number truncated to an integer of a dtype, or the nearest that it has: a `convert_element_type` to one."""
+    least, most = int(jnp.iinfo(dtype).min), int(jnp.iinfo(dtype).max)
+
+    def rule(x) -> int | Undefined:
+        at = series.limit(x)
+        if isinstance(at, Undefined):
+            return at
+        if at > most or at < least:
+            return most if at > 0 else least
+        whole = series.limit(truncate(x))
+        return whole if isinstance(whole, Undefined) else int(whole.unique_fmpz())
+
+    return Function(rule, series=rule)
 
 
 def is_nonzero(x):

@@ -122,16 +122,17 @@ def meaning(eqn, values: Sequence[Any], source: str = "", semantics: Semantics |
     real_inputs, own = any(is_real(v) for v in values), eqn.primitive.name in bits.RULES
     if not (own or real_inputs or any(is_inexact(v.aval) for v in eqn.outvars)):
         return bits.executed(eqn, values)
-    if not (own or any(is_inexact(v.aval) for v in (*eqn.invars, *eqn.outvars)) or of_truth_values(eqn)):
+    if not own and of_integers(eqn):
         return undecided_integers(eqn, values)
     if record is None:
         return bits.unproven(eqn, values)
     return [native(x, v.aval) for x, v in zip(record.reals(eqn, values), eqn.outvars, strict=True)]
 
 
-def of_truth_values(eqn) -> bool:
-    """Whether an equation is of truth values, and integers at most to select by."""
-    return all(v.aval.dtype == bool for v in (*eqn.invars[eqn.primitive.name == "select_n" :], *eqn.outvars))
+def of_integers(eqn) -> bool:
+    """Whether an equation is of integers: of no reals, and not of truth values, with integers at most to select by."""
+    avals = [v.aval for v in (*eqn.invars[eqn.primitive.name == "select_n" :], *eqn.outvars)]
+    return not any(map(is_inexact, avals)) and any(a.dtype != bool for a in avals)
 
 
 def undecided_integers(eqn, values: Sequence[Any]) -> list:

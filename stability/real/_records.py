@@ -68,6 +68,10 @@ class Moves(Record):
     def __init__(self, *data: int):
         self.data = data or None
 
+    def indices(self, values: Sequence[Any]) -> Values:
+        """The inputs that say which elements."""
+        return [v for i, v in enumerate(values) if self.data is not None and i not in self.data]
+
     def reals(self, eqn, values):
         return arrays.move(eqn, self.data, values)
 
@@ -144,8 +148,8 @@ def conversion(eqn) -> Callable:
     if jnp.issubdtype(after, np.floating):
         return complexes.re if was_complex else logic.identity if is_float else logic.from_integer
     if was_complex:
-        return lambda z: logic.to_integer(complexes.re(z))
-    return logic.to_integer if is_float else logic.as_integer
+        return lambda z: logic.to_integer(after)(complexes.re(z))
+    return logic.to_integer(after) if is_float else logic.as_integer
 
 
 def _uninitialized(eqn, values):
