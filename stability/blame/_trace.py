@@ -150,7 +150,7 @@ class Tracer(Semantics):
     def constant(self, value, aval) -> Values:
         return leaves(value, aval)
 
-    def follow(self, inside, as_one) -> list:
+    def follow(self, eqn, inside, as_one) -> list:
         if self.recorded is not None:
             return as_one()
         before = len(self.executions)
@@ -172,6 +172,8 @@ class Tracer(Semantics):
         return [as_called(v, x) for v, x in zip(out, execute(eqn, floats), strict=True)]
 
     def decided(self, value, what) -> int:
+        if value[1].shape:
+            raise Diverged(what)
         (node,) = value[1].ravel()
         if isinstance(node.true, Undefined) or bool(node.true != node.got):
             raise Diverged(what)
@@ -289,7 +291,7 @@ class Recording(Semantics):
     def constant(self, value, aval):
         return value if is_opaque(aval) else np.asarray(value, aval.dtype)
 
-    def follow(self, inside, as_one) -> list:
+    def follow(self, eqn, inside, as_one) -> list:
         return as_one()
 
     def equation(self, eqn, values, source) -> list:

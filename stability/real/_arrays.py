@@ -62,8 +62,11 @@ def move(eqn, data: Sequence[int] | None, values: Sequence[Any]) -> list:
     """The result of a primitive that moves elements; `data` the positions of the arguments that hold them."""
     positions = range(len(values)) if data is None else data
     arrays = [as_array(values[i]) for i in positions]
-    if any(is_undecided(v) for i, v in enumerate(values) if i not in positions):
+    open_at = [i for i, v in enumerate(values) if i not in positions and is_undecided(v)]
+    if open_at and eqn.primitive.name not in ("gather", "dynamic_slice"):
         return [bare(array([UNDECIDED] * v.aval.size, v.aval.shape)) for v in eqn.outvars]
+    if open_at:
+        return [_wherever(eqn, data, values, open_at)]
     pool = np.concatenate([a.astype(object).ravel() for a in arrays])
     offsets = [0, *itertools.accumulate(a.size for a in arrays)]
     indexed = list(values)
@@ -79,6 +82,23 @@ def move(eqn, data: Sequence[int] | None, values: Sequence[Any]) -> list:
     pool = np.append(np.frompyfunc(chosen, 1, 1)(pool) if eqn.primitive.name in CHOOSING else pool, [None])
     pool[-1] = fill
     return [bare(pool[np.asarray(o)]) for o in (out if eqn.primitive.multiple_results else [out])]
+
+
+def _wherever(eqn, data: Sequence[int] | None, values: Sequence[Any], open_at: Sequence[int]):
+    """What is picked where some of the indices are not known: undecided, unless it is the same element for the least
+    index and for the greatest."""
+
+    def picked(end: Callable) -> np.ndarray:
+        ends = list(values)
+        for i in open_at:
+            whole = as_array(values[i])
+            known = [int(end(eqn.invars[i].aval.dtype)) if isinstance(v, Undefined) else int(v) for v in whole.ravel()]
+            ends[i] = bare(np.array(known, eqn.invars[i].aval.dtype).reshape(whole.shape))
+        return as_array(move(eqn, data, ends)[0])
+
+    least, greatest = picked(lambda dtype: 0), picked(lambda dtype: jnp.iinfo(dtype).max)
+    pairs = zip(least.ravel(), greatest.ravel(), strict=True)
+    return bare(array([a if a is b else UNDECIDED for a, b in pairs], least.shape))
 
 
 def last(x: np.ndarray, axes: Sequence[int]) -> np.ndarray:

@@ -16,7 +16,8 @@ import functools
 import itertools
 import operator
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from flint import arb
@@ -24,7 +25,6 @@ from jax.extend.core import ClosedJaxpr
 
 from stability.real import _scalars as scalars
 from stability.real._arrays import as_array, bare, elementwise
-from stability.real._bits import executed
 from stability.real._complex import is_complex
 from stability.real._function import Estimate
 from stability.real._logic import from_integer, identity
@@ -67,7 +67,8 @@ class _Bent(Exception):
     """The program is not straight, or too long."""
 
 
-class Name(NamedTuple):
+@dataclass(frozen=True)
+class Name:
     """A variable of the compiled function."""
 
     text: str
@@ -167,13 +168,13 @@ class _Source(Reals):
         return self.line(f"{self.constant_text(function)}({', '.join(texts)})")
 
     def decided(self, value, what):
-        if isinstance(bare(value), Name):
+        if _varies(value):
             raise _Bent
         return super().decided(value, what)
 
     def equation(self, eqn, values, source):
         if not (any(map(_varies, values)) or any(is_float(v.aval) for v in (*eqn.invars, *eqn.outvars))):
-            return executed(eqn, values)
+            return meaning(eqn, values, source)
         if any(is_complex(v.aval) for v in (*eqn.invars, *eqn.outvars)):
             raise _Bent
         record = record_of(eqn.primitive)

@@ -20,7 +20,7 @@ def to_integer(dtype) -> Function:
     def rule(x) -> int | Undefined:
         at = series.limit(x)
         if isinstance(at, Undefined):
-            return at
+            return Undefined("unsigned_infinity") if at.kind == "pole" else at
         if at > most or at < least:
             return most if at > 0 else least
         whole = series.limit(truncate(x))

@@ -15,7 +15,7 @@ from stability.real import _arrays as arrays
 from stability.real import _bits as bits
 from stability.real._arrays import as_array, bare, is_real
 from stability.real._function import Complex
-from stability.real._records import Elementwise, moves, record_of
+from stability.real._records import Elementwise, Folds, moves, record_of
 from stability.real._values import LITERAL_ZERO, UNDECIDED, Undecided, Undefined, array, chosen, real
 from stability.real._walk import CONTROL, Semantics, inlined, source_of, walk
 from stability.real.meanings import meant
@@ -69,10 +69,18 @@ class Reals(Semantics):
             raise UnsupportedPrimitive(eqn.primitive.name, source)
         return meaning(eqn, values, source)
 
+    def follow(self, eqn, inside, as_one):
+        try:
+            return inside()
+        except Undecided as e:
+            return [bits.filled(v.aval, e.value) for v in eqn.outvars]
+
     def decided(self, value, what):
         flag = bare(value)
+        if isinstance(flag, np.ndarray):
+            return any(not isinstance(v, Undefined) and bool(v) for v in flag.ravel())
         if isinstance(flag, Undefined):
-            raise Undecided(f"the {what} is {flag.kind}")
+            raise Undecided(flag, what)
         return int(flag)
 
     def picked(self, values):
@@ -102,8 +110,7 @@ def has_meaning(eqn) -> bool:
 def run(jaxpr: Jaxpr | ClosedJaxpr, args: Sequence[Any], strict: bool = False) -> list:
     """The outputs of a jaxpr on real arguments.
 
-    **Raises:** `UnsupportedPrimitive` for a primitive without a meaning, where it is `strict`; `Undecided` where a
-    branch hangs on wide balls.
+    **Raises:** `UnsupportedPrimitive` for a primitive without a meaning, where it is `strict`.
     """
     return walk(jaxpr, args, Reals(strict))
 
@@ -111,7 +118,7 @@ def run(jaxpr: Jaxpr | ClosedJaxpr, args: Sequence[Any], strict: bool = False) -
 def meaning(eqn, values: Sequence[Any], source: str = "", semantics: Semantics | None = None) -> list:
     """The outputs of an equation over the reals.
 
-    **Raises:** `UnsupportedPrimitive` where it has no meaning there; `Undecided` where a branch hangs on wide balls.
+    **Raises:** `UnsupportedPrimitive` where it has no meaning there; `Undecided` where its branch is open.
     """
     inner, semantics = inlined(eqn), semantics or Reals()
     if inner is not None:
@@ -136,14 +143,16 @@ def of_integers(eqn) -> bool:
 
 
 def undecided_integers(eqn, values: Sequence[Any]) -> list:
-    """An equation of integers some of which are undecided: an elementwise one is as JAX has it for the others."""
+    """An equation of integers some of which are not known: what hangs on none of those is as JAX has it."""
     shapes = [v.aval.shape for v in eqn.outvars]
     record = record_of(eqn.primitive)
     if moves(record, eqn):
         return record.reals(eqn, values)
-    if not isinstance(record, Elementwise):
-        return [bare(array([UNDECIDED] * math.prod(s), s)) for s in shapes]
-    return bits.integers(eqn, values)
+    if isinstance(record, Elementwise):
+        return bits.integers(eqn, values)
+    if isinstance(record, Folds):
+        return bits.folded(eqn, values)
+    return [bare(array([UNDECIDED] * math.prod(s), s)) for s in shapes]
 
 
 def refuse_complex(eqn, source: str) -> None:

@@ -344,6 +344,8 @@ atan2: Function = Function(
 
 
 def _rem(x: Scalar, y: Scalar) -> Scalar:
+    if isinstance(x, Undefined) or isinstance(y, Undefined):
+        return _signless(_first_undefined(x, y))
     quotient = plain.div(x, y)
     if isinstance(quotient, Undefined):
         return DOMAIN if quotient.certain else quotient
@@ -420,9 +422,14 @@ truncate: Function = Function(
 )
 
 
+def _signless(x: Undefined) -> Undefined:
+    """What hangs on an infinity of no sign, and is none itself."""
+    return Undefined("unsigned_infinity") if plain.is_pole(x) else x
+
+
 def _sign(x: Scalar) -> Scalar:
     if isinstance(x, Undefined):
-        return x
+        return _signless(x)
     return ONE if x > 0 else -ONE if x < 0 else arb(0) if x == 0 else UNDECIDED
 
 
@@ -438,7 +445,7 @@ def _maximum(x: Scalar, y: Scalar) -> Scalar:
     if x is y:
         return x
     if isinstance(x, Undefined) or isinstance(y, Undefined):
-        return _first_undefined(x, y)
+        return _signless(_first_undefined(x, y))
     if x >= y:
         return x
     return y if y >= x else arb.max(flat(x), flat(y))
@@ -448,7 +455,7 @@ def _minimum(x: Scalar, y: Scalar) -> Scalar:
     if x is y:
         return x
     if isinstance(x, Undefined) or isinstance(y, Undefined):
-        return _first_undefined(x, y)
+        return _signless(_first_undefined(x, y))
     if x <= y:
         return x
     return y if y <= x else arb.min(flat(x), flat(y))
@@ -492,10 +499,12 @@ def _comparison(yes: Callable[[Any, Any], bool], no: Callable[[Any, Any], bool],
     Series are compared for small ε, by the sign of their difference.
     """
 
+    differs = yes is operator.ne
+
     def rule(x, y) -> bool | Undefined:
         if isinstance(x, Undefined) or isinstance(y, Undefined):
             undefined = _first_undefined(x, y)
-            return not same if x is y and undefined.kind not in ("undecided", "pole") else undefined
+            return differs if x is y and undefined.kind not in ("undecided", "pole") else _signless(undefined)
         if x is y or yes(x, y):
             return same if x is y else True
         return False if no(x, y) else UNDECIDED

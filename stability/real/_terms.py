@@ -27,7 +27,7 @@ from stability.real._near import flat
 from stability.real._reals import Reals, lift, meaning
 from stability.real._records import moves, record_of
 from stability.real._values import Undecided, is_number
-from stability.real._walk import is_float, walk
+from stability.real._walk import Semantics, is_float, walk
 
 PRECISION = 256
 NUDGE = arb(2) ** -64
@@ -70,6 +70,8 @@ def _difference(moved, v) -> arb:
 
 class Sizes(Reals):
     """Real numbers with the sizes of their terms."""
+
+    follow = Semantics.follow
 
     def row(self, value, i):
         if not isinstance(value, Sized):

@@ -284,9 +284,10 @@ _OF_UPPER = partial(_complex_upper, (1, 0), _outside_open)
 
 def _lower_in_a(a: Scalar, x: Scalar) -> Scalar:
     """The derivative in `a`, from that of the two functions which is the smaller."""
-    if x == 0 and a > 0:
+    known = not (isinstance(a, Undefined) or isinstance(x, Undefined))
+    if known and x == 0 and a > 0:
         return arb(0)
-    return (_OF_UPPER if x > a else _OF_LOWER)(a, x)
+    return (_OF_UPPER if known and x > a else _OF_LOWER)(a, x)
 
 
 gammainc_in_a: Function = Function(_lower_in_a, *_OF_LOWER.slopes)
