@@ -5,7 +5,6 @@ can't tell is `OPEN`: digits that cancelled or were absorbed, an argument that i
 numbers that agree. What is there is decided before the truth is asked for.
 """
 
-import functools
 from typing import NamedTuple
 
 import mpmath
@@ -47,7 +46,6 @@ def worst(*values):
 def of(function):
     """A function of what is known; of anything else it is what that is."""
 
-    @functools.wraps(function)
     def checked(*args):
         found = worst(*args)
         if found:
@@ -139,8 +137,7 @@ def div(a, b):
 def _div(a, b):
     if b.value == 0:
         raise Unknown(HOLE if b.exact else OPEN)
-    value = a.value / b.value
-    out = mul(a, smooth(lambda v: 1 / v, lambda v: -1 / v**2, lambda v: 2 / v**3)(b))
+    value, out = a.value / b.value, mul(a, smooth(lambda v: 1 / v, lambda v: -1 / v**2, lambda v: 2 / v**3)(b))
     exact = a.exact and b.exact and mpmath.fmul(value, b.value, exact=True) == a.value
     return out._replace(value=value, exact=exact)
 
@@ -155,13 +152,13 @@ def smooth(f, first, second, *limits):
             raise Unknown(OPEN)
         mask = None if value == 0 and a.mask is not False else False
         if a.constant:
-            return Jet(value, mask=mask)
+            return Jet(value, exact=a.exact and value == 0, mask=mask)
         try:
             d, dd = first(a.value), second(a.value)
         except ZeroDivisionError:
             return Jet(value, None, None, mask=mask)
         bend = slopes(product(dd, a.slope, a.slope), product(d, a.bend))
-        return Jet(value, product(d, a.slope), bend, mask=mask)
+        return Jet(value, product(d, a.slope), bend, a.exact and value == 0, mask)
 
     return checked
 
@@ -220,7 +217,7 @@ def order(a, b) -> int:
         if not (a.constant and b.constant):
             kinks.append(a)
         return 0
-    if lost(a.value - b.value, max(abs(a.value), abs(b.value))):
+    if a.value == b.value or lost(a.value - b.value, max(abs(a.value), abs(b.value))):
         raise Unknown(OPEN)
     return 1 if a.value > b.value else -1
 
@@ -396,7 +393,6 @@ UNARY = {
     "abs": absolute,
     "sign": sign,
     "square": lambda a: mul(a, a) if not isinstance(a, Jet) or a.mask is False else OPEN,
-    "cube": lambda a: mul(a, mul(a, a)) if not isinstance(a, Jet) or a.mask is False else OPEN,
     "inverse": lambda a: div(number(1), a),
     "floor": by_pieces(mpmath.floor),
     "ceil": by_pieces(mpmath.ceil),

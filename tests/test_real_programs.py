@@ -105,7 +105,6 @@ def finite(a):
 
 POWERS = {
     "square": lax.square,
-    "cube": lambda a: lax.integer_pow(a, 3),
     "inverse": lambda a: lax.integer_pow(a, -1),
     "round": lambda a: lax.round(a, lax.RoundingMethod.TO_NEAREST_EVEN),
 }

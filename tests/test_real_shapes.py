@@ -16,7 +16,7 @@ from stability.truth import State
 
 F32 = FORMATS["float32"]
 POINTS = np.float32([0.0, -0.0, 1.0, -1.0, 0.5, 2.0, -2.0, 3.7, -0.3, 1e-40, 1e30, np.inf, -np.inf, np.nan])
-FEWER = np.float32([0.0, 1.0, -1.0, 0.5, -2.0, 1e-40, np.inf])
+FEWER = np.float32([0.0, 1.0, -2.0, np.inf])
 """Where derivatives are taken."""
 
 
@@ -90,7 +90,7 @@ UNARY = (
 )
 BINARY = ("add", "sub", "mul", "div", "rem", "pow", "max", "min", "atan2", "nextafter", "igamma", "igammac")
 ORDERS = ("lt", "le", "gt", "ge", "eq", "ne")
-HELD = (2.5, -2.0, 0.0, 1.0)
+HELD = (2.5, 0.0)
 
 
 def held(name, y, first):
@@ -310,7 +310,7 @@ def slopes(fn, order):
     return np.array([true_derivative(fn, x, order=order) for x in FEWER], np.float64).ravel()
 
 
-@pytest.mark.parametrize("order", [1, 2])
+@pytest.mark.parametrize("order", [1, pytest.param(2, marks=pytest.mark.exhaustive)])
 @pytest.mark.parametrize("name", CASES)
 def test_derivatives(name, order):
     f = as_float(CASES[name])

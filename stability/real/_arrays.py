@@ -65,8 +65,6 @@ def move(eqn, data: Sequence[int] | None, values: Sequence[Any]) -> list:
     open_at = [i for i, v in enumerate(values) if i not in positions and is_undecided(v)]
     if open_at and eqn.primitive.name not in ("gather", "dynamic_slice"):
         return [bare(array([UNDECIDED] * v.aval.size, v.aval.shape)) for v in eqn.outvars]
-    if open_at:
-        return [_wherever(eqn, data, values, open_at)]
     pool = np.concatenate([a.astype(object).ravel() for a in arrays])
     offsets = [0, *itertools.accumulate(a.size for a in arrays)]
     indexed = list(values)
@@ -78,27 +76,42 @@ def move(eqn, data: Sequence[int] | None, values: Sequence[Any]) -> list:
         value = params["fill_value"]
         fill = fill if value is None or value != value else real(value)
         params["fill_value"] = -1
-    out = eqn.primitive.bind(*(bare(v) for v in indexed), **params)
+
+    def moved(known: Sequence[Any]) -> list:
+        out = eqn.primitive.bind(*map(bare, known), **params)
+        return [np.asarray(o) for o in (out if eqn.primitive.multiple_results else [out])]
+
     pool = np.append(np.frompyfunc(chosen, 1, 1)(pool) if eqn.primitive.name in CHOOSING else pool, [None])
     pool[-1] = fill
-    return [bare(pool[np.asarray(o)]) for o in (out if eqn.primitive.multiple_results else [out])]
+    if open_at:
+        return [bare(_wherever([moved(_at_end(eqn, indexed, open_at, end))[0] for end in (_least, _greatest)], pool))]
+    return [bare(pool[o]) for o in moved(indexed)]
 
 
-def _wherever(eqn, data: Sequence[int] | None, values: Sequence[Any], open_at: Sequence[int]):
-    """What is picked where some of the indices are not known: undecided, unless it is the same element for the least
-    index and for the greatest."""
+def _least(dtype) -> int:
+    return 0
 
-    def picked(end: Callable) -> np.ndarray:
-        ends = list(values)
-        for i in open_at:
-            whole = as_array(values[i])
-            known = [int(end(eqn.invars[i].aval.dtype)) if isinstance(v, Undefined) else int(v) for v in whole.ravel()]
-            ends[i] = bare(np.array(known, eqn.invars[i].aval.dtype).reshape(whole.shape))
-        return as_array(move(eqn, data, ends)[0])
 
-    least, greatest = picked(lambda dtype: 0), picked(lambda dtype: jnp.iinfo(dtype).max)
-    pairs = zip(least.ravel(), greatest.ravel(), strict=True)
-    return bare(array([a if a is b else UNDECIDED for a, b in pairs], least.shape))
+def _greatest(dtype) -> int:
+    return int(jnp.iinfo(dtype).max)
+
+
+def _at_end(eqn, values: Sequence[Any], open_at: Sequence[int], end: Callable[[Any], int]) -> list:
+    """The arguments with an end of their range in place of the indices that are not known."""
+    out = list(values)
+    for i in open_at:
+        whole, dtype = as_array(values[i]), eqn.invars[i].aval.dtype
+        known = [end(dtype) if isinstance(v, Undefined) else int(v) for v in whole.ravel()]
+        out[i] = np.array(known, dtype).reshape(whole.shape)
+    return out
+
+
+def _wherever(places: Sequence[np.ndarray], pool: np.ndarray) -> np.ndarray:
+    """What is picked where some of the indices are not known: undecided, unless the least index and the greatest, of
+    which one comes to either end of what can be picked, pick the same place."""
+    least, greatest = places
+    out = [pool[a] if a == b else UNDECIDED for a, b in zip(least.ravel(), greatest.ravel(), strict=True)]
+    return array(out, least.shape)
 
 
 def last(x: np.ndarray, axes: Sequence[int]) -> np.ndarray:

@@ -68,7 +68,7 @@ def limits(evaluate: Callable[[Any], Sequence[Any]], x: Scalar) -> list[Sides]:
 
 def _is_open(v: Scalar) -> bool:
     """Whether dual numbers may know more of a derivative than series."""
-    return isinstance(v, Undefined) and v.kind != "domain"
+    return isinstance(v, Undefined) and v.kind not in ("domain", "nan")
 
 
 def _dual(x: Any, slope: Scalar, order: int) -> Any:

@@ -434,6 +434,8 @@ def _sign(x: Scalar) -> Scalar:
 
 
 def _sign_series(x: Series) -> Scalar:
+    if x.special:
+        return _sign(x.limit())
     series.seen.singular += series.is_zero(x.limit())
     return x.direction(ONE, -ONE, UNDECIDED)
 
