@@ -314,7 +314,7 @@ def slopes(fn, order):
 
 
 @pytest.mark.parametrize("order", [1, 2])
-@pytest.mark.parametrize("name", [n if i % 8 == 0 else pytest.param(n, marks=SLOW) for i, n in enumerate(CASES)])
+@pytest.mark.parametrize("name", [n if i % 16 == 0 else pytest.param(n, marks=SLOW) for i, n in enumerate(CASES)])
 def test_derivatives(name, order):
     f = as_float(CASES[name])
     each = slopes(f, order)
