@@ -22,14 +22,14 @@ from flint import arb
 from jax.extend.core import ClosedJaxpr
 
 from stability.real import _scalars as scalars
-from stability.real._arrays import as_array, bare, elementwise
+from stability.real._arrays import as_array, bare
 from stability.real._bits import executed
 from stability.real._complex import is_complex
 from stability.real._function import Estimate
-from stability.real._logic import from_integer, identity
+from stability.real._logic import identity
 from stability.real._near import flat
-from stability.real._reals import Reals, UnsupportedPrimitive
-from stability.real._records import IDENTITIES, Elementwise, Folds, Named, Record, moves, record_of
+from stability.real._reals import Reals, UnsupportedPrimitive, of_truth_values
+from stability.real._records import IDENTITIES, Elementwise, Folds, Named, Picks, Record, as_numbers, moves, record_of
 from stability.real._values import Undefined, array
 from stability.real._walk import is_float, walk
 
@@ -169,9 +169,11 @@ class _Source(Reals):
         varies = any(isinstance(x, Name) for v in values for x in as_array(v).ravel())
         if not (varies or any(is_float(v.aval) for v in (*eqn.invars, *eqn.outvars))):
             return executed(eqn, values)
-        if any(is_complex(v.aval) for v in (*eqn.invars, *eqn.outvars)):
-            raise _Bent
         record = record_of(eqn.primitive)
+        floats = any(is_float(v.aval) for v in (*eqn.invars, *eqn.outvars))
+        of_integers = not (floats or of_truth_values(eqn) or moves(record, eqn) or isinstance(record, Picks))
+        if of_integers or any(is_complex(v.aval) for v in (*eqn.invars, *eqn.outvars)):
+            raise _Bent
         if record is None:
             raise UnsupportedPrimitive(eqn.primitive.name, source)
         if moves(record, eqn):
@@ -194,9 +196,8 @@ class _Source(Reals):
 
     def named(self, eqn, values: Sequence[Any]) -> list:
         shape = eqn.outvars[0].aval.shape
-        pairs = zip(values, eqn.invars, strict=True)
-        numbers = [v if is_float(u.aval) else elementwise(from_integer)(v) for v, u in pairs]
-        rows = list(zip(*(np.broadcast_to(as_array(v), shape).ravel() for v in numbers), strict=True))
+        numbers = (np.broadcast_to(as_array(v), shape).ravel() for v in as_numbers(eqn, values))
+        rows = list(zip(*numbers, strict=True))
         rows = rows or [()] * int(np.prod(shape))
         return [bare(array([self.call(f, row) for row in rows], shape)) for f in eqn.params["functions"]]
 

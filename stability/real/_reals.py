@@ -15,7 +15,7 @@ from stability.real import _arrays as arrays
 from stability.real import _bits as bits
 from stability.real._arrays import as_array, bare, is_real
 from stability.real._function import Complex
-from stability.real._records import Elementwise, moves, record_of
+from stability.real._records import Elementwise, Picks, moves, record_of
 from stability.real._values import LITERAL_ZERO, UNDECIDED, Undecided, Undefined, array, chosen, real
 from stability.real._walk import CONTROL, Semantics, inlined, source_of, walk
 from stability.real.meanings import meant
@@ -135,10 +135,11 @@ def of_truth_values(eqn) -> bool:
 
 
 def undecided_integers(eqn, values: Sequence[Any]) -> list:
-    """An equation of integers some of which are undecided: an elementwise one is as JAX has it for the others."""
+    """An equation of integers some of which are undecided: one that picks or moves may do without them, an elementwise
+    one is as JAX has it for the others."""
     shapes = [v.aval.shape for v in eqn.outvars]
     record = record_of(eqn.primitive)
-    if moves(record, eqn):
+    if moves(record, eqn) or isinstance(record, Picks):
         return record.reals(eqn, values)
     if not isinstance(record, Elementwise):
         return [bare(array([UNDECIDED] * math.prod(s), s)) for s in shapes]
