@@ -2,7 +2,7 @@
 
 import mpmath
 from mpmath import mpf
-from public_distributions import beta_binomial
+from public_distributions import beta_binomial, wrapped
 from public_oracles import INF, A, B, C, X, Y
 
 K, N = mpf(2), mpf(5)
@@ -43,7 +43,7 @@ FAULTS = {
     ("stats.betabinom.logpmf(2.0, 5.0, x, 2.5)", "gradient"): slope(lambda a: mpmath.log(beta_binomial(K, N, a, B))),
     ("stats.betabinom.pmf(2.0, 5.0, 0.75, x)", "gradient"): slope(lambda b: beta_binomial(K, N, A, b)),
     ("stats.betabinom.pmf(2.0, 5.0, x, 2.5)", "gradient"): slope(lambda a: beta_binomial(K, N, a, B)),
-    ("stats.binom.pmf(2.0, 5.0, x)", "gradient"): slope(lambda p: 10 * p**2 * (1 - p) ** 3),
+    ("stats.binom.pmf(2.0, 5.0, x)", "gradient"): lambda p: 20 * p * (1 - p) ** 3 - 30 * (p * (1 - p)) ** 2,
     ("stats.cauchy.isf(x)", "value"): minus_infinity,
     ("stats.cauchy.isf(x)", "gradient"): minus_infinity,
     ("stats.cauchy.ppf(x)", "value"): infinity,
@@ -52,6 +52,7 @@ FAULTS = {
     ("stats.nbinom.pmf(2.0, 5.0, x)", "gradient"): lambda p: 15 * (5 * p**4 * (1 - p) ** 2 - 2 * p**5 * (1 - p)),
     ("stats.norm.isf(x)", "gradient"): minus_infinity,
     ("stats.norm.ppf(x)", "gradient"): infinity,
+    ("stats.wrapcauchy.pdf(0.25, x)", "gradient"): slope(lambda c: wrapped(X, c)),
     **{
         (name, "gradient"): zero
         for name in (

@@ -155,7 +155,8 @@ def unexplained(rows: dict) -> list:
     left = []
     for key, r in rows.items():
         for x, (true, found) in r.wrong.items() if key not in ISOLATED else ():
-            right = FAULTS[key](mpf(x)) if key in FAULTS else mpf("nan")
+            with mpmath.workdps(40):
+                right = FAULTS[key](mpf(x)) if key in FAULTS else mpf("nan")
             if not (true == right or abs(true - right) <= 1e-14 * abs(right)):
                 left.append((key, x, true, found))
     return left
