@@ -27,6 +27,8 @@ def slope(f):
 FAULTS = {
     ("special.betaln(x, 2.5)", "gradient"): lambda x: mpmath.digamma(x) - mpmath.digamma(x + B),
     ("special.betaln(0.75, x)", "gradient"): lambda x: mpmath.digamma(x) - mpmath.digamma(x + A),
+    ("special.beta(x, 2.5)", "gradient"): lambda x: mpmath.beta(x, B) * (mpmath.digamma(x) - mpmath.digamma(x + B)),
+    ("special.beta(0.75, x)", "gradient"): lambda x: mpmath.beta(x, A) * (mpmath.digamma(x) - mpmath.digamma(x + A)),
     ("special.boxcox1p(x, 1.5)", "gradient"): lambda x: mpmath.sqrt(1 + x),
     ("special.factorial(x)", "gradient"): zero,
     ("special.hyp1f1(x, 2.5, 0.25)", "gradient"): slope(lambda a: mpmath.hyp1f1(a, B, X)),
