@@ -133,10 +133,14 @@ def cumulative(rule: Callable) -> Callable:
     return apply
 
 
-def arg_extreme(better: Callable) -> Callable:
+def arg_extreme(better: Callable, top: bool) -> Callable:
+    """The first place of an extreme element; `top` the extreme truth value, after which no other matters."""
+
     def best(row) -> int | Undefined:
         found = 0
         for i in range(1, len(row)):
+            if isinstance(row[found], bool | np.bool_) and row[found] == top:
+                return found
             verdict = better(row[i], row[found])
             if isinstance(verdict, Undefined):
                 return verdict

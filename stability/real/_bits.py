@@ -23,10 +23,11 @@ from stability.balls import round_ball
 from stability.floats import format_of
 from stability.real import _scalars as scalars
 from stability.real._arithmetic import first_undefined
-from stability.real._arrays import as_array, bare, last
+from stability.real._arrays import as_array, bare, elementwise, last
 from stability.real._function import Complex, Dual, Estimate
+from stability.real._logic import exponent, mantissa
 from stability.real._near import resolved
-from stability.real._series import Series, limit
+from stability.real._series import Series
 from stability.real._values import UNDECIDED, Undefined, array, infinite, is_number, real
 from stability.real._windows import within
 
@@ -224,29 +225,11 @@ def nextafter(eqn, values: Sequence[Any]) -> list:
     return [bare(array([beside(y, *row) for y, row in zip(out.ravel().tolist(), rows, strict=True)], aval.shape))]
 
 
-def frexp(x) -> tuple[Any, Any]:
-    """`m` and `e` with `x = m 2**e`, `1/2 <= |m| < 1`; the two zeros and infinities are with `e = 0`."""
-    number = limit(x)
-    if isinstance(number, Undefined) or not is_number(number):
-        return number, UNDECIDED
-    if infinite(number) or number == 0:
-        return x, 0
-    mantissa, exponent = resolved(number).mid().man_exp()
-    guess, size = int(exponent) + int(mantissa).bit_length(), scalars.absolute(x)
-    for e in (guess, guess + 1, guess - 1):
-        low, high = arb(2) ** (e - 1), arb(2) ** e
-        if scalars.COMPARISONS["ge"](size, low) is True and scalars.COMPARISONS["lt"](size, high) is True:
-            return scalars.div(x, high), e
-    return UNDECIDED, UNDECIDED
-
-
 def of_high_level(eqn, values: Sequence[Any]) -> list:
     """A primitive that stands for a jaxpr of others; `frexp` by what it means, which its bits do not show."""
     (prim,) = eqn.params.values()
     if type(prim).__name__ == "Frexp":
-        pairs = [frexp(v) for v in as_array(values[0]).ravel()]
-        shape = eqn.outvars[0].aval.shape
-        return [bare(array([pair[k] for pair in pairs], shape)) for k in range(2)]
+        return [elementwise(f)(*values) for f in (mantissa, exponent)]
     shapes = [jax.ShapeDtypeStruct(v.aval.shape, v.aval.dtype) for v in eqn.invars]
     with jax.enable_x64(True):
         jaxpr = jax.make_jaxpr(lambda *args: jax.tree.leaves(prim.expand(*jax.tree.unflatten(prim.in_tree, args))))

@@ -24,13 +24,13 @@ from flint import arb
 from jax.extend.core import ClosedJaxpr
 
 from stability.real import _scalars as scalars
-from stability.real._arrays import as_array, bare, elementwise
+from stability.real._arrays import as_array, bare
 from stability.real._complex import is_complex
 from stability.real._function import Estimate
-from stability.real._logic import from_integer, identity
+from stability.real._logic import identity
 from stability.real._near import flat
 from stability.real._reals import Reals, UnsupportedPrimitive, meaning, native, of_integers
-from stability.real._records import IDENTITIES, Elementwise, Folds, Named, moves, record_of
+from stability.real._records import IDENTITIES, Elementwise, Folds, Named, as_numbers, moves, record_of
 from stability.real._values import Undefined, array
 from stability.real._walk import is_float, walk
 
@@ -202,9 +202,8 @@ class _Source(Reals):
 
     def named(self, eqn, values: Sequence[Any]) -> list:
         shape = eqn.outvars[0].aval.shape
-        pairs = zip(values, eqn.invars, strict=True)
-        numbers = [v if is_float(u.aval) else elementwise(from_integer)(v) for v, u in pairs]
-        rows = list(zip(*(np.broadcast_to(as_array(v), shape).ravel() for v in numbers), strict=True))
+        numbers = (np.broadcast_to(as_array(v), shape).ravel() for v in as_numbers(eqn, values))
+        rows = list(zip(*numbers, strict=True))
         rows = rows or [()] * int(np.prod(shape))
         return [bare(array([self.call(f, row) for row in rows], shape)) for f in eqn.params["functions"]]
 

@@ -78,11 +78,16 @@ def _dual(x: Any, slope: Scalar, order: int) -> Any:
     return x
 
 
+def _of_constant(v: Any) -> Scalar:
+    """The derivative of what does not depend on the number: 0, and none where it is an infinity."""
+    if isinstance(v, Estimate | Undefined):
+        return UNDECIDED if isinstance(v, Estimate) else v
+    return plain.DOMAIN if infinite(v) else arb(0)
+
+
 def _coefficient(v: Any, order: int) -> Scalar:
-    if isinstance(v, Estimate):
-        return UNDECIDED
     if not isinstance(v, Series):
-        return v if isinstance(v, Undefined) else arb(0)
+        return _of_constant(v)
     if v.special and isinstance(v.c[0], Undefined):
         return v.c[0]
     return UNDECIDED if v.start < 0 else plain.mul(v.at(order), arb(math.factorial(order)))
@@ -91,7 +96,7 @@ def _coefficient(v: Any, order: int) -> Scalar:
 def _divided(v: Any, order: int, side: int) -> Scalar:
     """The limit of the derivative by `x` of a series in δ, `x` being `± δ²` from its point: `d/dx = ± d/dδ / (2 δ)`."""
     if not isinstance(v, Series):
-        return UNDECIDED if isinstance(v, Estimate) else v if isinstance(v, Undefined) else arb(0)
+        return _of_constant(v)
     if v.special:
         return v.c[0] if isinstance(v.c[0], Undefined) else UNDECIDED
     for _ in range(order):
@@ -104,7 +109,7 @@ def _limit(v: Any, order: int) -> Scalar:
     """The limit of the derivative of a dual number of series."""
     for _ in range(order):
         if not isinstance(v, Dual):
-            return UNDECIDED if isinstance(v, Estimate) else v if isinstance(v, Undefined) else arb(0)
+            return _of_constant(v)
         v = v.slope
     if isinstance(v, Dual):
         v = v.value

@@ -15,7 +15,7 @@ from stability.real import _arrays as arrays
 from stability.real import _bits as bits
 from stability.real._arrays import as_array, bare, is_real
 from stability.real._function import Complex
-from stability.real._records import Elementwise, Folds, moves, record_of
+from stability.real._records import Elementwise, Folds, Picks, moves, record_of
 from stability.real._values import LITERAL_ZERO, UNDECIDED, Undecided, Undefined, array, chosen, real
 from stability.real._walk import CONTROL, Semantics, inlined, source_of, walk
 from stability.real.meanings import meant
@@ -143,10 +143,11 @@ def of_integers(eqn) -> bool:
 
 
 def undecided_integers(eqn, values: Sequence[Any]) -> list:
-    """An equation of integers some of which are not known: what hangs on none of those is as JAX has it."""
+    """An equation of integers some of which are not known: one that picks or moves may do without them, and what else
+    hangs on none of those is as JAX has it."""
     shapes = [v.aval.shape for v in eqn.outvars]
     record = record_of(eqn.primitive)
-    if moves(record, eqn):
+    if moves(record, eqn) or isinstance(record, Picks):
         return record.reals(eqn, values)
     if isinstance(record, Elementwise):
         return bits.integers(eqn, values)

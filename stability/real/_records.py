@@ -25,7 +25,7 @@ from stability.real import _scalars as scalars
 from stability.real import _sorting as sorting
 from stability.real import _spectral as spectral
 from stability.real import _windows as windows
-from stability.real._arrays import as_array, bare, is_real
+from stability.real._arrays import as_array, bare
 from stability.real._values import INFINITY, MINUS_INFINITY, ONE, ZERO, Undefined, array
 from stability.real.meanings._elementary import logaddexp
 from stability.real.meanings._recognition import MEANING
@@ -101,6 +101,13 @@ class Folds(Record):
         return [bare(array(out, rows.shape[:-1]))]
 
 
+def as_numbers(eqn, values: Sequence[Any]) -> list:
+    """The inputs of an equation, with integers and truth values as real numbers."""
+    inexact = (jnp.issubdtype(v.aval.dtype, np.inexact) for v in eqn.invars)
+    pairs = zip(values, inexact, strict=True)
+    return [x if known else arrays.elementwise(logic.from_integer)(x) for x, known in pairs]
+
+
 class Named(Record):
     """A function of a library by its meaning, one function of elements an output."""
 
@@ -108,8 +115,7 @@ class Named(Record):
         pass
 
     def reals(self, eqn, values):
-        numbers = [x if is_real(x) else arrays.elementwise(logic.from_integer)(x) for x in values]
-        return [arrays.elementwise(f)(*numbers) for f in eqn.params["functions"]]
+        return [arrays.elementwise(f)(*as_numbers(eqn, values)) for f in eqn.params["functions"]]
 
 
 class Calls(Record):
@@ -119,6 +125,10 @@ class Calls(Record):
         self.param = param
 
 
+class Picks(Record):
+    """An integer that says where an element is, of floats, integers or truth values."""
+
+
 class Control(Record):
     """`cond`, `while` and `scan`, which the walker itself knows."""
 
@@ -126,9 +136,13 @@ class Control(Record):
         pass
 
 
-def _whole(rule: Callable) -> Record:
+def _of_params(rule: Callable) -> Callable[..., Values]:
     """A rule of arrays and parameters that gives one output."""
-    return Record(lambda eqn, values: [rule(*values, **eqn.params)])
+    return lambda eqn, values: [rule(*values, **eqn.params)]
+
+
+def _whole(rule: Callable) -> Record:
+    return Record(_of_params(rule))
 
 
 def field_of(eqn) -> Any:
@@ -263,9 +277,9 @@ RECORDS: dict[str, Record] = {
     "cummax": _whole(arrays.cumulative(scalars.maximum)),
     "cummin": _whole(arrays.cumulative(scalars.minimum)),
     "cumlogsumexp": _whole(arrays.cumulative(logaddexp)),
-    "argmax": _whole(arrays.arg_extreme(scalars.COMPARISONS["gt"])),
-    "argmin": _whole(arrays.arg_extreme(scalars.COMPARISONS["lt"])),
-    "dot_general": _whole(arrays.dot_general),
+    "argmax": Picks(_of_params(arrays.arg_extreme(scalars.COMPARISONS["gt"], True))),
+    "argmin": Picks(_of_params(arrays.arg_extreme(scalars.COMPARISONS["lt"], False))),
+    "dot_general": Record(lambda eqn, values: [arrays.dot_general(*as_numbers(eqn, values), **eqn.params)]),
     **{
         name: Record(rule)
         for name, rule in (bits.RULES | linear.RULES | sorting.RULES | spectral.RULES | windows.RULES).items()

@@ -21,7 +21,7 @@ from stability.real import _series as series
 from stability.real._arithmetic import DOMAIN, POLE
 from stability.real._arithmetic import checked as _checked
 from stability.real._arithmetic import first_undefined as _first_undefined
-from stability.real._function import Function, Rule, add, mul, one, zero
+from stability.real._function import Function, Rule, add, composed, mul, one, zero
 from stability.real._near import CLOSE, Near, flat, near
 from stability.real._series import Series
 from stability.real._values import INFINITY, MINUS_INFINITY, ONE, UNDECIDED, ZERO, Scalar, Undefined, infinite
@@ -40,7 +40,7 @@ def of_one(at: Callable[[arb], arb], above=None, below=None, outside=None) -> Ru
 
     def rule(x: Scalar) -> Scalar:
         if isinstance(x, Undefined):
-            return x if not plain.is_pole(x) else above if above is not None and above is below else DOMAIN
+            return plain.at_pole(above, below, outside) if plain.is_pole(x) else x
         if infinite(x):
             limit = above if x > 0 else below
             return DOMAIN if limit is None else limit
@@ -132,6 +132,9 @@ def _atan(x: Scalar) -> Scalar:
 
 def _exp_series(x: Series) -> Series:
     """By `y' = x' y`, a coefficient at a time."""
+    if isinstance(x, series.Logarithm):
+        series.seen.singular += 1
+        return series.exponential(x, _exp_series)
     if x.special or x.start < 0:
         series.seen.at(x.limit())
         return Series([exp.rule(x.limit())])
@@ -145,7 +148,10 @@ def _exp_series(x: Series) -> Series:
 def _log_series(x: Series) -> Series:
     if x.special or x.start != 0:
         series.seen.singular += 1
-        return Series([log.rule(x.limit()) if x.special else x.direction(log.rule(x.limit()), DOMAIN, UNDECIDED)])
+        if x.special:
+            return Series([log.rule(x.limit())])
+        inside = x.direction(True, DOMAIN, UNDECIDED)
+        return series.logarithm(arb(x.start), _log_series(Series(x.c))) if inside is True else Series([inside])
     return series.integrated(log.rule(x.limit()), series.div(x.derivative(), x.cut(x.end - 2)), x.end)
 
 
@@ -155,7 +161,11 @@ log: Function = Function(
 )
 expm1: Function = Function(of_one(_expm1, INFINITY, arb(-1)), lambda x: exp(x))
 exp2: Function = Function(of_one(_exp2, INFINITY, arb(0)), lambda x: mul(arb.const_log2(), exp2(x)))
-log1p: Function = Function(of_one(methodcaller("log1p"), INFINITY, None, below(-1)), lambda x: div(ONE, add(ONE, x)))
+log1p: Function = Function(
+    of_one(methodcaller("log1p"), INFINITY, None, below(-1)),
+    lambda x: div(ONE, add(ONE, x)),
+    series=lambda x: log(add(ONE, x)) if x.limit() == -1 else composed(log1p, [x]),
+)
 log2: Function = Function(of_one(_log2, INFINITY, None, below(0)), lambda x: div(ONE, mul(arb.const_log2(), x)))
 logistic: Function = Function(of_one(_logistic, ONE, arb(0)), lambda x: mul(logistic(x), logistic(neg(x))))
 sin: Function = Function(of_one(methodcaller("sin")), lambda x: cos(x))
@@ -315,7 +325,23 @@ def _cbrt(x: Scalar) -> Scalar:
     return -(-x).root(3) if x < 0 else UNDECIDED
 
 
-cbrt: Function = Function(_cbrt, lambda x: div(ONE, times(3, square(cbrt(x)))))
+cbrt: Function = Function(_cbrt, lambda x: div(_minus_two_thirds(x), arb(3)))
+
+
+def _inverse_square_of_cbrt(x: Scalar) -> Scalar:
+    return INFINITY if not isinstance(x, Undefined) and x == 0 else plain.div(ONE, square.rule(_cbrt(x)))
+
+
+_minus_two_thirds: Function = Function(
+    _inverse_square_of_cbrt,
+    lambda x: div(times(-2, _minus_two_thirds(x)), times(3, x)),
+    series=lambda x: (
+        Series([_inverse_square_of_cbrt(x.limit())])
+        if x.special
+        else series.power(absolute(x), arb(-2) / 3, _inverse_square_of_cbrt)
+    ),
+)
+"""`|x|^(-2/3)`."""
 
 
 def _atan2(y: Scalar, x: Scalar) -> Scalar:

@@ -107,6 +107,63 @@ class Series:
         return Series([plain.mul(x, arb(self.start + k)) for k, x in enumerate(self.c)], self.start - 1)
 
 
+class Logarithm(Series):
+    """`factor log ε + rest`, an infinity in the limit, of which more is known: its exponential is a power.
+
+    **Attributes:** `factor` a number that is not 0; `rest` a series without a pole.
+    """
+
+    __slots__ = ("factor", "rest")
+
+    def __init__(self, factor: Scalar, rest: Series):
+        super().__init__([MINUS_INFINITY if factor > 0 else INFINITY])
+        self.factor, self.rest = factor, rest
+
+
+def logarithm(factor: Scalar, rest: Series) -> Series:
+    """`factor log ε + rest`."""
+    if factor == 0:
+        return rest
+    known = (factor > 0 or factor < 0) and rest.start >= 0 and not rest.special
+    return Logarithm(factor, rest) if known else Series([UNDECIDED])
+
+
+def of_logarithms(x: Any, y: Any) -> bool:
+    """Whether one is a `Logarithm`, and the other one too, or a number, or a series without a pole."""
+    if not (isinstance(x, Logarithm) or isinstance(y, Logarithm)):
+        return False
+    return all(
+        isinstance(v, Logarithm) or (v.start >= 0 and not v.special if isinstance(v, Series) else is_number(v))
+        for v in (x, y)
+    )
+
+
+def sum_of_logarithms(x: Any, y: Any) -> Series:
+    factors = [v.factor if isinstance(v, Logarithm) else arb(0) for v in (x, y)]
+    rests = [v.rest if isinstance(v, Logarithm) else v for v in (x, y)]
+    return logarithm(plain.add(*factors), add(*rests))  # type: ignore[arg-type]
+
+
+def scaled_logarithm(x: Logarithm, y: Scalar | Series) -> Any:
+    """A product: `ε**n log ε` is `o(ε**(n - 1))`."""
+    if not isinstance(y, Series):
+        return y if is_zero(y) else logarithm(plain.mul(x.factor, y), mul(x.rest, y))  # type: ignore[arg-type]
+    if y.start > 0 or not y.c:
+        return Series([], y.start)
+    varies = next((k for k, c in enumerate(y.c) if k and not is_zero(c)), y.end)
+    rest = mul(x.rest, y)
+    assert isinstance(rest, Series)
+    return logarithm(plain.mul(x.factor, y.c[0]), rest.cut(varies - 1))
+
+
+def exponential(x: Logarithm, exp: Callable[[Series], Series]) -> Series:
+    """`ε**factor` times the exponential of the rest."""
+    if not (x.factor.is_exact() and x.factor.is_integer()):
+        return Series([], 1) if x.factor > 0 else Series([INFINITY])
+    rest = exp(x.rest)
+    return Series(rest.c, rest.start + whole(x.factor))
+
+
 def constant(x: Scalar, end: int) -> Series:
     """A real number as a series."""
     return Series([x, *[arb(0)] * (end - 1)] if is_number(x) else [x])
@@ -119,12 +176,15 @@ def limit(x: Scalar | Series) -> Scalar:
 def add(x: Scalar | Series, y: Scalar | Series) -> Scalar | Series:
     if x is ZERO or y is ZERO:
         return y if x is ZERO else x
+    if of_logarithms(x, y):
+        return sum_of_logarithms(x, y)
     if not isinstance(x, Series):
         x, y = y, x
     assert isinstance(x, Series)
     if not isinstance(y, Series):
         if x.special or not is_number(y):
-            return Series([plain.add(x.limit(), y)])
+            total = plain.add(x.limit(), y)
+            return total if x.start >= 0 and not x.special else Series([total])
         y = constant(y, max(x.end, 1))
     if x.special or y.special:
         return Series([plain.add(x.limit(), y.limit())])
@@ -133,12 +193,16 @@ def add(x: Scalar | Series, y: Scalar | Series) -> Scalar | Series:
 
 
 def neg(x: Series) -> Series:
+    if isinstance(x, Logarithm):
+        return logarithm(plain.neg(x.factor), neg(x.rest))
     return Series([plain.neg(c) for c in x.c], x.start)
 
 
 def mul(x: Scalar | Series, y: Scalar | Series) -> Scalar | Series:
     if x is ZERO or y is ZERO:
         return ZERO
+    if of_logarithms(x, y) and not (isinstance(x, Logarithm) and isinstance(y, Logarithm)):
+        return scaled_logarithm(x, y) if isinstance(x, Logarithm) else scaled_logarithm(y, x)  # type: ignore[arg-type]
     if not isinstance(x, Series):
         x, y = y, x
     assert isinstance(x, Series)
