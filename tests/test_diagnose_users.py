@@ -38,6 +38,7 @@ HEALTHY = {
     "a masked mean": (lambda x: x / jnp.sum(x > 0), (np.arange(4, dtype=F32),)),
     "a key of numbers": (lambda m: m + jax.random.normal(jax.random.PRNGKey(0), (3,)), (np.ones(3, F32),)),
     "a typed key": (lambda m: m + jax.random.uniform(jax.random.key(0), (3,)), (np.ones(3, F32),)),
+    "a key that is an argument": (lambda m, k: m + jax.random.uniform(k, (3,)), (np.ones(3, F32), jax.random.key(1))),
     "a print": (printing, (F32(2),)),
     "a float8 argument": (lambda x: 3 * x.astype(jnp.float32), (np.array(1.5, ml_dtypes.float8_e4m3fn),)),
     "the gradient of a perceptron": (jax.grad(perceptron), (WEIGHTS, np.ones(4, F32))),

@@ -20,7 +20,7 @@ from stability import truth
 from stability.blame import _trace as trace
 from stability.blame import _walk as walk
 from stability.blame._diagnosis import Diagnosis, Input, Row
-from stability.blame._trace import Node, SumOfProducts, Tracer, as_real
+from stability.blame._trace import Node, SumOfProducts, Tracer, as_real, is_opaque
 from stability.floats import FORMATS, FloatFormat, ulp_exponent, widen
 from stability.measure import FAILURE_KINDS, KINDS, OK, classify
 from stability.real import _evaluate as evaluate
@@ -257,9 +257,7 @@ def _diagnosis(fn, jaxpr, leaves, mode: str, tolerance: float, known: Known) -> 
         function=_name(fn),
         dtype=fmt.name,
         mode=mode,
-        arguments=tuple(
-            widen(x).tolist() if np.asarray(x).dtype.kind not in "iub" else np.asarray(x).tolist() for x in leaves
-        ),
+        arguments=tuple(map(told, leaves)),
         element=tuple(int(i) for i in np.unravel_index(j, out[k][0].shape)),
         result=result,
         true=true,
@@ -273,6 +271,14 @@ def _diagnosis(fn, jaxpr, leaves, mode: str, tolerance: float, known: Known) -> 
         jit=results["jit"],
         note=note,
     )
+
+
+def told(x: Any) -> Any:
+    """An argument as Python numbers: floats of any format, integers and truth values, the data of a random key."""
+    if is_opaque(x):
+        x = jax.random.key_data(x)
+    x = np.asarray(x)
+    return x.tolist() if x.dtype.kind in "iub" else widen(x).tolist()
 
 
 def _equal(x: float, y: float) -> bool:

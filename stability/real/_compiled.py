@@ -23,12 +23,12 @@ from jax.extend.core import ClosedJaxpr
 
 from stability.real import _scalars as scalars
 from stability.real._arrays import as_array, bare, elementwise
-from stability.real._bits import executed
+from stability.real._bits import integers
 from stability.real._complex import is_complex
 from stability.real._function import Estimate
 from stability.real._logic import from_integer, identity
 from stability.real._near import flat
-from stability.real._reals import Reals, UnsupportedPrimitive
+from stability.real._reals import Reals, UnsupportedPrimitive, of_integers
 from stability.real._records import IDENTITIES, Elementwise, Folds, Named, Record, moves, record_of
 from stability.real._values import Undefined, array
 from stability.real._walk import is_float, walk
@@ -70,6 +70,11 @@ class Name(NamedTuple):
     """A variable of the compiled function."""
 
     text: str
+
+
+def _varies(value: Any) -> bool:
+    """Whether an element of an array is a variable."""
+    return any(isinstance(x, Name) for x in as_array(value).ravel())
 
 
 def _comparison(yes: Callable, no: Callable, same: bool) -> Callable:
@@ -130,6 +135,7 @@ class _Source(Reals):
     """Elements of arrays are names, or numbers that are known."""
 
     def __init__(self, over_balls: bool):
+        super().__init__()
         self.over_balls = over_balls
         self.lines: list[str] = []
         self.names: dict[str, Any] = {"arb": arb}
@@ -166,20 +172,24 @@ class _Source(Reals):
         return super().decided(value, what)
 
     def equation(self, eqn, values, source):
-        varies = any(isinstance(x, Name) for v in values for x in as_array(v).ravel())
-        if not (varies or any(is_float(v.aval) for v in (*eqn.invars, *eqn.outvars))):
-            return executed(eqn, values)
+        varies = any(map(_varies, values))
+        if not (varies or any(is_float(v.aval) for v in eqn.outvars)):
+            return super().equation(eqn, values, source)
         if any(is_complex(v.aval) for v in (*eqn.invars, *eqn.outvars)):
             raise _Bent
         record = record_of(eqn.primitive)
         if record is None:
             raise UnsupportedPrimitive(eqn.primitive.name, source)
         if moves(record, eqn):
+            if any(_varies(v) for i, v in enumerate(values) if record.data and i not in record.data):
+                raise _Bent
             return record.reals(eqn, values)
         if isinstance(record, Named):
             return self.named(eqn, values)
         if isinstance(record, Elementwise):
             return [self.elementwise(eqn, record, values)]
+        if of_integers(eqn):
+            raise _Bent
         if isinstance(record, Folds):
             return [self.folded(eqn, record, values)]
         return self.whole(eqn, record, values)
@@ -202,6 +212,8 @@ class _Source(Reals):
 
     def element(self, eqn, function: Callable, row: Sequence[Any]) -> Name:
         name = eqn.primitive.name
+        if of_integers(eqn):
+            return self.call(lambda *values: integers(eqn, values)[0], row)
         if not self.over_balls:
             return self.call(function, row)
         if name in FAST and not is_float(eqn.invars[0].aval):
@@ -239,7 +251,7 @@ class _Source(Reals):
                 raise Open
             parts, at = [], iter(elements)
             for shape, known, is_real in zip(shapes, values, floats, strict=True):
-                if any(isinstance(x, Name) for x in as_array(known).ravel()):
+                if _varies(known):
                     part = array(list(itertools.islice(at, int(np.prod(shape)))), shape)
                     parts.append(bare(part if is_real else part.astype(as_array(known).dtype)))
                 else:
@@ -251,9 +263,7 @@ class _Source(Reals):
                     raise Open
             return out
 
-        open_inputs = [
-            x for v in values if any(isinstance(x, Name) for x in as_array(v).ravel()) for x in as_array(v).ravel()
-        ]
+        open_inputs = [x for v in values if _varies(v) for x in as_array(v).ravel()]
         result = self.line(f"{self.constant_text(run)}({', '.join(self.text(x) for x in open_inputs)})").text
         at = itertools.count()
         return [

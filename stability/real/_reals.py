@@ -122,7 +122,7 @@ def meaning(eqn, values: Sequence[Any], source: str = "", semantics: Semantics |
     real_inputs, own = any(is_real(v) for v in values), eqn.primitive.name in bits.RULES
     if not (own or real_inputs or any(is_inexact(v.aval) for v in eqn.outvars)):
         return bits.executed(eqn, values)
-    if not (own or any(is_inexact(v.aval) for v in (*eqn.invars, *eqn.outvars)) or of_truth_values(eqn)):
+    if of_integers(eqn) and not own:
         return undecided_integers(eqn, values)
     if record is None:
         return bits.unproven(eqn, values)
@@ -132,6 +132,11 @@ def meaning(eqn, values: Sequence[Any], source: str = "", semantics: Semantics |
 def of_truth_values(eqn) -> bool:
     """Whether an equation is of truth values, and integers at most to select by."""
     return all(v.aval.dtype == bool for v in (*eqn.invars[eqn.primitive.name == "select_n" :], *eqn.outvars))
+
+
+def of_integers(eqn) -> bool:
+    """Whether an equation is of integers alone."""
+    return not (any(is_inexact(v.aval) for v in (*eqn.invars, *eqn.outvars)) or of_truth_values(eqn))
 
 
 def undecided_integers(eqn, values: Sequence[Any]) -> list:
