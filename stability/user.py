@@ -22,7 +22,6 @@ from stability.forms import Form
 from stability.functions import BadFunction, Scalar, check_scalar, hold, parse_held, study_of
 from stability.measure import FAILURE_KINDS
 from stability.outcome import Outcome, Region, Row, joined
-from stability.real import UnsupportedPrimitive
 from stability.report.tables import both, short_hex, value
 
 BLAMED = 2
@@ -177,7 +176,7 @@ def main(p: Parser, args: argparse.Namespace, argv: list[str], begun: float) -> 
 
         outcome = joined([swept(dtype) for dtype in dtypes])
         table = blame(outcome, {scalar.__name__: scalar})
-    except (BadFunction, UnsupportedPrimitive) as error:
+    except BadFunction as error:
         p.error(str(error).splitlines()[0])
     notes = [_screened(found)] if args.exhaustive else []
     out: Path = args.out

@@ -28,7 +28,7 @@ from stability.real._complex import is_complex
 from stability.real._function import Estimate
 from stability.real._logic import from_integer, identity
 from stability.real._near import flat
-from stability.real._reals import Reals, UnsupportedPrimitive, of_integers
+from stability.real._reals import Reals, of_integers
 from stability.real._records import IDENTITIES, Elementwise, Folds, Named, Record, moves, record_of
 from stability.real._values import Undefined, array
 from stability.real._walk import is_float, walk
@@ -179,7 +179,7 @@ class _Source(Reals):
             raise _Bent
         record = record_of(eqn.primitive)
         if record is None:
-            raise UnsupportedPrimitive(eqn.primitive.name, source)
+            raise _Bent
         if moves(record, eqn):
             if any(_varies(v) for i, v in enumerate(values) if record.data and i not in record.data):
                 raise _Bent
@@ -284,7 +284,7 @@ def compiled(
     source = _Source(over_balls)
     try:
         (out,) = walk(jaxpr, args, source)
-    except (_Bent, UnsupportedPrimitive):
+    except _Bent:
         return None
     result = source.text(bare(out))
     known = [v for v in source.names.values() if isinstance(v, arb | Undefined)]

@@ -183,7 +183,9 @@ CONTROL: dict[str, Callable[..., list]] = {"cond": _cond, "while": _while, "scan
 
 def wide(leaves: Sequence[Any]) -> bool:
     """Whether JAX is to keep 64 bits: it does already, or one of the arguments has them."""
-    return bool(jax.config.read("jax_enable_x64")) or any(getattr(x, "dtype", None) == np.float64 for x in leaves)
+    return bool(jax.config.read("jax_enable_x64")) or any(
+        getattr(x, "dtype", None) in (np.float64, np.complex128) for x in leaves
+    )
 
 
 def trace(fn: Callable, *args) -> tuple[ClosedJaxpr, Any]:
