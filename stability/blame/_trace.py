@@ -138,8 +138,7 @@ def leaves(x, aval, literal: bool = False, name: str = "") -> Values:
 
 def execute(eqn, values: Sequence[Any]) -> list:
     """An equation on floats, as an XLA computation of its own."""
-    out = eqn.primitive.bind(*values, **eqn.params)
-    return [as_floats(o) for o in (out if eqn.primitive.multiple_results else [out])]
+    return [as_floats(o) for o in arrays.bound(eqn, values)]
 
 
 def is_opaque(aval) -> bool:
@@ -324,8 +323,7 @@ class Recording(Semantics):
     def equation(self, eqn, values, source) -> list:
         if not eqn.outvars:
             return []
-        out = eqn.primitive.bind(*values, **eqn.params)
-        self.seen.append(list(out) if eqn.primitive.multiple_results else [out])
+        self.seen.append(arrays.bound(eqn, values))
         return self.seen[-1]
 
 

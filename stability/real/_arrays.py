@@ -58,6 +58,12 @@ def elementwise(rule: Callable) -> Callable:
     return apply
 
 
+def bound(eqn, args: Sequence[Any]) -> list:
+    """The outputs of an equation on arrays, as JAX has it."""
+    out = eqn.primitive.bind(*args, **eqn.primitive.get_bind_params(eqn.params))
+    return list(out) if eqn.primitive.multiple_results else [out]
+
+
 def move(eqn, data: Sequence[int] | None, values: Sequence[Any]) -> list:
     """The result of a primitive that moves elements; `data` the positions of the arguments that hold them."""
     positions = range(len(values)) if data is None else data

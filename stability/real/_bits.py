@@ -22,7 +22,7 @@ from flint import arb
 from stability.balls import round_ball
 from stability.floats import format_of
 from stability.real import _scalars as scalars
-from stability.real._arrays import as_array, bare, last
+from stability.real._arrays import as_array, bare, bound, last
 from stability.real._function import Complex, Dual, Estimate
 from stability.real._near import resolved
 from stability.real._series import Series, limit
@@ -63,8 +63,7 @@ def keys(x):
 def executed(eqn, values: Sequence[Any]) -> list:
     """The outputs of an equation on what is held natively, by the primitive itself."""
     args = [given(x, v.aval) for x, v in zip(values, eqn.invars, strict=True)]
-    out = eqn.primitive.bind(*args, **eqn.params)
-    return [held(o) for o in (out if eqn.primitive.multiple_results else [out])]
+    return [held(o) for o in bound(eqn, args)]
 
 
 def filled(aval, value=UNDECIDED):
@@ -154,10 +153,9 @@ def unproven(eqn, values: Sequence[Any]) -> list:
         ]
         try:
             with jax.enable_x64(True):
-                out = eqn.primitive.bind(*args, **eqn.params)
+                out = bound(eqn, args)
         except (TypeError, ValueError, NotImplementedError, RuntimeError):
             continue
-        out = out if eqn.primitive.multiple_results else [out]
         return [estimated(o, v.aval, bool(reals)) for o, v in zip(out, eqn.outvars, strict=True)]
     return [filled(v.aval) for v in eqn.outvars]
 

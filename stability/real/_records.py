@@ -114,6 +114,22 @@ class Calls(Record):
     def __init__(self, param: str):
         self.param = param
 
+    def called(self, eqn):
+        """The jaxpr that the equation merely calls, or `None`."""
+        return eqn.params[self.param]
+
+
+class Maps(Calls):
+    """A map over the devices of a mesh, which is a call where there is one."""
+
+    def called(self, eqn):
+        return super().called(eqn) if eqn.params["mesh"].size == 1 else None
+
+    def reals(self, eqn, values):
+        from stability.real._shards import mapped
+
+        return mapped(eqn, values)
+
 
 class Control(Record):
     """`cond`, `while` and `scan`, which the walker itself knows."""
@@ -278,7 +294,7 @@ RECORDS: dict[str, Record] = {
     "remat2": Calls("jaxpr"),
     "checkpoint": Calls("jaxpr"),
     "remat": Calls("jaxpr"),
-    "shard_map": Calls("jaxpr"),
+    "shard_map": Maps("jaxpr"),
     "cond": Control(),
     "while": Control(),
     "scan": Control(),

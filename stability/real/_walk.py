@@ -44,7 +44,7 @@ def opened(jaxpr: Jaxpr | ClosedJaxpr) -> tuple[Jaxpr, Sequence[Any]]:
 def called(eqn) -> Jaxpr | ClosedJaxpr | None:
     """The jaxpr that an equation merely calls, or `None`."""
     record = record_of(eqn.primitive)
-    return eqn.params[record.param] if isinstance(record, Calls) else None
+    return record.called(eqn) if isinstance(record, Calls) else None
 
 
 def inlined(eqn) -> Jaxpr | ClosedJaxpr | None:
