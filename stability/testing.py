@@ -31,7 +31,7 @@ from jax.typing import ArrayLike, DTypeLike
 from stability import engine, measure
 from stability.diagnose import diagnose
 from stability.floats import FORMATS, FloatFormat, format_of, hex_of, ulp_exponent, widen
-from stability.functions import as_form, check_scalar, hold, truth_of
+from stability.functions import Derivative, as_form, check_scalar, hold, truth_of
 from stability.measure import FAILURES, FLUSHED, KINDS, OK
 from stability.real import _evaluate as evaluate
 from stability.real._terms import sizes_of_terms
@@ -275,6 +275,7 @@ def assert_gradient_max_ulp(
         return _both(float(widen(x[i])))
 
     def culprit(i: int) -> str:
-        return _culprit(scalar, (jnp.asarray(x[i]),), max_ulp, "jit")
+        rule = exact.told_of_rules(x[i], fmt, max_ulp) if isinstance(exact, Derivative) else ""
+        return rule or _culprit(scalar, (jnp.asarray(x[i]),), max_ulp, "jit")
 
     _settle(_name(scalar), result, truth, max_ulp, told, culprit)

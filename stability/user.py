@@ -19,7 +19,7 @@ from stability.diagnose import diagnose, load
 from stability.environment import environment
 from stability.floats import FORMATS, FloatFormat, from_ordinal
 from stability.forms import Form
-from stability.functions import BadFunction, Scalar, check_scalar, hold, parse_held, study_of
+from stability.functions import BadFunction, Derivative, Scalar, check_scalar, hold, parse_held, study_of
 from stability.measure import FAILURE_KINDS
 from stability.outcome import Outcome, Region, Row, joined
 from stability.report.tables import both, short_hex, value
@@ -77,11 +77,12 @@ def _to_blame(row: Row) -> list[Region]:
     return sorted(chosen, key=lambda r: r.start)
 
 
-def blame(outcome: Outcome, scalars: dict[str, Scalar]) -> list[dict]:
+def blame(outcome: Outcome, scalars: dict[str, Scalar], tolerance: float) -> list[dict]:
     """The diagnosis at the float nearest to zero of the failing regions of each row, as JSON values.
 
     Of each kind, the two regions nearest to zero on each side of it. `primitive`, `cause` and `source` are of the
-    first culprit; where the function run op by op has none (a row of jit can fail alone), `cause` says so.
+    first culprit; where the function run op by op has none (a row of jit can fail alone), `cause` says so, and where a
+    derivative rule differs from the derivative by more than `tolerance` ulps, that.
     """
     where: dict[tuple[str, str, str, int], list[str]] = {}
     for row in outcome.rows:
@@ -91,12 +92,15 @@ def blame(outcome: Outcome, scalars: dict[str, Scalar]) -> list[dict]:
     for (dtype, form, kind, at), modes in where.items():
         fmt = FORMATS[dtype]
         line = {"form": form, "dtype": dtype, "mode": ", ".join(modes), "kind": kind, "at": both(value(at, fmt), fmt)}
-        table.append(line | {"at_hex": short_hex(value(at, fmt))} | _culprit(scalars[form], at, fmt))
+        table.append(line | {"at_hex": short_hex(value(at, fmt))} | _culprit(scalars[form], at, fmt, tolerance))
     return table
 
 
-def _culprit(scalar: Scalar, ordinal: int, fmt: FloatFormat) -> dict:
-    found = diagnose(scalar, from_ordinal(np.array(ordinal), fmt)).culprit
+def _culprit(scalar: Scalar, ordinal: int, fmt: FloatFormat, tolerance: float) -> dict:
+    x = from_ordinal(np.array(ordinal), fmt)
+    if isinstance(scalar, Derivative) and (rule := scalar.told_of_rules(x, fmt, tolerance)):
+        return {"primitive": "–", "cause": rule, "source": "–"}
+    found = diagnose(scalar, x).culprit
     if found is None:
         return {"primitive": "–", "cause": "op by op, no equation spoils it", "source": "–"}
     return {
@@ -175,7 +179,7 @@ def main(p: Parser, args: argparse.Namespace, argv: list[str], begun: float) -> 
                 )
 
         outcome = joined([swept(dtype) for dtype in dtypes])
-        table = blame(outcome, {scalar.__name__: scalar})
+        table = blame(outcome, {scalar.__name__: scalar}, args.tolerance)
     except BadFunction as error:
         p.error(str(error).splitlines()[0])
     notes = [_screened(found)] if args.exhaustive else []

@@ -33,6 +33,9 @@ def wide(x): return x * jnp.ones((), jnp.float64)
 def row(n): return jnp.arange(10.0)[n]
 def triple(x): return x * np.float64(3.3)
 def drawn(x): return x + jax.random.uniform(jax.random.PRNGKey(0), (3,))[1]
+@jax.custom_jvp
+def straight(x): return jnp.round(x)
+straight.defjvp(lambda primals, tangents: (straight(*primals), tangents[0]))
 number = 3
 """
 
@@ -109,6 +112,12 @@ def test_a_function_is_swept_in_the_width_that_the_user_runs_it_in(name, mine):
         (dtype, mode) for dtype in ("float64", "float32") for mode in ("eager", "jit")
     ]
     assert all(set(r["counts"]) == {"ok"} and r["max_ulp"] <= 0.75 for r in rows)
+
+
+def test_a_sweep_says_that_a_rule_is_not_the_derivative(mine, capsys):
+    arguments = ["--function", "mine_functions:straight", "--grad", "0", "--dtype", "bfloat16", "--range", "1", "2"]
+    sweep.main([*arguments, "--no-plots", "--out", str(mine / "r")])
+    assert "has a custom derivative rule: by it the derivative is 1.0" in capsys.readouterr().out
 
 
 def test_integers_from_the_swept_number_are_its_floor():

@@ -226,7 +226,11 @@ UNDEFINED = {
     "log of a negative number": (jnp.log, -1.0, "domain"),
     "root of a negative number": (jnp.sqrt, -1.0, "domain"),
     "acos of 2": (jnp.arccos, 2.0, "domain"),
-    "0 log 0": (lambda x: (x + x) * jnp.log(x), 0.0, "zero_times_infinity"),
+    "log of a zero that is none of the argument's": (
+        lambda x: (x - x) * jnp.log(x - x),
+        2.0,
+        "zero_times_infinity",
+    ),
     "inf - inf": (lambda x: x - jnp.abs(x), np.inf, "infinity_minus_infinity"),
     "0 inf": (lambda x: (1 / x) * x, np.inf, "zero_times_infinity"),
     "inf/inf": (lambda x: jnp.exp(x) / x, np.inf, "infinity_over_infinity"),

@@ -21,7 +21,7 @@ from stability.real import _series as series
 from stability.real._arithmetic import DOMAIN, POLE
 from stability.real._arithmetic import checked as _checked
 from stability.real._arithmetic import first_undefined as _first_undefined
-from stability.real._function import Function, Rule, add, mul, one, zero
+from stability.real._function import Function, Rule, add, composed, mul, one, zero
 from stability.real._near import CLOSE, Near, flat, near
 from stability.real._series import Series
 from stability.real._values import INFINITY, MINUS_INFINITY, ONE, UNDECIDED, ZERO, Scalar, Undefined, infinite
@@ -145,7 +145,8 @@ def _exp_series(x: Series) -> Series:
 def _log_series(x: Series) -> Series:
     if x.special or x.start != 0:
         series.seen.singular += 1
-        return Series([log.rule(x.limit()) if x.special else x.direction(log.rule(x.limit()), DOMAIN, UNDECIDED)])
+        found = log.rule(x.limit()) if x.special else x.direction(log.rule(x.limit()), DOMAIN, UNDECIDED)
+        return Series([found], slow=x.slow or not x.special)
     return series.integrated(log.rule(x.limit()), series.div(x.derivative(), x.cut(x.end - 2)), x.end)
 
 
@@ -156,7 +157,11 @@ log: Function = Function(
 expm1: Function = Function(of_one(_expm1, INFINITY, arb(-1)), lambda x: exp(x))
 exp2: Function = Function(of_one(_exp2, INFINITY, arb(0)), lambda x: mul(arb.const_log2(), exp2(x)))
 log1p: Function = Function(of_one(methodcaller("log1p"), INFINITY, None, below(-1)), lambda x: div(ONE, add(ONE, x)))
-log2: Function = Function(of_one(_log2, INFINITY, None, below(0)), lambda x: div(ONE, mul(arb.const_log2(), x)))
+log2: Function = Function(
+    of_one(_log2, INFINITY, None, below(0)),
+    lambda x: div(ONE, mul(arb.const_log2(), x)),
+    series=lambda x: composed(log2, [x]) if x.start == 0 and not x.special else div(log(x), arb.const_log2()),
+)
 logistic: Function = Function(of_one(_logistic, ONE, arb(0)), lambda x: mul(logistic(x), logistic(neg(x))))
 sin: Function = Function(of_one(methodcaller("sin")), lambda x: cos(x))
 cos: Function = Function(of_one(_cos), lambda x: neg(sin(x)))
@@ -236,7 +241,7 @@ def integer_pow(y: int) -> Function:
 
     def of_series(x: Series):
         if x.special or y == 0:
-            return Series([rule(x.limit())])
+            return Series([rule(x.limit())], slow=x.slow and y > 0)
         if y < 0:
             return series.div(ONE, integer_pow(-y).series(x))  # type: ignore[misc]
         if x.c and x.c[0] > 0 and y > 16:
@@ -315,7 +320,16 @@ def _cbrt(x: Scalar) -> Scalar:
     return -(-x).root(3) if x < 0 else UNDECIDED
 
 
-cbrt: Function = Function(_cbrt, lambda x: div(ONE, times(3, square(cbrt(x)))))
+def _cbrt_series(x: Series):
+    def positive(x: Series) -> Series:
+        return series.power(x, arb(1) / 3, _cbrt, 3)
+
+    if x.special:
+        return Series([_cbrt(x.limit())])
+    return x.direction(positive, lambda x: neg(positive(neg(x))), lambda x: Series([UNDECIDED]))(x)
+
+
+cbrt: Function = Function(_cbrt, lambda x: div(ONE, times(3, square(cbrt(x)))), series=_cbrt_series)
 
 
 def _atan2(y: Scalar, x: Scalar) -> Scalar:
