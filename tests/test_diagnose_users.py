@@ -1,6 +1,7 @@
 """Diagnoses of what people bring: keys, prints, masks, whole layers; healthy code among them."""
 
 import json
+import math
 
 import jax
 import jax.numpy as jnp
@@ -92,11 +93,32 @@ def test_the_line_of_the_caller_stands_for_equations_that_have_none():
     assert np.isnan(found.result) and __file__ in found.source
 
 
+def test_a_nan_that_is_true_comes_before_what_is_ok():
+    keep = np.array([[True, False], [False, False]])
+    scores = np.array([[0.5, 1], [0.25, 2]], F32)
+    found = diagnose(lambda s: jax.nn.softmax(jnp.where(keep, s, -jnp.inf)), scores)
+    assert np.isnan(found.result) and found.element[0] == 1 and found.verdict == "undefined"
+    assert found.culprit.kind == "infinity_minus_infinity" and __file__ in found.source
+
+
 def test_a_library_function_that_is_not_the_one_of_its_name_is_an_approximation():
     found = diagnose(jax.scipy.special.exp1, F32(np.inf))
     assert found.true == 0
     if found.verdict != "ok":
         assert found.culprit.kind == "approximation"
+
+
+def test_an_approximation_is_named_by_the_function_and_the_line_that_calls_it():
+    def fn(x):
+        angle = jnp.rad2deg(x)
+        return 2 * angle
+
+    x = np.array(-7.59375, ml_dtypes.bfloat16)
+    found = diagnose(fn, x, tolerance=0.5)
+    wanted = 2 * math.degrees(-7.59375)
+    assert found.verdict == "inaccurate" and found.true == np.float32(wanted).astype(ml_dtypes.bfloat16)
+    assert (found.culprit.primitive, found.culprit.kind) == ("rad2deg", "approximation")
+    assert f":{fn.__code__.co_firstlineno + 1}:" in found.source
 
 
 def test_the_time_of_a_sum_is_linear_in_its_terms(monkeypatch):

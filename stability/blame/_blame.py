@@ -28,6 +28,7 @@ from stability.real import _evaluate as evaluate
 from stability.real import _scalars as scalars
 from stability.real._arrays import as_array, elementwise
 from stability.real._complex import im, is_complex, magnitude, re
+from stability.real._custom import named_functions
 from stability.real._evaluate import parts
 from stability.real._function import Complex
 from stability.real._terms import sizes_of_terms
@@ -133,6 +134,15 @@ def row_of(tracer: Tracer, index: int, node: Node, kind: str | None = None) -> R
     )
 
 
+def of_the_library(row: Row, functions: list[tuple[str, str]]) -> Row:
+    """A row of what a library's equations come to, by the name of its function and the line that called it.
+
+    It is the last function called from the row's own line, or before it.
+    """
+    near = [f for f in functions if f[1] == row.source] or functions
+    return replace(row, primitive=near[-1][0], source=near[-1][1] or row.source) if near else row
+
+
 def severity(node: Node) -> float:
     if not isinstance(node.got, float | complex) or not cmath.isfinite(node.got):
         return math.inf
@@ -140,8 +150,8 @@ def severity(node: Node) -> float:
     return off if off <= walk.HARMLESS or _is_decided(node) else 0.0
 
 
-GRAVITY = ("nan", "inf", "pole", "vanished", "wrong_sign", "inaccurate", "flushed")
-"""Kinds of failures, the gravest first."""
+GRAVITY = ("nan", "inf", "pole", "vanished", "wrong_sign", "inaccurate", "flushed", "nan_input")
+"""Kinds of failures, the gravest first, and a NaN that is true."""
 
 
 class Judged(NamedTuple):
@@ -281,6 +291,8 @@ def _diagnosis(fn, jaxpr, leaves, mode: str, tolerance: float, known: Known) -> 
             chosen[blamed.node.equation] = blamed.node
         rows = tuple(row_of(tracer, i, n) for i, n in chosen.items())
         culprit = None if blamed is None else row_of(tracer, blamed.node.equation, blamed.node, blamed.kind)
+        if culprit is not None and culprit.kind == "approximation":
+            culprit = of_the_library(culprit, named_functions(jaxpr, leaves))
         true, undefined = shown(meant, fmt), why(meant, fmt)
     return Diagnosis(
         function=_name(fn),

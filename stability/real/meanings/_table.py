@@ -43,10 +43,6 @@ class Constant(NamedTuple):
     approximate: float
     exact: Callable[[], arb]
 
-    @property
-    def params(self) -> dict[str, Any]:
-        return {"functions": (Function(self.exact),)}
-
 
 def _one(function: Function, arity: int = 1, fn: Callable[..., Any] | None = None) -> Named:
     return Named((function,), arity, fn)
