@@ -216,7 +216,7 @@ def _constant_of(eqn: JaxprEqn, atom) -> dict[str, Any] | None:
         for c in CONSTANTS.get((*key, eqn.primitive.name), ()):
             value, eps = float(c.approximate), float(jax.numpy.finfo(aval(atom).dtype).eps)
             if abs(float(atom.val) - value) <= eps * abs(value):
-                return {"functions": (Function(c.exact),), "named": key[1]}
+                return {"functions": (Function(c.exact),), "named": c.named or key[1]}
     return None
 
 
