@@ -14,16 +14,10 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
+from flint import arb
 
 from stability.real import _scalars as scalars
-from stability.real._values import (
-    UNDECIDED,
-    ZERO,
-    Undefined,
-    array,
-    chosen,
-    real,
-)
+from stability.real._values import UNDECIDED, Undefined, array, chosen, real
 
 CHOOSING = ("pad", "gather", "scatter", "dynamic_slice", "dynamic_update_slice")
 """Primitives that pick elements by a condition or an index; others only lay them out."""
@@ -139,5 +133,5 @@ def factors(x: np.ndarray, y: np.ndarray, dimension_numbers) -> tuple[tuple[int,
 
 def dot_general(x, y, dimension_numbers, **_):
     shape, rows = factors(as_array(x), as_array(y), dimension_numbers)
-    out = [functools.reduce(scalars.add, map(scalars.mul, u, v), ZERO) for u, v in rows]
+    out = [functools.reduce(scalars.add, map(scalars.mul, u, v)) if len(u) else arb(0) for u, v in rows]
     return bare(array(out, shape))

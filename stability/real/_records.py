@@ -14,6 +14,7 @@ import jax
 import jax.extend.core.primitives
 import jax.numpy as jnp
 import numpy as np
+from flint import arb
 from jax.extend.core import Primitive
 
 from stability.real import _arrays as arrays
@@ -26,7 +27,7 @@ from stability.real import _sorting as sorting
 from stability.real import _spectral as spectral
 from stability.real import _windows as windows
 from stability.real._arrays import as_array, bare, is_real
-from stability.real._values import INFINITY, MINUS_INFINITY, ONE, ZERO, Undefined, array
+from stability.real._values import INFINITY, MINUS_INFINITY, ONE, Undefined, array
 from stability.real.meanings._elementary import logaddexp
 from stability.real.meanings._recognition import MEANING
 from stability.real.meanings._table import PRIMITIVES
@@ -263,7 +264,7 @@ RECORDS: dict[str, Record] = {
     "tile": Moves(0),
     "transpose": Moves(0),
     "unstack": Moves(0),
-    "reduce_sum": Folds(scalars.add, ZERO),
+    "reduce_sum": Folds(scalars.add, arb(0)),
     "reduce_prod": Folds(scalars.mul, ONE),
     "reduce_max": Folds(scalars.maximum, MINUS_INFINITY),
     "reduce_min": Folds(scalars.minimum, INFINITY),

@@ -192,7 +192,7 @@ def div(x: Scalar | Series, y: Scalar | Series) -> Scalar | Series:
         if not is_number(x):
             return Series([plain.div(x, y.limit())])
         if is_zero(x):
-            return x
+            return y.direction(x, x, Series([UNDECIDED]))
         x = constant(x, max(len(y.c), 1))
     seen.singular += y.start != 0
     if not y.c or not (y.c[0] > 0 or y.c[0] < 0):
