@@ -21,7 +21,6 @@ from stability.arguments import Parser, whole_number, write_json
 from stability.blame import Diagnosis, Row, diagnose
 from stability.environment import tell_untested
 from stability.floats import FORMATS
-from stability.real import UnsupportedPrimitive
 
 __all__ = ["Diagnosis", "Row", "diagnose", "load", "main"]
 
@@ -134,7 +133,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         fn = scalar_function(load(options.function), options.function, arguments, options.grad)
         found = diagnose(fn, *arguments, mode=options.mode)
-    except (ValueError, UnsupportedPrimitive) as error:
+    except ValueError as error:
         p.error(_line(error))
     found.print(Console(width=None if sys.stdout.isatty() else 160))
     tell_untested()

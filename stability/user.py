@@ -9,8 +9,8 @@ import time
 from pathlib import Path
 
 import jax
-import jax.numpy as jnp
 import numpy as np
+from jax import Array
 from rich.console import Console
 
 from stability import engine, report, screen
@@ -19,10 +19,9 @@ from stability.diagnose import diagnose, load
 from stability.environment import environment
 from stability.floats import FORMATS, FloatFormat, from_ordinal
 from stability.forms import Form
-from stability.functions import BadFunction, Scalar, check_scalar, hold, parse_held, study_of
+from stability.functions import BadFunction, Derivative, Scalar, check_scalar, hold, parse_held, study_of
 from stability.measure import FAILURE_KINDS
-from stability.outcome import Outcome, Region, Row
-from stability.real import UnsupportedPrimitive
+from stability.outcome import Outcome, Region, Row, joined
 from stability.report.tables import both, short_hex, value
 
 BLAMED = 2
@@ -78,11 +77,12 @@ def _to_blame(row: Row) -> list[Region]:
     return sorted(chosen, key=lambda r: r.start)
 
 
-def blame(outcome: Outcome, scalars: dict[str, Scalar]) -> list[dict]:
+def blame(outcome: Outcome, scalars: dict[str, Scalar], tolerance: float) -> list[dict]:
     """The diagnosis at the float nearest to zero of the failing regions of each row, as JSON values.
 
     Of each kind, the two regions nearest to zero on each side of it. `primitive`, `cause` and `source` are of the
-    first culprit; where the function run op by op has none (a row of jit can fail alone), `cause` says so.
+    first culprit; where the function run op by op has none (a row of jit can fail alone), `cause` says so, and where a
+    derivative rule differs from the derivative by more than `tolerance` ulps, that.
     """
     where: dict[tuple[str, str, str, int], list[str]] = {}
     for row in outcome.rows:
@@ -92,12 +92,15 @@ def blame(outcome: Outcome, scalars: dict[str, Scalar]) -> list[dict]:
     for (dtype, form, kind, at), modes in where.items():
         fmt = FORMATS[dtype]
         line = {"form": form, "dtype": dtype, "mode": ", ".join(modes), "kind": kind, "at": both(value(at, fmt), fmt)}
-        table.append(line | {"at_hex": short_hex(value(at, fmt))} | _culprit(scalars[form], at, fmt))
+        table.append(line | {"at_hex": short_hex(value(at, fmt))} | _culprit(scalars[form], at, fmt, tolerance))
     return table
 
 
-def _culprit(scalar: Scalar, ordinal: int, fmt: FloatFormat) -> dict:
-    found = diagnose(scalar, jnp.asarray(from_ordinal(np.array(ordinal), fmt))).culprit
+def _culprit(scalar: Scalar, ordinal: int, fmt: FloatFormat, tolerance: float) -> dict:
+    x = from_ordinal(np.array(ordinal), fmt)
+    if isinstance(scalar, Derivative) and (rule := scalar.told_of_rules(x, fmt, tolerance)):
+        return {"primitive": "–", "cause": rule, "source": "–"}
+    found = diagnose(scalar, x).culprit
     if found is None:
         return {"primitive": "–", "cause": "op by op, no equation spoils it", "source": "–"}
     return {
@@ -125,16 +128,21 @@ def main(p: Parser, args: argparse.Namespace, argv: list[str], begun: float) -> 
     modes = list(dict.fromkeys(args.mode or ["eager", "jit"]))
     if args.exhaustive and "float32" not in dtypes:
         p.error("--exhaustive screens float32; add --dtype float32")
-    jax.config.update("jax_enable_x64", True)
     try:
         fn = load(args.function)
     except ValueError as error:
         p.error(str(error).splitlines()[0])
+    x64 = bool(jax.config.read("jax_enable_x64"))
+
+    def as_the_user_runs_it(dtype: str):
+        return jax.enable_x64(x64 or dtype == "float64")
+
     try:
         scalar = hold(fn, arg=args.arg, held=parse_held(args.fix), grad=args.grad, order=args.order)
         domain = _domain(args.range)
         for dtype in dtypes:
-            check_scalar(scalar, FORMATS[dtype])
+            with as_the_user_runs_it(dtype):
+                check_scalar(scalar, FORMATS[dtype])
             _ask_floats(domain, FORMATS[dtype])
         study = study_of({scalar.__name__: scalar}, name=args.function, domain=domain)
         console = Console()
@@ -145,24 +153,34 @@ def main(p: Parser, args: argparse.Namespace, argv: list[str], begun: float) -> 
                 return np.array([], np.int64)
             begun = time.perf_counter()
             span = engine.ordinals_within(domain, fmt)
-            ends = screen.screen(study.forms[name], run, span, args.tolerance, found, lambda n: None)
+
+            def narrow(z: Array, label: Array) -> Array:
+                with as_the_user_runs_it(fmt.name):
+                    return run(z, label)
+
+            with jax.enable_x64(True):
+                ends = screen.screen(study.forms[name], narrow, span, args.tolerance, found, lambda n: None)
             console.print(f"{span[1] - span[0] + 1:,} float32 screened in {time.perf_counter() - begun:.1f} s")
             return ends
 
-        outcome = engine.sweep(
-            study,
-            forms=list(study.forms),
-            dtypes=dtypes,
-            labels=[None],
-            modes=modes,
-            points=args.points,
-            tolerance=args.tolerance,
-            seed=args.seed,
-            progress=lambda row: console.print(row, soft_wrap=True),
-            also=also,
-        )
-        table = blame(outcome, {scalar.__name__: scalar})
-    except (BadFunction, UnsupportedPrimitive) as error:
+        def swept(dtype: str) -> Outcome:
+            with as_the_user_runs_it(dtype):
+                return engine.sweep(
+                    study,
+                    forms=list(study.forms),
+                    dtypes=[dtype],
+                    labels=[None],
+                    modes=modes,
+                    points=args.points,
+                    tolerance=args.tolerance,
+                    seed=args.seed,
+                    progress=lambda row: console.print(row, soft_wrap=True),
+                    also=also,
+                )
+
+        outcome = joined([swept(dtype) for dtype in dtypes])
+        table = blame(outcome, {scalar.__name__: scalar}, args.tolerance)
+    except BadFunction as error:
         p.error(str(error).splitlines()[0])
     notes = [_screened(found)] if args.exhaustive else []
     out: Path = args.out

@@ -225,7 +225,18 @@ UNDEFINED = {
     "1/0": (lambda x: 1 / x, 0.0, "pole"),
     "log of a negative number": (jnp.log, -1.0, "domain"),
     "root of a negative number": (jnp.sqrt, -1.0, "domain"),
+    "mean of nothing": (lambda x: jnp.mean(jnp.full(0, x)), 1.0, "zero_over_zero"),
+    "over a product of nothing": (
+        lambda x: jnp.sum(jnp.full((1, 0), x) @ jnp.zeros((0, 1))) / (x - x),
+        1.0,
+        "zero_over_zero",
+    ),
     "acos of 2": (jnp.arccos, 2.0, "domain"),
+    "log of a zero that is none of the argument's": (
+        lambda x: (x - x) * jnp.log(x - x),
+        2.0,
+        "zero_times_infinity",
+    ),
     "inf - inf": (lambda x: x - jnp.abs(x), np.inf, "infinity_minus_infinity"),
     "0 inf": (lambda x: (1 / x) * x, np.inf, "zero_times_infinity"),
     "inf/inf": (lambda x: jnp.exp(x) / x, np.inf, "infinity_over_infinity"),

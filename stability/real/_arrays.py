@@ -14,16 +14,10 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
+from flint import arb
 
 from stability.real import _scalars as scalars
-from stability.real._values import (
-    UNDECIDED,
-    ZERO,
-    Undefined,
-    array,
-    chosen,
-    real,
-)
+from stability.real._values import UNDECIDED, Undefined, array, chosen, real
 
 CHOOSING = ("pad", "gather", "scatter", "dynamic_slice", "dynamic_update_slice")
 """Primitives that pick elements by a condition or an index; others only lay them out."""
@@ -56,6 +50,12 @@ def elementwise(rule: Callable) -> Callable:
         return np.frompyfunc(rule, len(values), 1)(*values)
 
     return apply
+
+
+def bound(eqn, args: Sequence[Any]) -> list:
+    """The outputs of an equation on arrays, as JAX has it."""
+    out = eqn.primitive.bind(*args, **eqn.primitive.get_bind_params(eqn.params))
+    return list(out) if eqn.primitive.multiple_results else [out]
 
 
 def move(eqn, data: Sequence[int] | None, values: Sequence[Any]) -> list:
@@ -170,5 +170,5 @@ def factors(x: np.ndarray, y: np.ndarray, dimension_numbers) -> tuple[tuple[int,
 
 def dot_general(x, y, dimension_numbers, **_):
     shape, rows = factors(as_array(x), as_array(y), dimension_numbers)
-    out = [functools.reduce(scalars.add, map(scalars.mul, u, v), ZERO) for u, v in rows]
+    out = [functools.reduce(scalars.add, map(scalars.mul, u, v)) if len(u) else arb(0) for u, v in rows]
     return bare(array(out, shape))

@@ -23,7 +23,7 @@ from stability.balls import round_ball
 from stability.floats import format_of
 from stability.real import _scalars as scalars
 from stability.real._arithmetic import first_undefined
-from stability.real._arrays import as_array, bare, elementwise, last
+from stability.real._arrays import as_array, bare, bound, elementwise, last
 from stability.real._function import Complex, Dual, Estimate
 from stability.real._logic import exponent, mantissa
 from stability.real._near import resolved
@@ -65,8 +65,7 @@ def keys(x):
 def executed(eqn, values: Sequence[Any]) -> list:
     """The outputs of an equation on what is held natively, by the primitive itself."""
     args = [given(x, v.aval) for x, v in zip(values, eqn.invars, strict=True)]
-    out = eqn.primitive.bind(*args, **eqn.params)
-    return [held(o) for o in (out if eqn.primitive.multiple_results else [out])]
+    return [held(o) for o in bound(eqn, args)]
 
 
 def filled(aval, value=UNDECIDED):
@@ -171,10 +170,9 @@ def unproven(eqn, values: Sequence[Any]) -> list:
         ]
         try:
             with jax.enable_x64(True):
-                out = eqn.primitive.bind(*args, **eqn.params)
+                out = bound(eqn, args)
         except (TypeError, ValueError, NotImplementedError, RuntimeError):
             continue
-        out = out if eqn.primitive.multiple_results else [out]
         return [estimated(o, v.aval, bool(reals)) for o, v in zip(out, eqn.outvars, strict=True)]
     return [filled(v.aval) for v in eqn.outvars]
 

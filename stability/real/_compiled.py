@@ -29,7 +29,7 @@ from stability.real._complex import is_complex
 from stability.real._function import Estimate
 from stability.real._logic import identity
 from stability.real._near import flat
-from stability.real._reals import Reals, UnsupportedPrimitive, meaning, native, of_integers
+from stability.real._reals import Reals, meaning, native, of_integers
 from stability.real._records import IDENTITIES, Elementwise, Folds, Named, as_numbers, moves, record_of
 from stability.real._values import Undefined, array
 from stability.real._walk import is_float, walk
@@ -137,6 +137,7 @@ class _Source(Reals):
     """Elements of arrays are names, or numbers that are known."""
 
     def __init__(self, over_balls: bool):
+        super().__init__()
         self.over_balls = over_balls
         self.lines: list[str] = []
         self.names: dict[str, Any] = {"arb": arb}
@@ -173,13 +174,13 @@ class _Source(Reals):
         return super().decided(value, what)
 
     def equation(self, eqn, values, source):
-        if not (any(map(_varies, values)) or any(is_float(v.aval) for v in (*eqn.invars, *eqn.outvars))):
-            return meaning(eqn, values, source)
+        if not (any(map(_varies, values)) or any(is_float(v.aval) for v in eqn.outvars)):
+            return super().equation(eqn, values, source)
         if any(is_complex(v.aval) for v in (*eqn.invars, *eqn.outvars)):
             raise _Bent
         record = record_of(eqn.primitive)
         if record is None:
-            raise UnsupportedPrimitive(eqn.primitive.name, source)
+            raise _Bent
         if moves(record, eqn) and not any(map(_varies, record.indices(values))):
             return record.reals(eqn, values)
         if of_integers(eqn):
@@ -278,7 +279,7 @@ def compiled(
     source = _Source(over_balls)
     try:
         (out,) = walk(jaxpr, args, source)
-    except (_Bent, UnsupportedPrimitive):
+    except _Bent:
         return None
     result = source.text(bare(out))
     known = [v for v in source.names.values() if isinstance(v, arb | Undefined)]

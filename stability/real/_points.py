@@ -119,7 +119,7 @@ def truth(
     value that is a power of two as far as 128 bits can tell has the ulp of that power, though it may be just below. At
     a kink, `other` has the derivative from the right.
 
-    **Raises:** `UnsupportedPrimitive`; `ValueError` where `fn` returns anything but one float of shape ().
+    **Raises:** `ValueError` where `fn` returns anything but one float of shape ().
     """
     z = np.asarray(z)
     others = [np.asarray(a, z.dtype) if isinstance(a, float) else np.asarray(a) for a in args]

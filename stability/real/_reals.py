@@ -17,7 +17,7 @@ from stability.real._arrays import as_array, bare, is_real
 from stability.real._function import Complex
 from stability.real._records import Elementwise, Folds, Picks, moves, record_of
 from stability.real._values import LITERAL_ZERO, UNDECIDED, Undecided, Undefined, array, chosen, real
-from stability.real._walk import CONTROL, Semantics, inlined, source_of, walk
+from stability.real._walk import CONTROL, Semantics, inlined, walk
 from stability.real.meanings import meant
 
 
@@ -118,7 +118,7 @@ def run(jaxpr: Jaxpr | ClosedJaxpr, args: Sequence[Any], strict: bool = False) -
 def meaning(eqn, values: Sequence[Any], source: str = "", semantics: Semantics | None = None) -> list:
     """The outputs of an equation over the reals.
 
-    **Raises:** `UnsupportedPrimitive` where it has no meaning there; `Undecided` where its branch is open.
+    **Raises:** `Undecided` where a branch hangs on wide balls.
     """
     inner, semantics = inlined(eqn), semantics or Reals()
     if inner is not None:
@@ -154,12 +154,6 @@ def undecided_integers(eqn, values: Sequence[Any]) -> list:
     if isinstance(record, Folds):
         return bits.folded(eqn, values)
     return [bare(array([UNDECIDED] * math.prod(s), s)) for s in shapes]
-
-
-def refuse_complex(eqn, source: str) -> None:
-    """Raises `UnsupportedPrimitive` for an equation on complex numbers."""
-    if any(jnp.issubdtype(v.aval.dtype, np.complexfloating) for v in (*eqn.invars, *eqn.outvars)):
-        raise UnsupportedPrimitive(f"{eqn.primitive.name} of complex numbers", source or source_of(eqn))
 
 
 def native(x, aval):

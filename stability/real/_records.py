@@ -14,6 +14,7 @@ import jax
 import jax.extend.core.primitives
 import jax.numpy as jnp
 import numpy as np
+from flint import arb
 from jax.extend.core import Primitive
 
 from stability.real import _arrays as arrays
@@ -26,7 +27,7 @@ from stability.real import _sorting as sorting
 from stability.real import _spectral as spectral
 from stability.real import _windows as windows
 from stability.real._arrays import as_array, bare
-from stability.real._values import INFINITY, MINUS_INFINITY, ONE, ZERO, Undefined, array
+from stability.real._values import INFINITY, MINUS_INFINITY, ONE, Undefined, array
 from stability.real.meanings._elementary import logaddexp
 from stability.real.meanings._recognition import MEANING
 from stability.real.meanings._table import PRIMITIVES
@@ -123,6 +124,22 @@ class Calls(Record):
 
     def __init__(self, param: str):
         self.param = param
+
+    def called(self, eqn):
+        """The jaxpr that the equation merely calls, or `None`."""
+        return eqn.params[self.param]
+
+
+class Maps(Calls):
+    """A map over the devices of a mesh, which is a call where there is one."""
+
+    def called(self, eqn):
+        return super().called(eqn) if eqn.params["mesh"].size == 1 else None
+
+    def reals(self, eqn, values):
+        from stability.real._shards import mapped
+
+        return mapped(eqn, values)
 
 
 class Picks(Record):
@@ -265,7 +282,7 @@ RECORDS: dict[str, Record] = {
     "tile": Moves(0),
     "transpose": Moves(0),
     "unstack": Moves(0),
-    "reduce_sum": Folds(scalars.add, ZERO),
+    "reduce_sum": Folds(scalars.add, arb(0)),
     "reduce_prod": Folds(scalars.mul, ONE),
     "reduce_max": Folds(scalars.maximum, MINUS_INFINITY),
     "reduce_min": Folds(scalars.minimum, INFINITY),
@@ -296,7 +313,7 @@ RECORDS: dict[str, Record] = {
     "remat2": Calls("jaxpr"),
     "checkpoint": Calls("jaxpr"),
     "remat": Calls("jaxpr"),
-    "shard_map": Calls("jaxpr"),
+    "shard_map": Maps("jaxpr"),
     "cond": Control(),
     "while": Control(),
     "scan": Control(),

@@ -149,7 +149,7 @@ def _log_series(x: Series) -> Series:
     if x.special or x.start != 0:
         series.seen.singular += 1
         if x.special:
-            return Series([log.rule(x.limit())])
+            return Series([log.rule(x.limit())], slow=x.slow)
         inside = x.direction(True, DOMAIN, UNDECIDED)
         return series.logarithm(arb(x.start), _log_series(Series(x.c))) if inside is True else Series([inside])
     return series.integrated(log.rule(x.limit()), series.div(x.derivative(), x.cut(x.end - 2)), x.end)
@@ -166,7 +166,11 @@ log1p: Function = Function(
     lambda x: div(ONE, add(ONE, x)),
     series=lambda x: log(add(ONE, x)) if x.limit() == -1 else composed(log1p, [x]),
 )
-log2: Function = Function(of_one(_log2, INFINITY, None, below(0)), lambda x: div(ONE, mul(arb.const_log2(), x)))
+log2: Function = Function(
+    of_one(_log2, INFINITY, None, below(0)),
+    lambda x: div(ONE, mul(arb.const_log2(), x)),
+    series=lambda x: composed(log2, [x]) if x.start == 0 and not x.special else div(log(x), arb.const_log2()),
+)
 logistic: Function = Function(of_one(_logistic, ONE, arb(0)), lambda x: mul(logistic(x), logistic(neg(x))))
 sin: Function = Function(of_one(methodcaller("sin")), lambda x: cos(x))
 cos: Function = Function(of_one(_cos), lambda x: neg(sin(x)))
@@ -246,7 +250,7 @@ def integer_pow(y: int) -> Function:
 
     def of_series(x: Series):
         if x.special or y == 0:
-            return Series([rule(x.limit())])
+            return Series([rule(x.limit())], slow=x.slow and y > 0)
         if y < 0:
             return series.div(ONE, integer_pow(-y).series(x))  # type: ignore[misc]
         if x.c and x.c[0] > 0 and y > 16:
@@ -325,23 +329,16 @@ def _cbrt(x: Scalar) -> Scalar:
     return -(-x).root(3) if x < 0 else UNDECIDED
 
 
-cbrt: Function = Function(_cbrt, lambda x: div(_minus_two_thirds(x), arb(3)))
+def _cbrt_series(x: Series):
+    def positive(x: Series) -> Series:
+        return series.power(x, arb(1) / 3, _cbrt, 3)
+
+    if x.special:
+        return Series([_cbrt(x.limit())])
+    return x.direction(positive, lambda x: neg(positive(neg(x))), lambda x: Series([UNDECIDED]))(x)
 
 
-def _inverse_square_of_cbrt(x: Scalar) -> Scalar:
-    return INFINITY if not isinstance(x, Undefined) and x == 0 else plain.div(ONE, square.rule(_cbrt(x)))
-
-
-_minus_two_thirds: Function = Function(
-    _inverse_square_of_cbrt,
-    lambda x: div(times(-2, _minus_two_thirds(x)), times(3, x)),
-    series=lambda x: (
-        Series([_inverse_square_of_cbrt(x.limit())])
-        if x.special
-        else series.power(absolute(x), arb(-2) / 3, _inverse_square_of_cbrt)
-    ),
-)
-"""`|x|^(-2/3)`."""
+cbrt: Function = Function(_cbrt, lambda x: div(ONE, times(3, square(cbrt(x)))), series=_cbrt_series)
 
 
 def _atan2(y: Scalar, x: Scalar) -> Scalar:

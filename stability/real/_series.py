@@ -43,11 +43,13 @@ seen = Seen()
 
 class Series:
     """**Attributes:** `c` the coefficients, finite numbers the first of which is not known to be 0; or one alone that
-    is an infinity or `Undefined`: the limit, of which nothing more is known. `start` is the power of the first."""
+    is an infinity or `Undefined`: the limit, of which nothing more is known but that it is `slow`, as a logarithm: less
+    than any power of 1/ε. `start` is the power of the first."""
 
-    __slots__ = ("c", "start")
+    __slots__ = ("c", "slow", "start")
 
-    def __init__(self, c: Sequence[Scalar], start: int = 0):
+    def __init__(self, c: Sequence[Scalar], start: int = 0, slow: bool = False):
+        self.slow = slow and len(c) == 1 and not isinstance(c[0], Undefined) and infinite(c[0])
         known = next((k for k, x in enumerate(c) if not is_number(x)), len(c))
         if known == 0 and len(c) and start <= 0:
             self.c, self.start = (c[0],), 0
@@ -116,7 +118,7 @@ class Logarithm(Series):
     __slots__ = ("factor", "rest")
 
     def __init__(self, factor: Scalar, rest: Series):
-        super().__init__([MINUS_INFINITY if factor > 0 else INFINITY])
+        super().__init__([MINUS_INFINITY if factor > 0 else INFINITY], slow=True)
         self.factor, self.rest = factor, rest
 
 
@@ -173,6 +175,11 @@ def limit(x: Scalar | Series) -> Scalar:
     return x.limit() if isinstance(x, Series) else x
 
 
+def is_slow(*args: Scalar | Series) -> bool:
+    """Whether an infinity made of these is slow: none of them is a pole."""
+    return all(x.slow or (not x.special and x.start >= 0) if isinstance(x, Series) else is_number(x) for x in args)
+
+
 def add(x: Scalar | Series, y: Scalar | Series) -> Scalar | Series:
     if x is ZERO or y is ZERO:
         return y if x is ZERO else x
@@ -184,10 +191,10 @@ def add(x: Scalar | Series, y: Scalar | Series) -> Scalar | Series:
     if not isinstance(y, Series):
         if x.special or not is_number(y):
             total = plain.add(x.limit(), y)
-            return total if x.start >= 0 and not x.special else Series([total])
+            return total if x.start >= 0 and not x.special else Series([total], slow=is_slow(x, y))
         y = constant(y, max(x.end, 1))
     if x.special or y.special:
-        return Series([plain.add(x.limit(), y.limit())])
+        return Series([plain.add(x.limit(), y.limit())], slow=is_slow(x, y))
     start, end = min(x.start, y.start), min(x.end, y.end)
     return Series([plain.add(x.at(k), y.at(k)) for k in range(start, end)], min(start, end))
 
@@ -195,7 +202,7 @@ def add(x: Scalar | Series, y: Scalar | Series) -> Scalar | Series:
 def neg(x: Series) -> Series:
     if isinstance(x, Logarithm):
         return logarithm(plain.neg(x.factor), neg(x.rest))
-    return Series([plain.neg(c) for c in x.c], x.start)
+    return Series([plain.neg(c) for c in x.c], x.start, x.slow)
 
 
 def mul(x: Scalar | Series, y: Scalar | Series) -> Scalar | Series:
@@ -212,10 +219,16 @@ def mul(x: Scalar | Series, y: Scalar | Series) -> Scalar | Series:
         if is_zero(y):
             return y
         if x.special or not is_number(y):
-            return Series([plain.mul(x.limit(), y)])
+            return Series([plain.mul(x.limit(), y)], slow=is_slow(x, y))
         return Series([plain.mul(c, y) for c in x.c], x.start)
+    if x.slow and not y.special and y.start > 0:
+        return Series([], y.start)
+    if y.slow and not x.special and x.start > 0:
+        return Series([], x.start)
     if x.special or y.special:
-        return Series([plain.mul(x.limit(), y.limit())])
+        return Series([plain.mul(x.limit(), y.limit())], slow=is_slow(x, y))
+    if not x.c and not y.c:
+        return Series([], x.start + y.start - 1)
     n = min(len(x.c), len(y.c))
     return Series([total([plain.mul(x.c[i], y.c[k - i]) for i in range(k + 1)]) for k in range(n)], x.start + y.start)
 
@@ -225,6 +238,8 @@ def total(terms: Sequence[Scalar]) -> Scalar:
 
 
 def div(x: Scalar | Series, y: Scalar | Series) -> Scalar | Series:
+    if isinstance(x, Logarithm) and not isinstance(y, Series) and is_number(y) and not is_zero(y):
+        return scaled_logarithm(x, plain.div(arb(1), y))
     if x is ZERO:
         return ZERO
     if not isinstance(y, Series):
@@ -233,15 +248,17 @@ def div(x: Scalar | Series, y: Scalar | Series) -> Scalar | Series:
             pole = is_zero(y) and not x.special
             out = x.direction(plain.POLE, plain.POLE, UNDECIDED) if pole else plain.div(x.limit(), y)
             seen.at(out)
-            return Series([out])
+            return Series([out], slow=is_slow(x, y) and not is_zero(y))
         return Series([plain.div(c, y) for c in x.c], x.start)
+    if isinstance(x, Series) and x.special and not isinstance(x.c[0], Undefined) and y.c and not y.special:
+        return mul(x, div(arb(1), y))
     if y.special or (isinstance(x, Series) and x.special):
         return Series([plain.div(limit(x), y.limit())])
     if not isinstance(x, Series):
         if not is_number(x):
             return Series([plain.div(x, y.limit())])
         if is_zero(x):
-            return x
+            return y.direction(x, x, Series([UNDECIDED]))
         x = constant(x, max(len(y.c), 1))
     seen.singular += y.start != 0
     if not y.c or not (y.c[0] > 0 or y.c[0] < 0):
@@ -283,9 +300,12 @@ def whole(x: arb) -> int:
     return int(n)
 
 
-def power(x: Series, exponent: arb, first) -> Series:
-    """`x**exponent` for a series with a positive first coefficient; `first` gives that of a number."""
-    shift = exponent * x.start
+def power(x: Series, exponent: arb, first, root: int = 1) -> Series:
+    """`x**exponent` for a series with a positive first coefficient; `first` gives that of a number.
+
+    An exponent that is no float is `1/root`.
+    """
+    shift = arb(x.start // root) if root > 1 and x.start % root == 0 else exponent * x.start
     seen.singular += x.start != 0
     if not x.c or not x.c[0] > 0:
         return Series([UNDECIDED])

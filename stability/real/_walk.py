@@ -44,7 +44,7 @@ def opened(jaxpr: Jaxpr | ClosedJaxpr) -> tuple[Jaxpr, Sequence[Any]]:
 def called(eqn) -> Jaxpr | ClosedJaxpr | None:
     """The jaxpr that an equation merely calls, or `None`."""
     record = record_of(eqn.primitive)
-    return eqn.params[record.param] if isinstance(record, Calls) else None
+    return record.called(eqn) if isinstance(record, Calls) else None
 
 
 def inlined(eqn) -> Jaxpr | ClosedJaxpr | None:
@@ -203,7 +203,9 @@ CONTROL: dict[str, Callable[..., list]] = {"cond": _cond, "while": _while, "scan
 
 def wide(leaves: Sequence[Any]) -> bool:
     """Whether JAX is to keep 64 bits: it does already, or one of the arguments has them."""
-    return bool(jax.config.read("jax_enable_x64")) or any(getattr(x, "dtype", None) == np.float64 for x in leaves)
+    return bool(jax.config.read("jax_enable_x64")) or any(
+        getattr(x, "dtype", None) in (np.float64, np.complex128) for x in leaves
+    )
 
 
 def trace(fn: Callable, *args) -> tuple[ClosedJaxpr, Any]:

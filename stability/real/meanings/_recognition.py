@@ -21,10 +21,12 @@ import jax
 import numpy as np
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal, Primitive, gensym
 
-from stability.real.meanings._table import CALLS, CONSTANTS, INLINE, INLINED, Constant, Named
+from stability.real._function import Function
+from stability.real.meanings._table import CALLS, CONSTANTS, INLINE, INLINED, Named
 
 MEANING = Primitive("meaning")
-"""What replaces the equations of a named function: `functions`, one an output, are its meaning."""
+"""What replaces the equations of a named function, or a constant in them: `functions`, one an output, are its meaning;
+`named` the name of the function."""
 MEANING.multiple_results = True
 
 MACHINERY = ("source_info_util.py", "core.py", "interpreters/", "pjit.py", "traceback_util.py")
@@ -90,13 +92,13 @@ def meaning_of(eqn: JaxprEqn) -> JaxprEqn | None:
     called = _called(eqn)
     key = called and _key(called)
     named = key and CALLS.get(key)
-    if not called or not named or len(eqn.outvars) != len(named.functions) or len(eqn.invars) < named.arity:
+    if not called or not key or not named or len(eqn.outvars) != len(named.functions) or len(eqn.invars) < named.arity:
         return None
     args = eqn.invars[len(eqn.invars) - named.arity :]
     shape = np.broadcast_shapes(*(aval(v).shape for v in args))
     itself = named.fn is None or (len(args) == len(eqn.invars) and _is_itself(called, named.fn))
     elementwise = all(aval(v).shape == shape for v in eqn.outvars)
-    return _meaning(eqn, named.functions, args) if itself and elementwise else None
+    return _meaning(eqn, named.functions, args, key[1]) if itself and elementwise else None
 
 
 def _frames(eqn) -> list[tuple[str, str]]:
@@ -205,22 +207,22 @@ def _matched(named: Named, pattern: Jaxpr, eqns: Sequence[JaxprEqn], start: int,
     same = np.broadcast_shapes(*(aval(a).shape for a in args)) == aval(last.outvars[0]).shape
     if not same or match.bound[pattern.outvars[0]] is not last.outvars[0]:
         return None
-    return _meaning(last, named.functions, args), match.used
+    return _meaning(last, named.functions, args, getattr(named.fn, "__name__", key[1])), match.used
 
 
-def _meaning(eqn: JaxprEqn, functions: tuple[Callable[..., Any], ...], args: Sequence[Any]) -> JaxprEqn:
-    return eqn.replace(primitive=MEANING, invars=list(args), params={"functions": functions})
+def _meaning(eqn: JaxprEqn, functions: tuple[Callable[..., Any], ...], args: Sequence[Any], name: str) -> JaxprEqn:
+    return eqn.replace(primitive=MEANING, invars=list(args), params={"functions": functions, "named": name})
 
 
-def _constant_of(eqn: JaxprEqn, atom) -> Constant | None:
-    """The constant that a literal of a library's function stands for, or `None`."""
+def _constant_of(eqn: JaxprEqn, atom) -> dict[str, Any] | None:
+    """The constant that a literal of a library's function stands for, as parameters of its meaning, or `None`."""
     if not isinstance(atom, Literal) or not is_float(atom) or aval(atom).shape:
         return None
     for key in _frames(eqn):
         for c in CONSTANTS.get((*key, eqn.primitive.name), ()):
             value, eps = float(c.approximate), float(jax.numpy.finfo(aval(atom).dtype).eps)
             if abs(float(atom.val) - value) <= eps * abs(value):
-                return c
+                return {"functions": (Function(c.exact),), "named": c.named or key[1]}
     return None
 
 
@@ -231,7 +233,7 @@ def _with_constants(eqn: JaxprEqn, fresh: Callable) -> list[JaxprEqn]:
         constant = _constant_of(eqn, atom) if isinstance(atom, Literal) else None
         if constant:
             invars[i] = fresh(atom.aval)
-            out.append(eqn.replace(primitive=MEANING, invars=[], outvars=[invars[i]], params=constant.params))
+            out.append(eqn.replace(primitive=MEANING, invars=[], outvars=[invars[i]], params=constant))
     return [*out, eqn.replace(invars=invars)] if out else [eqn]
 
 

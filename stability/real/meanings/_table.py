@@ -41,14 +41,11 @@ class Named(NamedTuple):
 
 
 class Constant(NamedTuple):
-    """A constant that a library writes as a float."""
+    """A constant that a library writes as a float; `named` the function, where no frame of it is left."""
 
     approximate: float
     exact: Callable[[], arb]
-
-    @property
-    def params(self) -> dict[str, Any]:
-        return {"functions": (Function(self.exact),)}
+    named: str = ""
 
 
 def _one(function: Callable[..., Any], arity: int = 1, fn: Callable[..., Any] | None = None) -> Named:
@@ -130,8 +127,8 @@ _SELU_SCALE = Constant(1.0507009873554805, lambda: arb("1.0507009873554804934193
 
 CONSTANTS: dict[tuple[str, str, str], tuple[Constant, ...]] = {
     (*INLINED, "mul"): (
-        Constant(math.pi / 180, lambda: arb.pi() / 180),
-        Constant(180 / math.pi, lambda: 180 / arb.pi()),
+        Constant(math.pi / 180, lambda: arb.pi() / 180, "deg2rad"),
+        Constant(180 / math.pi, lambda: 180 / arb.pi(), "rad2deg"),
     ),
     (NN, "selu", "jit"): (_SELU_ALPHA,),
     (NN, "selu", "mul"): (_SELU_SCALE,),
