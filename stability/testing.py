@@ -28,13 +28,13 @@ import numpy as np
 from jax import Array
 from jax.typing import ArrayLike, DTypeLike
 
-from stability import measure, real
+from stability import measure
 from stability.diagnosis import diagnose
 from stability.formats import FORMATS, FloatFormat, format_of, hex_of, ulp_exponent, widen
 from stability.measure import FAILURES, FLUSHED, KINDS, OK
 from stability.real import _evaluate as evaluate
 from stability.real._terms import sizes_of_terms
-from stability.study.functions import as_form, check_scalar, hold, truth_of
+from stability.study.functions import Derivative, as_form, check_scalar, hold, truth_of
 from stability.sweep import rows
 from stability.sweep.points import floats_of, ordinals_within
 from stability.truth import Truth, of_floats
@@ -135,10 +135,7 @@ def _settle(
 
 
 def _culprit(fn: Callable, args: tuple, max_ulp: float, mode: Literal["eager", "jit"] = "eager") -> str:
-    try:
-        found = diagnose(fn, *args, mode=mode, tolerance=max_ulp).culprit
-    except real.UnsupportedPrimitive as error:
-        return f"not looked for: {str(error).splitlines()[0]}"
+    found = diagnose(fn, *args, mode=mode, tolerance=max_ulp).culprit
     if found is None:
         return f"none: equation by equation, its value there is within {max_ulp:g} ulps of what its own formula says"
     return f"{found.primitive} ({found.kind}), {found.source or 'inside ' + _name(fn)}"
@@ -157,8 +154,7 @@ def assert_max_ulp(
     absolute values of those terms, where that is larger, since their rounding is in it whatever the program;
     `elementwise` asks for ulps of its own true value. A result of shape () is always measured by its own.
 
-    **Raises:** `AssertionError` with the worst element; `TypeError` for a result that is not a float;
-    `stability.real.UnsupportedPrimitive`.
+    **Raises:** `AssertionError` with the worst element; `TypeError` for a result that is not a float.
     """
     __tracebackhide__ = True
     arrays = tuple(jnp.asarray(a) for a in args)
@@ -260,8 +256,8 @@ def assert_gradient_max_ulp(
     the derivative of the function's *values*, so that a derivative rule that is wrong in real numbers is found;
     `"trusted"` takes what the rules say for the definition (of a straight-through estimator, say).
 
-    **Raises:** `AssertionError` with the worst point; `stability.study.functions.BadFunction`;
-    `stability.real.UnsupportedPrimitive`; `ValueError` for a range that holds no float.
+    **Raises:** `AssertionError` with the worst point; `ValueError` in one line (`BadFunction`) for a function or an
+    argument that can't be checked, and for a range that holds no float.
     """
     __tracebackhide__ = True
     fmt = format_of(dtype)
@@ -281,6 +277,7 @@ def assert_gradient_max_ulp(
         return _both(float(widen(x[i])))
 
     def culprit(i: int) -> str:
-        return _culprit(scalar, (jnp.asarray(x[i]),), max_ulp, "jit")
+        rule = exact.told_of_rules(x[i], fmt, max_ulp) if isinstance(exact, Derivative) else ""
+        return rule or _culprit(scalar, (jnp.asarray(x[i]),), max_ulp, "jit")
 
     _settle(_name(scalar), result, truth, max_ulp, told, culprit)

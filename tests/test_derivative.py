@@ -79,6 +79,17 @@ AT_SPECIAL_POINTS = {
     "sqrt": (jnp.sqrt, 0.0, np.inf),
     "log": (jnp.log, 0.0, np.inf),
     "x log x": (lambda x: x * jnp.log(x), 0.0, -np.inf),
+    "x² log x": (lambda x: x * x * jnp.log(x), 0.0, 0.0),
+    "cbrt": (jnp.cbrt, 0.0, np.inf),
+    "-cbrt": (lambda x: -jnp.cbrt(x), 0.0, -np.inf),
+    "x cbrt": (lambda x: x * jnp.cbrt(x), 0.0, 0.0),
+    "cbrt³": (lambda x: jnp.cbrt(x) ** 3, 0.0, 1.0),
+    "cbrt⁴": (lambda x: jnp.cbrt(x) ** 4, 0.0, 0.0),
+    "cbrt of a cube": (lambda x: jnp.cbrt(x**3), 0.0, 1.0),
+    "1/cbrt": (lambda x: 1 / jnp.cbrt(x), 0.0, -np.inf),
+    "x^(1/3)": (lambda x: x ** (1 / 3), 0.0, np.inf),
+    "x^(2/3)": (lambda x: x ** (2 / 3), 0.0, np.inf),
+    "|x|^1.5": (lambda x: jnp.abs(x) ** 1.5, 0.0, 0.0),
     "asin": (jnp.arcsin, 1.0, np.inf),
     "1/x": (lambda x: 1 / x, 0.0, -np.inf),
     "floor at a whole number": (jnp.floor, 1.0, 0.0),
@@ -102,6 +113,59 @@ def test_a_kink_has_both_one_sided_derivatives_and_every_value_between_is_right(
     found = truth(jax.nn.relu, np.float32([-1, 0, 2]), fmt=F32, derivative=Order(0, 1))
     assert found.rounded.tolist() == [0, 0, 1]
     assert found.other.rounded.tolist()[1] == 1 and np.isnan(found.other.quanta[[0, 2]]).all()
+
+
+@pytest.mark.parametrize(
+    "fn",
+    [
+        lambda x: jnp.sqrt(jnp.abs(x)),
+        lambda x: jnp.abs(x) ** (2 / 3),
+        lambda x: jnp.cbrt(x) ** 2,
+        lambda x: jnp.abs(jnp.cbrt(x)),
+    ],
+)
+def test_a_cusp_is_a_pole_of_either_sign(fn):
+    found = truth(fn, np.float32([0]), fmt=F32, derivative=Order(0, 1))
+    assert found.state.tolist() == [State.POLE] and np.isnan(found.quanta[0])
+
+
+LIMITS = {
+    "x log x": (lambda x: x * jnp.log(x), 0),
+    "x log2 x": (lambda x: x * jnp.log2(x), 0),
+    "x log² x": (lambda x: x * jnp.log(x) ** 2, 0),
+    "x^0.25 log³ x": (lambda x: jnp.sqrt(jnp.sqrt(x)) * jnp.log(x) ** 3, 0),
+    "log x √x": (lambda x: jnp.log(x) * jnp.sqrt(x), 0),
+    "x^x": (lambda x: x**x, 1),
+    "exp(x log x)": (lambda x: jnp.exp(x * jnp.log(x)), 1),
+    "log x / (1/x)": (lambda x: jnp.log(x) / (1 / x), 0),
+    "x log sin x": (lambda x: x * jnp.log(jnp.sin(x)), 0),
+    "x log(-log x)": (lambda x: x * jnp.log(-jnp.log(x)), 0),
+    "log x log(1 + x)": (lambda x: jnp.log(x) * jnp.log1p(x), 0),
+    "binary entropy": (lambda x: -x * jnp.log(x) - (1 - x) * jnp.log(1 - x), 0),
+    "x log x + 1/x": (lambda x: x * jnp.log(x) + 1 / x, np.inf),
+    "log x / x": (lambda x: jnp.log(x) / x, -np.inf),
+    "cbrt(sin x) / cbrt(x)": (lambda x: jnp.cbrt(jnp.sin(x)) / jnp.cbrt(x), 1),
+}
+
+
+@pytest.mark.parametrize("name", LIMITS)
+def test_limits_of_logarithms_and_roots_at_0(name):
+    fn, limit = LIMITS[name]
+    assert true_value(fn, np.float64(0)) == limit and true_value(fn, np.float32([0]))[0] == limit
+    near = float(fn(np.float64(1e-300)))
+    assert abs(near - limit) < 1e-25 or near * np.sign(limit) > 1e100 or name == "x^0.25 log³ x"
+
+
+def test_products_of_what_tends_to_0_slowly_have_no_wrong_limit():
+    for fn in (
+        lambda x: (x * jnp.log(x)) ** 3 / x**3,
+        lambda x: (x**0.3) ** 3 / x,
+        lambda x: (x**0.3) ** 4 / x,
+        lambda x: jnp.log(x) * x**0.01 / (x**0.01) ** 2,
+    ):
+        true, reason = true_value(fn, np.float64(0)), why_undefined(fn, np.float64(0))
+        size = abs(float(fn(np.float64(1e-300))))
+        assert reason is not None or (true == 0 and size < 1e-20) or (np.isinf(true) and size > 1e6)
 
 
 def test_a_pole_and_what_lies_outside_the_domain_are_told():

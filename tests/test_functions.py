@@ -6,6 +6,7 @@ import math
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from stability import report
@@ -20,7 +21,7 @@ from stability.truth import of_floats
 F32, BF16 = FORMATS["float32"], FORMATS["bfloat16"]
 
 SOURCE = """
-import jax, jax.numpy as jnp
+import jax, jax.numpy as jnp, numpy as np
 
 def softplus(x):
     e = jnp.exp(x)
@@ -33,6 +34,11 @@ def pair(x): return jnp.stack([x, x])
 def whole(x): return jnp.int32(x)
 def wide(x): return x * jnp.ones((), jnp.float64)
 def row(n): return jnp.arange(10.0)[n]
+def triple(x): return x * np.float64(3.3)
+def drawn(x): return x + jax.random.uniform(jax.random.PRNGKey(0), (3,))[1]
+@jax.custom_jvp
+def straight(x): return jnp.round(x)
+straight.defjvp(lambda primals, tangents: (straight(*primals), tangents[0]))
 number = 3
 """
 
@@ -98,6 +104,58 @@ def test_a_gradient_with_held_arguments_and_a_range(mine):
 
     brute = widen(z)[np.isnan(widen(np.asarray(jax.jit(jax.vmap(jax.grad(loss)))(z))))]
     assert (float.fromhex(nan["from"]), float.fromhex(nan["to"])) == (brute.min(), brute.max())
+
+
+@pytest.mark.parametrize("name", ["triple", "drawn"])
+def test_a_function_is_swept_in_the_width_that_the_user_runs_it_in(name, mine):
+    dtypes = ["--dtype", "float64", "--dtype", "float32"]
+    domain = ["--range", "1", "2", "--points", "64"]
+    with jax.enable_x64(False):
+        sweep.main(["--function", f"mine_functions:{name}", *dtypes, *domain, "--no-plots", "--out", str(mine / "r")])
+    rows = json.loads((mine / "r" / "summary.json").read_text())["results"]
+    assert [(r["dtype"], r["mode"]) for r in rows] == [
+        (dtype, mode) for dtype in ("float64", "float32") for mode in ("eager", "jit")
+    ]
+    assert all(set(r["counts"]) == {"ok"} and r["max_ulp"] <= 0.75 for r in rows)
+
+
+def test_a_sweep_says_that_a_rule_is_not_the_derivative(mine, capsys):
+    arguments = ["--function", "mine_functions:straight", "--grad", "0", "--dtype", "bfloat16", "--range", "1", "2"]
+    sweep.main([*arguments, "--no-plots", "--out", str(mine / "r")])
+    assert "has a custom derivative rule: by it the derivative is 1.0" in capsys.readouterr().out
+
+
+def test_integers_from_the_swept_number_are_its_floor():
+    forms = {
+        "parity": lambda x: x * ((x.astype(jnp.int32) + 1) % 2).astype(x.dtype),
+        "count": lambda x: x * jnp.sum(jnp.stack([x, 2 * x]).astype(jnp.int32)).astype(x.dtype),
+        "look up": lambda x: x * jnp.arange(4.0, dtype=x.dtype)[jnp.clip(x.astype(jnp.int32), 0, 3)],
+    }
+    right = {
+        "parity": lambda x: x * ((np.trunc(x) + 1) % 2),
+        "count": lambda x: x * (np.trunc(x) + np.trunc(2 * x)),
+        "look up": lambda x: x * np.clip(np.trunc(x), 0, 3),
+    }
+    x = engine.floats_of(BF16, (1.0, 9.0), 0, seed=0)
+    for name, form in forms.items():
+        truth = study_of({name: form}, domain=(1.0, 9.0)).truth(x, 0.0, BF16)
+        rounded = right[name](widen(x)).astype(np.float32).astype(BF16.dtype)
+        assert np.array_equal(truth.rounded, widen(rounded)), name
+
+
+def test_a_loss_of_optax_with_integers_and_a_loop_is_swept():
+    def loss(x):
+        logits = jnp.stack([x, 2 * x, jnp.sin(x), x * 0]).reshape(1, 2, 2)
+        return optax.ctc_loss(logits, jnp.zeros((1, 2)), jnp.ones((1, 1), jnp.int32), jnp.zeros((1, 1)))[0]
+
+    def by_paths(x):
+        rows = np.array([[x, 2 * x], [np.sin(x), 0]])
+        p = np.exp(rows) / np.exp(rows).sum(1, keepdims=True)
+        return -np.log(p[0, 1] * p[1, 1] + p[0, 0] * p[1, 1] + p[0, 1] * p[1, 0])
+
+    x = np.linspace(-2, 2, 9)
+    truth = study_of({"ctc": loss}).truth(x, 0.0, FORMATS["float64"])
+    np.testing.assert_allclose(truth.rounded, [by_paths(v) for v in x], rtol=1e-12)
 
 
 BAD = [

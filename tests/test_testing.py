@@ -1,6 +1,7 @@
 """Tolerance checks: planted defects are found and told, and the pytest plugin lists the margins."""
 
 import functools
+import re
 
 import jax
 import jax.numpy as jnp
@@ -107,6 +108,31 @@ def test_a_rule_that_is_wrong_in_real_numbers_is_found_unless_it_is_trusted():
     for reference in (None, lambda x: x * x):
         with pytest.raises(AssertionError, match="grad_f is not within 1 ulps"):
             assert_gradient_max_ulp(f, domain=(0.5, 2), max_ulp=1, reference=reference)
+
+
+def test_a_failure_says_that_a_rule_is_not_the_derivative():
+    @jax.custom_jvp
+    def rounded(x):
+        return jnp.round(x)
+
+    rounded.defjvp(lambda primals, tangents: (rounded(*primals), tangents[0]))
+    with pytest.raises(AssertionError) as failed:
+        assert_gradient_max_ulp(lambda x: 2 * rounded(x), domain=(0.75, 1.25), max_ulp=1, points=8)
+    line = str(failed.value).rpartition("CULPRIT: ")[2]
+    said = r"\S*rounded at \S*test_testing\.py:\d+ has a custom derivative rule: .* is 2\.0 = 0x1\.0"
+    assert re.match(said, line) and line.endswith('rules="trusted" takes it for the definition'), line
+    with pytest.raises(AssertionError, match=r"a derivative rule of the library is not the derivative: .* is 1\.0 = "):
+        assert_gradient_max_ulp(jax.scipy.special.i0, domain=(0.0, 0.0), max_ulp=1)
+
+
+def test_a_rule_that_is_the_derivative_is_not_mentioned():
+    @jax.custom_jvp
+    def f(x):
+        return jnp.log(x) - jnp.log(x + 1)
+
+    f.defjvp(lambda primals, tangents: (f(*primals), tangents[0] / primals[0] - tangents[0] / (primals[0] + 1)))
+    with pytest.raises(AssertionError, match=r"CULPRIT: (sub|add_any) \(cancellation\)"):
+        assert_gradient_max_ulp(f, domain=(1e5, 1e6), max_ulp=1, points=8)
 
 
 def test_the_message_names_input_error_truth_and_equation():

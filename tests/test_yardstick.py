@@ -35,8 +35,30 @@ SUMS = {
     "exp of sums": (lambda a: jnp.exp(jnp.sum(a, 1)), (A,), np.exp(A.astype(np.float64).sum(1)) * WIDE_A.sum(1)),
     "in jit": (jax.jit(lambda a: -jnp.sum(a, 1)), (A,), WIDE_A.sum(1)),
     "sums of two": (lambda x: jnp.exp(x) - 1 + x * x, (X,), np.zeros(12)),
+    "a spectrum": (lambda x: jnp.abs(jnp.fft.fft(x)), (X,), np.full(12, WIDE_X.sum())),
+    "complex rows": (lambda a: jnp.sum(jnp.exp(1j * a), 1), (A,), np.full(3, 12.0)),
     "softmax": (jax.nn.softmax, (X,), np.exp(X.astype(np.float64)) / np.exp(X.astype(np.float64)).sum()),
 }
+
+
+SQUARE = A[:, :3]
+LOOPS = {
+    "scan": lambda a, x: jax.lax.scan(lambda c, _: (a @ c, None), x, None, length=3)[0],
+    "fori_loop": lambda a, x: jax.lax.fori_loop(0, 3, lambda i, c: a @ c, x),
+    "while_loop": lambda a, x: jax.lax.while_loop(lambda c: c[0] < 3, lambda c: (c[0] + 1, a @ c[1]), (0, x))[1],
+    "cond": lambda a, x: jax.lax.cond(a[0, 0] < 9, lambda c: a @ (a @ (a @ c)), lambda c: c, x),
+    "switch": lambda a, x: jax.lax.switch(1, [lambda c: c, lambda c: a @ (a @ (a @ c))], x),
+    "checkpoint": lambda a, x: jax.checkpoint(lambda c: a @ (a @ (a @ c)))(x),
+}
+
+
+@pytest.mark.parametrize("name", LOOPS)
+def test_the_terms_of_sums_inside_loops_and_branches_count(name):
+    a, x = SQUARE.astype(np.float64), X[:3].astype(np.float64)
+    terms, value = np.zeros(3), x
+    for _ in range(3):
+        terms, value = np.abs(a) @ (np.abs(value) + terms), a @ value
+    np.testing.assert_allclose(sizes(LOOPS[name], SQUARE, X[:3]), terms, rtol=1e-9)
 
 
 @pytest.mark.parametrize("name", SUMS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -105,9 +106,13 @@ def study(case: Case):
 def examine(name: str) -> Finding:
     """Sweeps both functions of a case, by its name, over its domain and diagnoses the naive one at its point.
 
-    float32 and float64 by a grid and exact ends, 16-bit formats on every float. float64 needs `jax_enable_x64`.
+    float32 and float64 by a grid and exact ends, 16-bit formats on every float.
     """
-    case = case_of(name)
+    with jax.enable_x64(case_of(name).dtype == "float64"):
+        return _examined(case_of(name))
+
+
+def _examined(case: Case) -> Finding:
     fmt, swept = FORMATS[case.dtype], study(case)
     at = int(to_ordinal(point_of(case)))
     outcome = engine.sweep(
@@ -128,7 +133,7 @@ def examine(name: str) -> Finding:
         codes, ulps = classify(result, swept.truth(z, 0.0, fmt), TOLERANCE)
         kinds = tuple(KINDS[c] for c in np.unique(codes))
         ulp = float(np.max(ulps[codes == OK], initial=0.0))
-    return Finding(name, outcome, regions, kinds, ulp, diagnose(case.naive, jnp.asarray(point_of(case))))
+    return Finding(case.name, outcome, regions, kinds, ulp, diagnose(case.naive, jnp.asarray(point_of(case))))
 
 
 def _inside(region: Region, case: Case) -> np.ndarray:

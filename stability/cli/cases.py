@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import jax
 from rich.console import Console
 
 from stability.cases import CASES, examine, page
@@ -24,7 +23,6 @@ def main(argv: list[str]) -> int:
     args = p.parse_args(argv)
     if problem := unwritable(args.out):
         p.error(problem)
-    jax.config.update("jax_enable_x64", True)
     console = Console()
     chosen = [name for name in names if name in (args.case or names)]
     findings = []

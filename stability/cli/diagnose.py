@@ -23,7 +23,6 @@ from stability.diagnosis import diagnose
 from stability.environment import tell_untested
 from stability.files import write_json
 from stability.formats import FORMATS
-from stability.real import UnsupportedPrimitive
 from stability.study.functions import parse_held
 from stability.study.loading import BadFunction, first_line, load, meant
 
@@ -143,7 +142,7 @@ def main(argv: list[str]) -> int:
             arguments = [np.asarray(x).astype(dtype) for x in values.values()]
         scalar = scalar_function(fn, options.function, arguments, options.grad)
         found = diagnose(scalar, *arguments, mode=options.mode, tolerance=options.tolerance)
-    except (ValueError, UnsupportedPrimitive) as error:
+    except ValueError as error:
         p.error(str(error).splitlines()[0])
     found.print(Console(width=None if sys.stdout.isatty() else 160))
     tell_untested()

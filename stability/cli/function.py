@@ -7,7 +7,6 @@ import time
 from pathlib import Path
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from rich.console import Console
 
@@ -21,9 +20,8 @@ from stability.files import unwritable
 from stability.formats import FORMATS, FloatFormat, from_ordinal
 from stability.measure import FAILURE_KINDS
 from stability.measure.regions import Region
-from stability.real import UnsupportedPrimitive
 from stability.report.tables import both, short_hex, value
-from stability.study.functions import Named, Scalar, check_scalar
+from stability.study.functions import Derivative, Named, Scalar, check_scalar
 from stability.study.loading import BadFunction
 from stability.sweep import engine
 from stability.sweep.outcome import Outcome, Row, Screening
@@ -83,11 +81,12 @@ def _to_blame(row: Row) -> list[Region]:
     return sorted(chosen, key=lambda r: r.start)
 
 
-def blame(outcome: Outcome, scalars: dict[str, Scalar]) -> list[dict]:
+def blame(outcome: Outcome, scalars: dict[str, Scalar], tolerance: float) -> list[dict]:
     """The diagnosis at the float nearest to zero of the failing regions of each row, as JSON values.
 
     Of each kind, the two regions nearest to zero on each side of it. `primitive`, `cause` and `source` are of the
-    first culprit; where the function run op by op has none (a row of jit can fail alone), `cause` says so.
+    first culprit; where the function run op by op has none (a row of jit can fail alone), `cause` says so, and where a
+    derivative rule differs from the derivative by more than `tolerance` ulps, that.
     """
     where: dict[tuple[str, str, str, int], list[str]] = {}
     for row in outcome.rows:
@@ -97,12 +96,15 @@ def blame(outcome: Outcome, scalars: dict[str, Scalar]) -> list[dict]:
     for (dtype, form, kind, at), modes in where.items():
         fmt = FORMATS[dtype]
         line = {"form": form, "dtype": dtype, "mode": ", ".join(modes), "kind": kind, "at": both(value(at, fmt), fmt)}
-        table.append(line | {"at_hex": short_hex(value(at, fmt))} | _culprit(scalars[form], at, fmt))
+        table.append(line | {"at_hex": short_hex(value(at, fmt))} | _culprit(scalars[form], at, fmt, tolerance))
     return table
 
 
-def _culprit(scalar: Scalar, ordinal: int, fmt: FloatFormat) -> dict:
-    found = diagnose(scalar, jnp.asarray(from_ordinal(np.array(ordinal), fmt))).culprit
+def _culprit(scalar: Scalar, ordinal: int, fmt: FloatFormat, tolerance: float) -> dict:
+    x = from_ordinal(np.array(ordinal), fmt)
+    if isinstance(scalar, Derivative) and (rule := scalar.told_of_rules(x, fmt, tolerance)):
+        return {"primitive": "–", "cause": rule, "source": "–"}
+    found = diagnose(scalar, x).culprit
     if found is None:
         return {"primitive": "–", "cause": "op by op, no equation spoils it", "source": "–"}
     return {
@@ -128,7 +130,6 @@ def main(argv: list[str]) -> int:
     out = args.out or Path("reports", args.function.replace(":", "."))
     if args.exhaustive and "float32" not in dtypes:
         p.error("--exhaustive screens float32; add --dtype float32")
-    jax.config.update("jax_enable_x64", True)
     console = Console()
     try:
         if problem := unwritable(out) or report.foreign(out):
@@ -136,7 +137,8 @@ def main(argv: list[str]) -> int:
         source = Named(args.function, args.arg, tuple(args.fix), args.grad, args.order, _domain(args.range))
         scalar = source.scalar()
         for dtype in dtypes:
-            check_scalar(scalar, FORMATS[dtype])
+            with jax.enable_x64(dtype == "float64" or bool(jax.config.read("jax_enable_x64"))):
+                check_scalar(scalar, FORMATS[dtype])
             _ask_floats(source.domain, FORMATS[dtype])
         with executor(args.jobs, args.scheduler, few=False) as pool:
             with terminal.counting(console, len(dtypes) * len(modes)) as progress:
@@ -151,12 +153,12 @@ def main(argv: list[str]) -> int:
                     progress=progress,
                     executor=pool,
                 )
-            table = blame(outcome, {scalar.__name__: scalar})
+            table = blame(outcome, {scalar.__name__: scalar}, args.tolerance)
             notes = [_screened(row.screening) for row in outcome.rows if row.screening][:1]
             manifest = {"command": options.command(argv), "seed": args.seed, **environment()}
             told = {"tolerance": args.tolerance, "begun": begun, "svg": args.svg, "executor": pool}
             report.write(outcome, source(), manifest, out, args.plots, **told, blame=table, notes=notes)
-    except (ValueError, UnsupportedPrimitive, NoScheduler) as error:
+    except (ValueError, NoScheduler) as error:
         p.error(str(error).splitlines()[0])
     except OSError as error:
         p.error(f"--out {out}: {error.strerror or error}")

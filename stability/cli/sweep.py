@@ -208,8 +208,10 @@ def _list(study: Study) -> None:
 
 
 def _start(args: argparse.Namespace) -> None:
-    """Readies JAX: a device a core for every float32, float64, and the other processes where there are any."""
-    if args.exhaustive and "host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
+    """Readies JAX for every float32: a device a core, float64, and the other processes where there are any."""
+    if not args.exhaustive:
+        return
+    if "host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
         with contextlib.suppress(RuntimeError):  # JAX runs already, with the devices that it has.
             jax.config.update("jax_num_cpu_devices", os.cpu_count() or 1)
     jax.config.update("jax_enable_x64", True)

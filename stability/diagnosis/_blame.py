@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cmath
 import math
 import traceback
 from collections.abc import Callable
@@ -20,14 +21,18 @@ from stability import truth
 from stability.diagnosis import _trace as trace
 from stability.diagnosis import _walk as walk
 from stability.diagnosis._diagnosis import Diagnosis, Input, Row
-from stability.diagnosis._trace import Node, SumOfProducts, Tracer, as_real
+from stability.diagnosis._trace import Node, SumOfProducts, Tracer, as_real, is_opaque, plain
 from stability.formats import FORMATS, FloatFormat, ulp_exponent, widen
 from stability.measure import FAILURE_KINDS, KINDS, OK, classify
 from stability.real import _evaluate as evaluate
 from stability.real import _scalars as scalars
-from stability.real._arrays import as_array
+from stability.real._arrays import as_array, elementwise
+from stability.real._complex import im, is_complex, magnitude, re
+from stability.real._custom import named_functions
+from stability.real._evaluate import parts
+from stability.real._function import Complex
 from stability.real._terms import sizes_of_terms
-from stability.real._values import Undefined, infinite, is_number
+from stability.real._values import Undefined, is_number
 from stability.real._walk import walk as walk_jaxpr
 from stability.real._walk import wide
 from stability.truth import State, Truth
@@ -40,8 +45,11 @@ NUDGE = 2.0**-64
 """The relative change of an input by which a condition number is measured."""
 
 
-def shown(x: Any, fmt: FloatFormat | None) -> float | None:
-    """A real correctly rounded to the format, or to float64 where the format would make it 0 or infinite."""
+def shown(x: Any, fmt: FloatFormat | None) -> float | complex | None:
+    """A number correctly rounded to the format, or to float64 where the format would make it 0 or infinite."""
+    if isinstance(x, Complex):
+        re, im = (shown(part, fmt) for part in parts(x))
+        return None if re is None or im is None else complex(re, im)
     value = nearest(x, fmt)
     lost = value is not None and fmt is not None and (value == 0 or math.isinf(value))
     return nearest(x, FORMATS["float64"]) if lost else value
@@ -57,37 +65,41 @@ def nearest(x: Any, fmt: FloatFormat | None) -> float | None:
 
 
 def why(x: Any, fmt: FloatFormat | None) -> str | None:
-    """Why a real has no value that can be told, `None` where it has one."""
+    """Why a number has no value that can be told, `None` where it has one."""
     if fmt is None:
         return x.kind if isinstance(x, Undefined) else None
-    return evaluate.point_of(x, fmt).why
+    reasons = [evaluate.point_of(part, fmt).why for part in parts(x)]
+    if not any(reasons) or not isinstance(x, Complex):
+        return reasons[0]
+    real, imaginary = (reason or repr(shown(part, fmt)) for reason, part in zip(reasons, parts(x), strict=True))
+    return f"({real}) + ({imaginary})j"
 
 
 def ulps_between(error: arb, value: Any, fmt: FloatFormat | None) -> float:
-    """An absolute error in ulps of a real value (Goldberg's), NaN where that is no number."""
-    if fmt is None or isinstance(value, Undefined) or infinite(value):
+    """An absolute error in ulps of a number (Goldberg's; of the larger part of a complex one), NaN where it is none."""
+    if fmt is None or not walk.is_finite(value):
         return math.nan
-    near = nearest(value, fmt)
-    if near is None or math.isinf(near):
+    near = [nearest(part, fmt) for part in parts(value)]
+    if any(x is None or math.isinf(x) for x in near):
         return math.nan
-    return float(error * arb(2) ** -int(ulp_exponent(np.asarray(near), fmt)))
+    return float(error * arb(2) ** -int(ulp_exponent(np.asarray(max(map(abs, near))), fmt)))  # type: ignore[arg-type]
 
 
 def condition_number(node: Node) -> float:
     """`max_i |x_i ∂f/∂x_i / f|` at the true inputs, measured by a relative nudge of each."""
-    if node.fmt is None or not is_number(node.true) or infinite(node.true) or walk.size(node.true) == 0:
+    if node.fmt is None or not walk.is_finite(node.true) or magnitude(node.true) == 0:
         return math.nan
     values = [p.true for p in node.parents]
     if isinstance(node.rule, SumOfProducts):
         terms = [scalars.mul(x, node.rule.partner(values, i)) for i, x in enumerate(values)]
-        sizes = [walk.size(t) for t in terms if is_number(t) and not infinite(t)]
-        return float(max(sizes, default=arb(0)) / walk.size(node.true))
+        sizes = [magnitude(t) for t in terms if walk.is_finite(t)]
+        return float(max(sizes, default=arb(0)) / magnitude(node.true))
     found = [0.0]
     for i, (parent, x) in enumerate(zip(node.parents, values, strict=True)):
-        if parent.fmt is None or not is_number(x) or infinite(x) or x == 0:
+        if parent.fmt is None or not walk.is_finite(x) or magnitude(x) == 0:
             continue
-        moved = node.rule(*(x * (1 + arb(NUDGE)) if j == i else v for j, v in enumerate(values)))  # type: ignore[misc]
-        found.append(float(walk.gap(moved, node.true) / walk.size(node.true) / NUDGE))
+        moved = node.of([scalars.mul(x, 1 + arb(NUDGE)) if j == i else v for j, v in enumerate(values)])
+        found.append(float(walk.gap(moved, node.true) / magnitude(node.true) / NUDGE))
     return max(found)
 
 
@@ -118,19 +130,28 @@ def row_of(tracer: Tracer, index: int, node: Node, kind: str | None = None) -> R
         total_error=total,
         own_error=ulps_between(walk.gap(as_real(node.got), exact), exact, node.fmt),
         amplification=condition_number(node),
-        kind=walk.local_kind(node) if kind is None else kind,
+        kind=kind or walk.local_kind(node) or ("" if execution.proven else "not_proven"),
     )
 
 
+def of_the_library(row: Row, functions: list[tuple[str, str]]) -> Row:
+    """A row of what a library's equations come to, by the name of its function and the line that called it.
+
+    It is the last function called from the row's own line, or before it.
+    """
+    near = [f for f in functions if f[1] == row.source] or functions
+    return replace(row, primitive=near[-1][0], source=near[-1][1] or row.source) if near else row
+
+
 def severity(node: Node) -> float:
-    if not isinstance(node.got, float) or not math.isfinite(node.got):
+    if not isinstance(node.got, float | complex) or not cmath.isfinite(node.got):
         return math.inf
     off = walk.off(node)
     return off if off <= walk.HARMLESS or _is_decided(node) else 0.0
 
 
-GRAVITY = ("nan", "inf", "pole", "vanished", "wrong_sign", "inaccurate", "flushed")
-"""Kinds of failures, the gravest first."""
+GRAVITY = ("nan", "inf", "pole", "vanished", "wrong_sign", "inaccurate", "flushed", "nan_input")
+"""Kinds of failures, the gravest first, and a NaN that is true."""
 
 
 class Judged(NamedTuple):
@@ -142,24 +163,42 @@ class Judged(NamedTuple):
     error: float
 
 
-def judged(results: list[np.ndarray], truths: list[Truth | None], terms: list, tolerance: float) -> Judged:
+def judged(results: list[np.ndarray], truths: list[tuple[Truth, ...]], terms: list, tolerance: float) -> Judged:
     """The worst element of the results, by the gravity of its kind and by its error.
 
-    An element of an array is `ok` within `tolerance` ulps of the terms that it was added from.
+    An element of an array is `ok` within `tolerance` ulps of the terms that it was added from, and a part of a complex
+    number within those of the larger part.
     """
     found: list[Judged] = []
     for k, (result, known, sizes) in enumerate(zip(results, truths, terms, strict=True)):
-        if known is None or not result.size:
-            continue
-        kinds, errors = classify(result.ravel(), known, tolerance)
-        shift = np.minimum(known.exponent - ulp_exponent(np.asarray(sizes, np.float64), known.fmt), 0)
-        kinds = np.where((shift < 0) & (np.ldexp(errors, shift) <= tolerance), OK, kinds)
-        names = [KINDS[kind] for kind in kinds]
-        rank = np.array([len(GRAVITY) - GRAVITY.index(name) if name in GRAVITY else 0 for name in names])
-        size = np.where(np.isnan(errors), -1.0, errors)
-        j = int(np.lexsort((size, rank))[-1])
-        found.append(Judged(k, j, names[j], float(errors[j])))
+        largest = np.max([np.abs(np.nan_to_num(t.rounded)) for t in known], 0) if len(known) > 1 else 0.0
+        for part, t in zip(parts_of(result), known, strict=False):
+            if part.size:
+                found.append(_judged(k, part.ravel(), t, np.maximum(sizes, largest), tolerance))
     return max(found, key=lambda f: (f.kind in GRAVITY and len(GRAVITY) - GRAVITY.index(f.kind), f.error))
+
+
+def _judged(k: int, result: np.ndarray, known: Truth, sizes: np.ndarray, tolerance: float) -> Judged:
+    kinds, errors = classify(result, known, tolerance)
+    shift = np.minimum(known.exponent - ulp_exponent(np.asarray(sizes, np.float64), known.fmt), 0)
+    kinds = np.where((shift < 0) & (np.ldexp(errors, shift) <= tolerance), OK, kinds)
+    names = [KINDS[kind] for kind in kinds]
+    rank = np.array([len(GRAVITY) - GRAVITY.index(name) if name in GRAVITY else 0 for name in names])
+    j = int(np.lexsort((np.where(np.isnan(errors), -1.0, errors), rank))[-1])
+    return Judged(k, j, names[j], float(errors[j]))
+
+
+def parts_of(x: np.ndarray) -> tuple[np.ndarray, ...]:
+    """The arrays of real numbers that an array is made of."""
+    return (x.real, x.imag) if np.iscomplexobj(x) else (x,)
+
+
+def truths_of(output: Any, fmt: FloatFormat | None, aval: Any) -> tuple[Truth, ...]:
+    """The true values of an output, or of both parts of a complex one; none of what has no format."""
+    if fmt is None:
+        return ()
+    columns = (re, im) if is_complex(aval) else (re,)
+    return tuple(evaluate.truth_of(elementwise(part)(output), fmt) for part in columns)
 
 
 def traced(jaxpr: ClosedJaxpr, args: list, jitted: bool) -> tuple[Tracer, list]:
@@ -195,7 +234,7 @@ def diagnose(fn: Callable, *args, mode: str = "eager", dtype=None, tolerance: fl
 
     **Returns:** a `Diagnosis`. Where jit and eager give different bits, it holds that of the other mode as `other`.
 
-    **Raises:** `stability.real.UnsupportedPrimitive`; `TypeError` where the function returns no float.
+    **Raises:** `TypeError` where the function returns no float.
     """
     if mode not in ("eager", "jit"):
         raise ValueError(f"{mode!r} is not a mode; choose eager or jit")
@@ -207,7 +246,7 @@ def diagnose(fn: Callable, *args, mode: str = "eager", dtype=None, tolerance: fl
         eager = [np.asarray(x) for x in jax.tree.leaves(fn(*args))]
         jit = [np.asarray(x) for x in jax.tree.leaves(jax.jit(fn)(*args))]
     outputs = evaluate.reals(jaxpr, leaves, formats)
-    truths = [None if f is None else evaluate.truth_of(x, f) for x, f in zip(outputs, formats, strict=True)]
+    truths = [truths_of(x, f, v) for x, f, v in zip(outputs, formats, jaxpr.out_avals, strict=True)]
     large = any(v.aval.size > 1 for v in jaxpr.jaxpr.outvars)
     terms = (sizes_of_terms(jaxpr, leaves) if large else None) or [np.zeros(x.shape).ravel() for x in eager]
     known = Known(outputs, truths, terms, {"eager": eager, "jit": jit})
@@ -223,7 +262,7 @@ class Known(NamedTuple):
     that the call returned."""
 
     outputs: list
-    truths: list[Truth | None]
+    truths: list[tuple[Truth, ...]]
     terms: list[np.ndarray]
     results: dict[str, list[np.ndarray]]
 
@@ -237,14 +276,14 @@ def _diagnosis(fn, jaxpr, leaves, mode: str, tolerance: float, known: Known) -> 
     tracer, out = traced(jaxpr, leaves, mode == "jit")
     node = out[k][1].ravel()[j]
     fmt, meant = node.fmt, as_array(known.outputs[k]).ravel()[j]
-    results = {m: float(widen(r[k]).ravel()[j]) for m, r in known.results.items()}
+    results = {m: plain(r[k].ravel()[j]) for m, r in known.results.items()}
     result, note = results[mode], ""
     if not _equal(node.got, result):
         how = "its equations one by one" if mode == "eager" else "looking at all its equations"
         note = f"{how} give {node.got!r}, the {mode} result is {result!r}"
     with flint.ctx.workprec(4096), jax.enable_x64(True):
-        no_number = math.isnan(result) or isinstance(meant, Undefined)
-        bad = kind in FAILURE_KINDS or (no_number and not math.isfinite(result))
+        no_number = cmath.isnan(result) or isinstance(meant, Undefined)
+        bad = kind in FAILURE_KINDS or (no_number and not cmath.isfinite(result))
         blamed = _blamed(tracer, node, meant, result, fmt) if bad else None
         chosen = {i: max(e.nodes, key=severity) for i, e in enumerate(tracer.executions) if e.nodes}
         if blamed is not None:
@@ -252,14 +291,14 @@ def _diagnosis(fn, jaxpr, leaves, mode: str, tolerance: float, known: Known) -> 
             chosen[blamed.node.equation] = blamed.node
         rows = tuple(row_of(tracer, i, n) for i, n in chosen.items())
         culprit = None if blamed is None else row_of(tracer, blamed.node.equation, blamed.node, blamed.kind)
+        if culprit is not None and culprit.kind == "approximation":
+            culprit = of_the_library(culprit, named_functions(jaxpr, leaves))
         true, undefined = shown(meant, fmt), why(meant, fmt)
     return Diagnosis(
         function=_name(fn),
-        dtype=fmt.name,
+        dtype=known.results[mode][k].dtype.name,
         mode=mode,
-        arguments=tuple(
-            widen(x).tolist() if np.asarray(x).dtype.kind not in "iub" else np.asarray(x).tolist() for x in leaves
-        ),
+        arguments=tuple(map(told, leaves)),
         element=tuple(int(i) for i in np.unravel_index(j, out[k][0].shape)),
         result=result,
         true=true,
@@ -275,20 +314,34 @@ def _diagnosis(fn, jaxpr, leaves, mode: str, tolerance: float, known: Known) -> 
     )
 
 
-def _equal(x: float, y: float) -> bool:
+def told(x: Any) -> Any:
+    """An argument as Python numbers: floats, the pairs of complex ones, integers, truth values, a random key's data."""
+    if is_opaque(x):
+        x = jax.random.key_data(x)
+    x = np.asarray(x)
+    x = np.stack(parts_of(x), -1) if np.iscomplexobj(x) else x
+    return x.tolist() if x.dtype.kind in "iub" else widen(x).tolist()
+
+
+def _equal(x: float | complex, y: float | complex) -> bool:
     return x == y or (x != x and y != y)
+
+
+def is_value(x: Any) -> bool:
+    """Whether something is a number or an infinity, or made of such."""
+    return all(map(is_number, parts(x)))
 
 
 def left_over(node: Node) -> float:
     """How many times larger the terms of a sum are than what is left of them."""
-    if not is_number(node.true) or infinite(node.true):
+    if not walk.is_finite(node.true):
         return 0.0
-    if walk.size(node.true) == 0:
-        return math.inf if any(is_number(p.true) and p.true != 0 for p in node.parents) else 0.0
+    if magnitude(node.true) == 0:
+        return math.inf if any(walk.is_finite(p.true) and magnitude(p.true) != 0 for p in node.parents) else 0.0
     return condition_number(node)
 
 
-def _blamed(tracer: Tracer, node: Node, meant: Any, result: float, fmt: FloatFormat) -> walk.Verdict | None:
+def _blamed(tracer: Tracer, node: Node, meant: Any, result: float | complex, fmt: FloatFormat) -> walk.Verdict | None:
     """What is to blame for a result: by the walk from its node; where its equations come to the right value, but the
     value is not what is meant, an approximation; where they don't give the bits of the result, what magnified errors
     the most."""
@@ -296,8 +349,8 @@ def _blamed(tracer: Tracer, node: Node, meant: Any, result: float, fmt: FloatFor
         sums = [n for e in tracer.executions for n in e.nodes if walk.is_sum(n)]
         worst = max(sums, key=left_over, default=None)
         return None if worst is None else walk.Verdict(worst, "cancellation", (worst,))
-    approximation = walk.Verdict(node, "approximation", (node,)) if node.rule is not None and is_number(meant) else None
-    apart = is_number(node.true) and walk.gap(node.true, meant) != 0
+    approximation = walk.Verdict(node, "approximation", (node,)) if node.rule is not None and is_value(meant) else None
+    apart = is_value(node.true) and walk.gap(node.true, meant) != 0
     if approximation and apart and walk.off(node) <= walk.HARMLESS:
         return approximation
     return walk.walk(node) or approximation

@@ -18,8 +18,8 @@ class Input:
 
     row: int | None
     name: str
-    result: float | int | bool
-    true: float | None
+    result: float | complex | int | bool
+    true: float | complex | None
 
     def as_json(self) -> dict:
         return {"row": self.row, "name": self.name, "result": _json(self.result), "true": _json(self.true)}
@@ -42,8 +42,8 @@ class Row:
     primitive: str
     source: str
     inputs: tuple[Input, ...]
-    result: float | int | bool
-    true: float | None
+    result: float | complex | int | bool
+    true: float | complex | None
     undefined: str | None
     total_error: float
     own_error: float
@@ -68,6 +68,8 @@ class Row:
 
 def _json(x: Any) -> Any:
     """A number as JSON has it: what is not finite as a string."""
+    if isinstance(x, complex):
+        return str(x)
     if isinstance(x, float):
         return x if math.isfinite(x) else str(x)
     return x.item() if hasattr(x, "item") else x
@@ -76,6 +78,8 @@ def _json(x: Any) -> Any:
 def short(x: Any) -> str:
     if x is None:
         return "none"
+    if isinstance(x, complex):
+        return f"{x.real:.9g}{x.imag:+.9g}j"
     return f"{x:.9g}" if isinstance(x, float) else str(x)
 
 
@@ -94,6 +98,7 @@ MEANINGS = {
     "inaccurate": "the operation itself is off by more than rounding",
     "infinity_minus_infinity": "∞ - ∞",
     "infinity_over_infinity": "∞ / ∞",
+    "not_proven": "it has no meaning over the reals: what is true of it was computed in wider floats",
     "overflow": "the result exceeds the greatest float",
     "pole": "a number over 0, or a function at its pole",
     "underflow": "the result is below the least normal float",
@@ -121,16 +126,16 @@ class Diagnosis:
     mode: str
     arguments: tuple[Any, ...]
     element: tuple[int, ...]
-    result: float
-    true: float | None
+    result: float | complex
+    true: float | complex | None
     undefined: str | None
     error: float
     verdict: str
     rows: tuple[Row, ...]
     culprit: Row | None
     path: tuple[int, ...]
-    eager: float
-    jit: float
+    eager: float | complex
+    jit: float | complex
     other: Diagnosis | None = None
     note: str = ""
 
@@ -226,5 +231,8 @@ def line_of(source: str) -> str:
     return f"{path.rsplit('/', 1)[-1]}:{rest}" if rest else source
 
 
-def _same(x: float, y: float) -> bool:
-    return (x != x and y != y) or (x == y and math.copysign(1, x) == math.copysign(1, y))
+def _same(x: float | complex, y: float | complex) -> bool:
+    return all(
+        (a != a and b != b) or (a == b and math.copysign(1, a) == math.copysign(1, b))
+        for a, b in ((x.real, y.real), (x.imag, y.imag))
+    )

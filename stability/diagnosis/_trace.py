@@ -18,9 +18,11 @@ from stability.real import _arrays as arrays
 from stability.real import _reals as reals
 from stability.real import _scalars as scalars
 from stability.real._arrays import as_array, bare
+from stability.real._evaluate import parts
+from stability.real._function import Complex, Estimate
 from stability.real._records import Elementwise, Folds, Moves, moves, record_of
 from stability.real._values import ONE, UNDECIDED, ZERO, Undecided, Undefined, array, real
-from stability.real._walk import Semantics, called, is_float, walk
+from stability.real._walk import Semantics, called, walk
 
 
 @dataclass(eq=False)
@@ -43,17 +45,20 @@ class Node:
     @functools.cached_property
     def exact(self) -> Any:
         """The real result of this equation on the inputs that the floats gave it."""
+        return self.of([as_real(p.got) for p in self.parents])
+
+    def of(self, values: Sequence[Any]) -> Any:
+        """The real result of this equation on other inputs."""
         assert self.rule is not None
-        return self.rule(*(as_real(p.got) for p in self.parents))
+        return settled(self.rule(*values))
 
     def with_only(self, i: int) -> Any:
         """The real result where only input `i` is as the floats have it."""
-        assert self.rule is not None
         if isinstance(self.rule, SumOfProducts):
             slope = self.rule.partner([p.true for p in self.parents], i)
             moved = scalars.mul(slope, scalars.sub(as_real(self.parents[i].got), self.parents[i].true))
-            return scalars.add(self.true, moved)
-        return self.rule(*(as_real(p.got) if j == i else p.true for j, p in enumerate(self.parents)))
+            return settled(scalars.add(self.true, moved))
+        return self.of([as_real(p.got) if j == i else p.true for j, p in enumerate(self.parents)])
 
 
 class SumOfProducts:
@@ -73,15 +78,29 @@ class SumOfProducts:
 
 def as_real(x):
     """A float as a real number; infinities as limits, NaN as undefined; integers and truth values as they are."""
+    if isinstance(x, complex):
+        return settled(Complex(real(x.real), real(x.imag)))
     return real(x) if isinstance(x, float) else x
+
+
+def settled(x: Any) -> Any:
+    """A number as what follows goes on with it: an estimate as it is, a complex one without a part has no value."""
+    if isinstance(x, Estimate):
+        return x.value
+    if not isinstance(x, Complex):
+        return x
+    re, im = settled(x.re), settled(x.im)
+    return next((part for part in (re, im) if isinstance(part, Undefined)), Complex(re, im))
 
 
 @dataclass
 class Execution:
-    """One execution of one equation: its primitive, its source line, and the nodes it made."""
+    """One execution of one equation: its primitive, its source line, the nodes it made, and whether its meaning over
+    the reals is known."""
 
     primitive: str
     source: str
+    proven: bool = True
     nodes: list[Node] = field(default_factory=list)
 
 
@@ -94,11 +113,13 @@ Values = tuple[Any, np.ndarray]
 
 
 def format_of(aval) -> FloatFormat | None:
-    return FORMATS.get(np.dtype(aval.dtype).name) if is_float(aval) else None
+    return FORMATS.get(jnp.finfo(aval.dtype).dtype.name) if reals.is_inexact(aval) else None
 
 
 def plain(x) -> Any:
-    """An element of a float array as a Python float, of another one as it is."""
+    """An element of an array of floats or complex numbers as one of Python's, of another one as it is."""
+    if jnp.issubdtype(x.dtype, np.complexfloating):
+        return complex(x)
     return float(x) if jnp.issubdtype(x.dtype, np.floating) else x
 
 
@@ -107,18 +128,17 @@ def leaves(x, aval, literal: bool = False, name: str = "") -> Values:
     if is_opaque(aval):
         return x, array([Node(None, None, None, name=name)] * math.prod(aval.shape), aval.shape)
     x = np.asarray(x)
-    if is_float(aval):
+    if reals.is_inexact(aval):
         x = x.astype(aval.dtype)
     fmt = format_of(aval)
-    true = as_array(reals.lift(x, aval.dtype, literal)).ravel()
+    true = map(settled, as_array(reals.lift(x, aval.dtype, literal)).ravel())
     nodes = [Node(plain(g), t, fmt, name=name) for g, t in zip(x.ravel(), true, strict=True)]
     return x, array(nodes, x.shape)
 
 
 def execute(eqn, values: Sequence[Any]) -> list:
     """An equation on floats, as an XLA computation of its own."""
-    out = eqn.primitive.bind(*values, **eqn.params)
-    return [as_floats(o) for o in (out if eqn.primitive.multiple_results else [out])]
+    return [as_floats(o) for o in arrays.bound(eqn, values)]
 
 
 def is_opaque(aval) -> bool:
@@ -150,7 +170,7 @@ class Tracer(Semantics):
     def constant(self, value, aval) -> Values:
         return leaves(value, aval)
 
-    def follow(self, inside, as_one) -> list:
+    def follow(self, eqn, inside, as_one) -> list:
         if self.recorded is not None:
             return as_one()
         before = len(self.executions)
@@ -172,6 +192,8 @@ class Tracer(Semantics):
         return [as_called(v, x) for v, x in zip(out, execute(eqn, floats), strict=True)]
 
     def decided(self, value, what) -> int:
+        if value[1].shape:
+            raise Diverged(what)
         (node,) = value[1].ravel()
         if isinstance(node.true, Undefined) or bool(node.true != node.got):
             raise Diverged(what)
@@ -198,7 +220,6 @@ class Tracer(Semantics):
         if moves(record, eqn):
             moved = record.reals(eqn, [as_array(n) for n in with_native_indices(record, values)])
             return [(x, as_array(n)) for x, n in zip(floats, moved, strict=True)]
-        reals.refuse_complex(eqn, source)
         return self.computed(eqn, floats, values, source)
 
     def computed(self, eqn, floats: list[np.ndarray], inputs: Sequence[Values], source: str) -> list[Values]:
@@ -208,9 +229,11 @@ class Tracer(Semantics):
         results = []
         for k, (x, (parents, rules)) in enumerate(zip(floats, provenance(eqn, inputs, source), strict=True)):
             fmt = format_of(eqn.outvars[k].aval)
+            true = [rule(*(p.true for p in ps)) for ps, rule in zip(parents, rules, strict=True)]
+            execution.proven &= not any(isinstance(part, Estimate) for v in true for part in parts(v))
             nodes = [
-                Node(plain(g), rule(*(p.true for p in ps)), fmt, index, tuple(ps), rule, eqn.primitive.name)
-                for g, ps, rule in zip(x.ravel(), parents, rules, strict=True)
+                Node(plain(g), settled(t), fmt, index, tuple(ps), rule, eqn.primitive.name)
+                for g, t, ps, rule in zip(x.ravel(), true, parents, rules, strict=True)
             ]
             execution.nodes.extend(nodes)
             results.append((x, array(nodes, x.shape)))
@@ -237,34 +260,41 @@ def provenance(eqn: Any, values: Sequence[Values], source: str) -> list[tuple[li
     them."""
     inputs = [n for _, n in values]
     record, shape = record_of(eqn.primitive), eqn.outvars[0].aval.shape
-    if eqn.primitive.name == "dot_general" and is_float(eqn.outvars[0].aval):
+    if eqn.primitive.name == "dot_general" and reals.is_inexact(eqn.outvars[0].aval):
         _, pairs = arrays.factors(inputs[0], inputs[1], eqn.params["dimension_numbers"])
         products = [[node for pair in zip(u, v, strict=True) for node in pair] for u, v in pairs]
         return [(products, [SumOfProducts(2)] * len(products))]
-    real = any(is_float(v.aval) for v in (*eqn.invars, *eqn.outvars)) or eqn.outvars[0].aval.dtype == bool
+    real = any(reals.is_inexact(v.aval) for v in (*eqn.invars, *eqn.outvars)) or eqn.outvars[0].aval.dtype == bool
     if isinstance(record, Elementwise) and real:
         rows = list(zip(*(np.broadcast_to(n, shape).ravel() for n in inputs), strict=True))
         return [(rows, [record.of(eqn)] * len(rows))]
     if isinstance(record, Folds) and real and inputs[0].size:
         elements = arrays.last(inputs[0], eqn.params["axes"])
         rows = list(elements.reshape(-1, elements.shape[-1]))
-        if eqn.primitive.name == "reduce_sum" and is_float(eqn.outvars[0].aval):
+        if eqn.primitive.name == "reduce_sum" and reals.is_inexact(eqn.outvars[0].aval):
             return [(rows, [SumOfProducts(1)] * len(rows))]
         return [(rows, [lambda *values: functools.reduce(record.step, values)] * len(rows))]
     sizes = [n.shape for n in inputs]
     every = [node for n in inputs for node in n.ravel()]
 
-    def whole(*elements, k: int, j: int):
-        parts, at = [], 0
+    def outputs(*elements) -> list | None:
+        given, at = [], 0
         for s, v in zip(sizes, eqn.invars, strict=True):
             n = math.prod(s)
             part = array(elements[at : at + n], s)
-            parts.append(bare(part) if is_float(v.aval) else reals.as_native(part, v.aval.dtype))
+            given.append(bare(part) if reals.is_inexact(v.aval) else reals.as_native(part, v.aval.dtype))
             at += n
         try:
-            return as_array(reals.meaning(eqn, parts, source, reals.Letter())[k]).ravel()[j]
+            return [as_array(x).ravel() for x in reals.meaning(eqn, given, source, reals.Letter())]
         except Undecided:
-            return UNDECIDED
+            return None
+
+    true = outputs(*(node.true for node in every))
+
+    def whole(*elements, k: int, j: int):
+        at_truth = all(x is node.true for x, node in zip(elements, every, strict=True))
+        found = true if at_truth else outputs(*elements)
+        return UNDECIDED if found is None else found[k][j]
 
     return [
         (
@@ -289,14 +319,13 @@ class Recording(Semantics):
     def constant(self, value, aval):
         return value if is_opaque(aval) else np.asarray(value, aval.dtype)
 
-    def follow(self, inside, as_one) -> list:
+    def follow(self, eqn, inside, as_one) -> list:
         return as_one()
 
     def equation(self, eqn, values, source) -> list:
         if not eqn.outvars:
             return []
-        out = eqn.primitive.bind(*values, **eqn.params)
-        self.seen.append(list(out) if eqn.primitive.multiple_results else [out])
+        self.seen.append(arrays.bound(eqn, values))
         return self.seen[-1]
 
 

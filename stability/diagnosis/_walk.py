@@ -14,6 +14,7 @@ than rounding. Then the walk goes on from there.
 
 from __future__ import annotations
 
+import cmath
 import math
 from typing import Any, NamedTuple
 
@@ -21,6 +22,9 @@ from flint import arb
 
 from stability.diagnosis._trace import Node, as_real
 from stability.real import _logic as logic
+from stability.real import _scalars as scalars
+from stability.real._complex import magnitude
+from stability.real._evaluate import parts
 from stability.real._values import INFINITY, Undefined, infinite, is_number
 
 HARMLESS = 4.0
@@ -49,29 +53,28 @@ class Verdict(NamedTuple):
     path: tuple[Node, ...]
 
 
+def is_finite(x: Any) -> bool:
+    """Whether something is a number, real or complex, and finite."""
+    return all(is_number(part) and not infinite(part) for part in parts(x))
+
+
 def gap(x: Any, y: Any) -> arb:
-    """`|x - y|` of two reals, infinite where they are not both numbers and not the same."""
+    """`|x - y|` of two numbers, infinite where they are not both finite and not the same."""
     if isinstance(x, Undefined) or isinstance(y, Undefined):
         return NOTHING if x is y else INFINITY
-    if not (is_number(x) and is_number(y)):
-        return NOTHING if x == y else INFINITY
-    if infinite(x) or infinite(y):
-        return NOTHING if x == y else INFINITY
-    return size(x - y)
-
-
-def size(x: arb) -> arb:
-    """The midpoint of `|x|`."""
-    return arb(abs(x).mid())
+    if not (is_finite(x) and is_finite(y)):
+        same = all(bool(a == b) for a, b in zip(parts(x), parts(y), strict=True))
+        return NOTHING if same else INFINITY
+    return magnitude(scalars.sub(x, y))
 
 
 def in_units(error: arb, value: Any, node: Node) -> float:
     """An error in units of `2**-precision` of a value, 0 where the error is."""
     if error == 0:
         return 0.0
-    if isinstance(value, Undefined) or infinite(error) or infinite(value) or size(value) == 0 or node.fmt is None:
+    if infinite(error) or not is_finite(value) or magnitude(value) == 0 or node.fmt is None:
         return math.inf
-    return float(error / size(value) * 2**node.fmt.precision)
+    return float(error / magnitude(value) * 2**node.fmt.precision)
 
 
 def off(node: Node) -> float:
@@ -95,11 +98,11 @@ def relevant(node: Node) -> tuple[Node, ...]:
 
 
 def not_a_number(node: Node) -> bool:
-    return isinstance(node.got, float) and math.isnan(node.got)
+    return isinstance(node.got, float | complex) and cmath.isnan(node.got)
 
 
 def is_infinite(node: Node) -> bool:
-    return isinstance(node.got, float) and math.isinf(node.got)
+    return isinstance(node.got, float | complex) and cmath.isinf(node.got) and not cmath.isnan(node.got)
 
 
 def own_error(node: Node) -> arb:
@@ -117,7 +120,7 @@ def birth_kind(node: Node) -> str:
         return "domain" if exact.kind in ("nan", "undecided") else exact.kind
     if node.fmt is None:
         return "" if bool(node.got == exact) else "branch"
-    if not_a_number(node) or infinite(exact):
+    if not_a_number(node) or not is_finite(exact):
         return "inaccurate" if gap(as_real(node.got), exact) != 0 else ""
     if is_infinite(node):
         return "overflow"
@@ -125,12 +128,13 @@ def birth_kind(node: Node) -> str:
     if own <= HARMLESS:
         return ""
     if abs(node.got) >= node.fmt.smallest_normal:
-        return "cancellation" if is_sum(node) and own_error(node) > size(exact) else "inaccurate"
-    if size(exact) < arb(2) ** (node.fmt.least_exponent - 1):
+        return "cancellation" if is_sum(node) and own_error(node) > magnitude(exact) else "inaccurate"
+    if magnitude(exact) < arb(2) ** (node.fmt.least_exponent - 1):
         return "underflow"
-    tiny = size(exact) < node.fmt.smallest_normal
+    tiny = magnitude(exact) < node.fmt.smallest_normal
     subnormal_input = any(
-        isinstance(p.got, float) and p.fmt is not None and 0 < abs(p.got) < p.fmt.smallest_normal for p in node.parents
+        isinstance(p.got, float | complex) and p.fmt is not None and 0 < abs(p.got) < p.fmt.smallest_normal
+        for p in node.parents
     )
     if node.got == 0 and (tiny or subnormal_input):
         return "flush"
@@ -140,7 +144,7 @@ def birth_kind(node: Node) -> str:
 def absorbed(node: Node, operand: Node) -> bool:
     """Whether rounding the sum lost more than rounding of the digits of an operand."""
     value = as_real(operand.got)
-    return is_number(value) and not infinite(value) and value != 0 and in_units(own_error(node), value, node) > HARMLESS
+    return is_finite(value) and magnitude(value) != 0 and in_units(own_error(node), value, node) > HARMLESS
 
 
 def birthplace(node: Node) -> Node:
@@ -196,15 +200,11 @@ def walk(node: Node) -> Verdict | None:
             exact = node.exact
             born = not same
             cause = next((p for p in same if wrong(p)), same[0]) if same else worst_input(node)
-            in_range = (
-                is_number(node.true)
-                and not infinite(node.true)
-                and size(node.true) <= (node.fmt.max if node.fmt else 0)
-            )
+            in_range = is_finite(node.true) and magnitude(node.true) <= (node.fmt.max if node.fmt else 0)
             truly = isinstance(node.true, Undefined) and isinstance(exact, Undefined) and node.true.kind == exact.kind
             if born and truly:
                 cause = None
-            if born and is_infinite(node) and is_number(exact) and not infinite(exact) and not in_range:
+            if born and is_infinite(node) and is_finite(exact) and not in_range:
                 cause = None
             if cause is None:
                 return Verdict(node, birth_kind(node) or "inaccurate", steps)
@@ -235,7 +235,7 @@ def local_kind(node: Node) -> str:
         return ""
     bad = [p for p in relevant(node) if not_a_number(p) or (is_infinite(p) and is_infinite(node))]
     kind = "" if bad else birth_kind(node)
-    if kind or node.fmt is None or not isinstance(node.got, float) or not math.isfinite(node.got):
+    if kind or node.fmt is None or not_a_number(node) or is_infinite(node):
         return kind
     growth = in_units(passed_on(node), node.true, node) / max(0.5, *(off(p) for p in relevant(node)))
     if growth > STRIKING:
@@ -244,7 +244,7 @@ def local_kind(node: Node) -> str:
         is_sum(node)
         and len(node.parents) == 2
         and any(
-            isinstance(p.got, float) and p.got != 0 and node.got == q.got
+            isinstance(p.got, float | complex) and p.got != 0 and node.got == q.got
             for p in node.parents
             for q in node.parents
             if p is not q

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from flint import arb
 
 from stability.real._near import plus
@@ -24,6 +26,14 @@ def first_undefined(*values) -> Undefined:
 def is_pole(x: Scalar) -> bool:
     """Whether `x` is 1/0: infinite, of no sign."""
     return isinstance(x, Undefined) and x.kind == "pole"
+
+
+def at_pole(above: Any, below: Any, outside: Any) -> Scalar:
+    """A function at 1/0, from its limits at the infinities: a pole where it is defined at one, and infinite there."""
+    if above is None or below is None:
+        one_sided = below is None and outside is not None
+        return POLE if above is not None and one_sided and infinite(above) else DOMAIN
+    return above if above == below else DOMAIN
 
 
 def add(x: Scalar, y: Scalar) -> Scalar:

@@ -14,16 +14,10 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
+from flint import arb
 
 from stability.real import _scalars as scalars
-from stability.real._values import (
-    UNDECIDED,
-    ZERO,
-    Undefined,
-    array,
-    chosen,
-    real,
-)
+from stability.real._values import UNDECIDED, Undefined, array, chosen, real
 
 CHOOSING = ("pad", "gather", "scatter", "dynamic_slice", "dynamic_update_slice")
 """Primitives that pick elements by a condition or an index; others only lay them out."""
@@ -58,11 +52,18 @@ def elementwise(rule: Callable) -> Callable:
     return apply
 
 
+def bound(eqn, args: Sequence[Any]) -> list:
+    """The outputs of an equation on arrays, as JAX has it."""
+    out = eqn.primitive.bind(*args, **eqn.primitive.get_bind_params(eqn.params))
+    return list(out) if eqn.primitive.multiple_results else [out]
+
+
 def move(eqn, data: Sequence[int] | None, values: Sequence[Any]) -> list:
     """The result of a primitive that moves elements; `data` the positions of the arguments that hold them."""
     positions = range(len(values)) if data is None else data
     arrays = [as_array(values[i]) for i in positions]
-    if any(is_undecided(v) for i, v in enumerate(values) if i not in positions):
+    open_at = [i for i, v in enumerate(values) if i not in positions and is_undecided(v)]
+    if open_at and eqn.primitive.name not in ("gather", "dynamic_slice"):
         return [bare(array([UNDECIDED] * v.aval.size, v.aval.shape)) for v in eqn.outvars]
     pool = np.concatenate([a.astype(object).ravel() for a in arrays])
     offsets = [0, *itertools.accumulate(a.size for a in arrays)]
@@ -75,10 +76,42 @@ def move(eqn, data: Sequence[int] | None, values: Sequence[Any]) -> list:
         value = params["fill_value"]
         fill = fill if value is None or value != value else real(value)
         params["fill_value"] = -1
-    out = eqn.primitive.bind(*(bare(v) for v in indexed), **params)
+
+    def moved(known: Sequence[Any]) -> list:
+        out = eqn.primitive.bind(*map(bare, known), **params)
+        return [np.asarray(o) for o in (out if eqn.primitive.multiple_results else [out])]
+
     pool = np.append(np.frompyfunc(chosen, 1, 1)(pool) if eqn.primitive.name in CHOOSING else pool, [None])
     pool[-1] = fill
-    return [bare(pool[np.asarray(o)]) for o in (out if eqn.primitive.multiple_results else [out])]
+    if open_at:
+        return [bare(_wherever([moved(_at_end(eqn, indexed, open_at, end))[0] for end in (_least, _greatest)], pool))]
+    return [bare(pool[o]) for o in moved(indexed)]
+
+
+def _least(dtype) -> int:
+    return 0
+
+
+def _greatest(dtype) -> int:
+    return int(jnp.iinfo(dtype).max)
+
+
+def _at_end(eqn, values: Sequence[Any], open_at: Sequence[int], end: Callable[[Any], int]) -> list:
+    """The arguments with an end of their range in place of the indices that are not known."""
+    out = list(values)
+    for i in open_at:
+        whole, dtype = as_array(values[i]), eqn.invars[i].aval.dtype
+        known = [end(dtype) if isinstance(v, Undefined) else int(v) for v in whole.ravel()]
+        out[i] = np.array(known, dtype).reshape(whole.shape)
+    return out
+
+
+def _wherever(places: Sequence[np.ndarray], pool: np.ndarray) -> np.ndarray:
+    """What is picked where some of the indices are not known: undecided, unless the least index and the greatest, of
+    which one comes to either end of what can be picked, pick the same place."""
+    least, greatest = places
+    out = [pool[a] if a == b else UNDECIDED for a, b in zip(least.ravel(), greatest.ravel(), strict=True)]
+    return array(out, least.shape)
 
 
 def last(x: np.ndarray, axes: Sequence[int]) -> np.ndarray:
@@ -100,10 +133,14 @@ def cumulative(rule: Callable) -> Callable:
     return apply
 
 
-def arg_extreme(better: Callable) -> Callable:
+def arg_extreme(better: Callable, top: bool) -> Callable:
+    """The first place of an extreme element; `top` the extreme truth value, after which no other matters."""
+
     def best(row) -> int | Undefined:
         found = 0
         for i in range(1, len(row)):
+            if isinstance(row[found], bool | np.bool_) and row[found] == top:
+                return found
             verdict = better(row[i], row[found])
             if isinstance(verdict, Undefined):
                 return verdict
@@ -133,5 +170,5 @@ def factors(x: np.ndarray, y: np.ndarray, dimension_numbers) -> tuple[tuple[int,
 
 def dot_general(x, y, dimension_numbers, **_):
     shape, rows = factors(as_array(x), as_array(y), dimension_numbers)
-    out = [functools.reduce(scalars.add, map(scalars.mul, u, v), ZERO) for u, v in rows]
+    out = [functools.reduce(scalars.add, map(scalars.mul, u, v)) if len(u) else arb(0) for u, v in rows]
     return bare(array(out, shape))

@@ -21,10 +21,12 @@ from flint import arb
 
 from stability.formats import format_of
 from stability.real import _scalars as scalars
-from stability.real._arrays import as_array, bare, last
+from stability.real._arithmetic import first_undefined
+from stability.real._arrays import as_array, bare, bound, elementwise, last
 from stability.real._function import Complex, Dual, Estimate
+from stability.real._logic import exponent, mantissa
 from stability.real._near import resolved
-from stability.real._series import Series, limit
+from stability.real._series import Series
 from stability.real._values import UNDECIDED, Undefined, array, infinite, is_number, real
 from stability.real._windows import within
 from stability.truth.balls import round_ball
@@ -63,8 +65,7 @@ def keys(x):
 def executed(eqn, values: Sequence[Any]) -> list:
     """The outputs of an equation on what is held natively, by the primitive itself."""
     args = [given(x, v.aval) for x, v in zip(values, eqn.invars, strict=True)]
-    out = eqn.primitive.bind(*args, **eqn.params)
-    return [held(o) for o in (out if eqn.primitive.multiple_results else [out])]
+    return [held(o) for o in bound(eqn, args)]
 
 
 def filled(aval, value=UNDECIDED):
@@ -96,13 +97,28 @@ def undecided_where(unknown: np.ndarray, x: np.ndarray):
     return bare(array([UNDECIDED if u else v for u, v in pairs], x.shape))
 
 
-def integers(eqn, values: Sequence[Any]) -> list:
-    """An elementwise primitive of integers of which some are not known."""
+def of_known(eqn, values: Sequence[Any]) -> tuple[np.ndarray, list[np.ndarray]]:
+    """What a primitive of integers gives with 1 in place of those that are not known, and where in each input those
+    are."""
     arrays = [np.asarray(as_array(v)) for v in values]
     unknown = [where(lambda e: isinstance(e, Undefined), a) for a in arrays]
     known = [np.where(u, 1, a).astype(v.aval.dtype) for a, u, v in zip(arrays, unknown, eqn.invars, strict=True)]
-    out = np.asarray(executed(eqn, known)[0]).astype(object)
-    return [undecided_where(np.broadcast_to(reduce(np.logical_or, unknown), out.shape), out)]
+    return np.asarray(as_array(lifted(executed(eqn, known)[0], eqn.outvars[0].aval)).astype(object)), unknown
+
+
+def integers(eqn, values: Sequence[Any]) -> list:
+    """An elementwise primitive of integers of which some are not known."""
+    out, _ = of_known(eqn, values)
+    rows = zip(*(np.broadcast_to(as_array(v), out.shape).ravel() for v in values), strict=True)
+    undefined = [[v for v in row if isinstance(v, Undefined)] for row in rows]
+    pairs = zip(out.ravel(), undefined, strict=True)
+    return [bare(array([first_undefined(*u) if u else v for v, u in pairs], out.shape))]
+
+
+def folded(eqn, values: Sequence[Any]) -> list:
+    """A reduction of integers of which some are not known."""
+    out, (unknown,) = of_known(eqn, values)
+    return [undecided_where(np.asarray(unknown.any(axis=tuple(eqn.params["axes"]))), out)]
 
 
 def nearest_float(x, dtype) -> float:
@@ -154,10 +170,9 @@ def unproven(eqn, values: Sequence[Any]) -> list:
         ]
         try:
             with jax.enable_x64(True):
-                out = eqn.primitive.bind(*args, **eqn.params)
+                out = bound(eqn, args)
         except (TypeError, ValueError, NotImplementedError, RuntimeError):
             continue
-        out = out if eqn.primitive.multiple_results else [out]
         return [estimated(o, v.aval, bool(reals)) for o, v in zip(out, eqn.outvars, strict=True)]
     return [filled(v.aval) for v in eqn.outvars]
 
@@ -180,7 +195,7 @@ def bitcast_convert_type(eqn, values: Sequence[Any]) -> list:
     """The bits of a nonzero float are known, those of any other number are not; the float of given bits is."""
     source, target = eqn.invars[0].aval, eqn.outvars[0].aval
     if not jnp.issubdtype(source.dtype, np.floating):
-        return natively(eqn, values)
+        return integers(eqn, values) if source.shape == target.shape else natively(eqn, values)
     x = as_array(values[0])
     known = where(lambda v: is_float_of(v, source.dtype), x)
     if source.shape != target.shape and not known.all():
@@ -192,37 +207,27 @@ def bitcast_convert_type(eqn, values: Sequence[Any]) -> list:
 
 def nextafter(eqn, values: Sequence[Any]) -> list:
     """The float next to a float, and not proven next to any other number."""
-    dtype = eqn.invars[0].aval.dtype
-    flat = [v for x in values for v in as_array(x).ravel()]
-    if not all(isinstance(v, arb) and (v == 0 or infinite(v) or is_float_of(v, dtype)) for v in flat):
-        return unproven(eqn, values)
-    out = eqn.primitive.bind(*(as_floats(x, dtype) for x in values), **eqn.params)
-    return [lifted(out, eqn.outvars[0].aval)]
+    aval, dtype = eqn.outvars[0].aval, eqn.invars[0].aval.dtype
+    out = np.asarray(eqn.primitive.bind(*(as_floats(x, dtype) for x in values), **eqn.params), np.float64)
 
+    def beside(result: float, *row: Any):
+        numbers = [v.value if isinstance(v, Estimate) else v for v in row]
+        if any(isinstance(v, Undefined) for v in numbers):
+            return first_undefined(*numbers)
+        if not all(map(is_number, numbers)):
+            return UNDECIDED
+        known = all(isinstance(v, arb) and (v == 0 or infinite(v) or is_float_of(v, dtype)) for v in row)
+        return real(result) if known else estimate(result)
 
-def frexp(x) -> tuple[Any, Any]:
-    """`m` and `e` with `x = m 2**e`, `1/2 <= |m| < 1`; the two zeros and infinities are with `e = 0`."""
-    number = limit(x)
-    if isinstance(number, Undefined) or not is_number(number):
-        return number, UNDECIDED
-    if infinite(number) or number == 0:
-        return x, 0
-    mantissa, exponent = resolved(number).mid().man_exp()
-    guess, size = int(exponent) + int(mantissa).bit_length(), scalars.absolute(x)
-    for e in (guess, guess + 1, guess - 1):
-        low, high = arb(2) ** (e - 1), arb(2) ** e
-        if scalars.COMPARISONS["ge"](size, low) is True and scalars.COMPARISONS["lt"](size, high) is True:
-            return scalars.div(x, high), e
-    return UNDECIDED, UNDECIDED
+    rows = zip(*(np.broadcast_to(as_array(x), aval.shape).ravel() for x in values), strict=True)
+    return [bare(array([beside(y, *row) for y, row in zip(out.ravel().tolist(), rows, strict=True)], aval.shape))]
 
 
 def of_high_level(eqn, values: Sequence[Any]) -> list:
     """A primitive that stands for a jaxpr of others; `frexp` by what it means, which its bits do not show."""
     (prim,) = eqn.params.values()
     if type(prim).__name__ == "Frexp":
-        pairs = [frexp(v) for v in as_array(values[0]).ravel()]
-        shape = eqn.outvars[0].aval.shape
-        return [bare(array([pair[k] for pair in pairs], shape)) for k in range(2)]
+        return [elementwise(f)(*values) for f in (mantissa, exponent)]
     shapes = [jax.ShapeDtypeStruct(v.aval.shape, v.aval.dtype) for v in eqn.invars]
     with jax.enable_x64(True):
         jaxpr = jax.make_jaxpr(lambda *args: jax.tree.leaves(prim.expand(*jax.tree.unflatten(prim.in_tree, args))))

@@ -12,24 +12,25 @@ A loop or a branch that hangs on the point is not straight: there the interprete
 
 from __future__ import annotations
 
+import functools
 import itertools
 import operator
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from flint import arb
 from jax.extend.core import ClosedJaxpr
 
 from stability.real import _scalars as scalars
-from stability.real._arrays import as_array, bare, elementwise
-from stability.real._bits import executed
+from stability.real._arrays import as_array, bare
 from stability.real._complex import is_complex
 from stability.real._function import Estimate
-from stability.real._logic import from_integer, identity
+from stability.real._logic import identity
 from stability.real._near import flat
-from stability.real._reals import Reals, UnsupportedPrimitive
-from stability.real._records import IDENTITIES, Elementwise, Folds, Named, Record, moves, record_of
+from stability.real._reals import Reals, meaning, native, of_integers
+from stability.real._records import IDENTITIES, Elementwise, Folds, Named, as_numbers, moves, record_of
 from stability.real._values import Undefined, array
 from stability.real._walk import is_float, walk
 
@@ -66,7 +67,8 @@ class _Bent(Exception):
     """The program is not straight, or too long."""
 
 
-class Name(NamedTuple):
+@dataclass(frozen=True)
+class Name:
     """A variable of the compiled function."""
 
     text: str
@@ -122,6 +124,11 @@ LOOSE = FAST | PICKS
 """What takes infinities as they are."""
 
 
+def _varies(value: Any) -> bool:
+    """Whether a value has elements that are not known."""
+    return any(isinstance(x, Name) for x in as_array(value).ravel())
+
+
 def _one_or_zero(x: bool) -> arb:
     return arb(1) if x else arb(0)
 
@@ -130,6 +137,7 @@ class _Source(Reals):
     """Elements of arrays are names, or numbers that are known."""
 
     def __init__(self, over_balls: bool):
+        super().__init__()
         self.over_balls = over_balls
         self.lines: list[str] = []
         self.names: dict[str, Any] = {"arb": arb}
@@ -161,28 +169,29 @@ class _Source(Reals):
         return self.line(f"{self.constant_text(function)}({', '.join(texts)})")
 
     def decided(self, value, what):
-        if isinstance(bare(value), Name):
+        if _varies(value):
             raise _Bent
         return super().decided(value, what)
 
     def equation(self, eqn, values, source):
-        varies = any(isinstance(x, Name) for v in values for x in as_array(v).ravel())
-        if not (varies or any(is_float(v.aval) for v in (*eqn.invars, *eqn.outvars))):
-            return executed(eqn, values)
+        if not (any(map(_varies, values)) or any(is_float(v.aval) for v in eqn.outvars)):
+            return super().equation(eqn, values, source)
         if any(is_complex(v.aval) for v in (*eqn.invars, *eqn.outvars)):
             raise _Bent
         record = record_of(eqn.primitive)
         if record is None:
-            raise UnsupportedPrimitive(eqn.primitive.name, source)
-        if moves(record, eqn):
+            raise _Bent
+        if moves(record, eqn) and not any(map(_varies, record.indices(values))):
             return record.reals(eqn, values)
+        if of_integers(eqn):
+            return self.whole(eqn, functools.partial(meaning, eqn, source=source), values)
         if isinstance(record, Named):
             return self.named(eqn, values)
         if isinstance(record, Elementwise):
             return [self.elementwise(eqn, record, values)]
         if isinstance(record, Folds):
             return [self.folded(eqn, record, values)]
-        return self.whole(eqn, record, values)
+        return self.whole(eqn, functools.partial(record.reals, eqn), values)
 
     def elementwise(self, eqn, record: Elementwise, values: Sequence[Any]):
         name, shape = eqn.primitive.name, eqn.outvars[0].aval.shape
@@ -194,9 +203,8 @@ class _Source(Reals):
 
     def named(self, eqn, values: Sequence[Any]) -> list:
         shape = eqn.outvars[0].aval.shape
-        pairs = zip(values, eqn.invars, strict=True)
-        numbers = [v if is_float(u.aval) else elementwise(from_integer)(v) for v, u in pairs]
-        rows = list(zip(*(np.broadcast_to(as_array(v), shape).ravel() for v in numbers), strict=True))
+        numbers = (np.broadcast_to(as_array(v), shape).ravel() for v in as_numbers(eqn, values))
+        rows = list(zip(*numbers, strict=True))
         rows = rows or [()] * int(np.prod(shape))
         return [bare(array([self.call(f, row) for row in rows], shape)) for f in eqn.params["functions"]]
 
@@ -230,30 +238,27 @@ class _Source(Reals):
 
         return bare(array([total(list(row)) for row in rows], shape))
 
-    def whole(self, eqn, record: Record, values: Sequence[Any]) -> list:
-        shapes = [v.aval.shape if hasattr(v, "aval") else () for v in eqn.invars]
-        floats = [is_float(v.aval) for v in eqn.invars]
+    def whole(self, eqn, rule: Callable[[list], list], values: Sequence[Any]) -> list:
+        avals = [v.aval for v in eqn.invars]
 
         def run(*elements):
             if self.over_balls and any(isinstance(e, arb) and not e.is_finite() for e in elements):
                 raise Open
             parts, at = [], iter(elements)
-            for shape, known, is_real in zip(shapes, values, floats, strict=True):
-                if any(isinstance(x, Name) for x in as_array(known).ravel()):
-                    part = array(list(itertools.islice(at, int(np.prod(shape)))), shape)
-                    parts.append(bare(part if is_real else part.astype(as_array(known).dtype)))
+            for aval, known in zip(avals, values, strict=True):
+                if _varies(known):
+                    part = array(list(itertools.islice(at, int(np.prod(aval.shape)))), aval.shape)
+                    parts.append(native(bare(part), aval))
                 else:
                     parts.append(known)
-            out = [x for v in record.reals(eqn, parts) for x in as_array(v).ravel()]
+            out = [x for v in rule(parts) for x in as_array(v).ravel()]
             if self.over_balls:
                 out = [flat(x) for x in out]
                 if any(isinstance(x, Undefined | Estimate) or (isinstance(x, arb) and not x.is_finite()) for x in out):
                     raise Open
             return out
 
-        open_inputs = [
-            x for v in values if any(isinstance(x, Name) for x in as_array(v).ravel()) for x in as_array(v).ravel()
-        ]
+        open_inputs = [x for v in values if _varies(v) for x in as_array(v).ravel()]
         result = self.line(f"{self.constant_text(run)}({', '.join(self.text(x) for x in open_inputs)})").text
         at = itertools.count()
         return [
@@ -274,7 +279,7 @@ def compiled(
     source = _Source(over_balls)
     try:
         (out,) = walk(jaxpr, args, source)
-    except (_Bent, UnsupportedPrimitive):
+    except _Bent:
         return None
     result = source.text(bare(out))
     known = [v for v in source.names.values() if isinstance(v, arb | Undefined)]

@@ -24,6 +24,7 @@ from stability.real import _logic as logic
 from stability.real import _scalars as scalars
 from stability.real._arrays import as_array, bare, elementwise
 from stability.real._function import Complex, Function
+from stability.real._near import flat
 from stability.real._scalars import add, div, mul, neg, sub
 from stability.real._series import whole
 from stability.real._values import ONE, UNDECIDED, ZERO, Undefined, array
@@ -69,8 +70,19 @@ def complex_mul(x, y):
 def complex_div(x, y):
     if not isinstance(y, Complex):
         return Complex(div(x.re, y), div(x.im, y))
+    if equal(y, NOTHING) is True:
+        kind = {True: "zero_over_zero", False: "pole"}.get(equal(x, NOTHING), "undecided")
+        return Complex(Undefined(kind), Undefined(kind))
     whole, size = mul(x, conj(y)), size_squared(y)
     return Complex(div(re(whole), size), div(im(whole), size))
+
+
+def magnitude(z) -> arb:
+    """The absolute value of a finite number, an exact number close to it."""
+    if not isinstance(z, Complex):
+        return arb(abs(flat(z)).mid())
+    x, y = (arb(flat(part).mid()) for part in (z.re, z.im))
+    return arb((x * x + y * y).sqrt().mid())
 
 
 def size_squared(z):

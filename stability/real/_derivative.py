@@ -2,8 +2,9 @@
 
 The derivative is that of the real function, from the program of its *value*; no derivative rule is read. Where no
 comparison on the way is of equal numbers, the series `x + ε` gives it. Elsewhere the limits of the derivative from both
-sides do, from series in δ at `x + δ²` and `x - δ²` (the square, so that square roots have series too), or, where the
-value has none, from dual numbers of such: one number, two at a kink, an infinity at a pole.
+sides do, from series in δ at `x + δ²` and `x - δ²` (the square, so that square roots have series too; the sixth power,
+for cube roots, where that does not do), or, where the value has none, from dual numbers of such: one number, two at a
+kink, an infinity at a pole.
 """
 
 from __future__ import annotations
@@ -20,8 +21,11 @@ from stability.real._near import flat
 from stability.real._series import Series, is_number, limit, seen
 from stability.real._values import ONE, UNDECIDED, Scalar, Undefined, infinite
 
-EXTRA = 6
-"""How many more powers of δ a one-sided series begins with: what divisions by zeros on the way may cost."""
+EXTRA = 3
+"""How many more powers of `± δ**n` a one-sided series begins with: what divisions by zeros on the way may cost."""
+
+STEPS = (2, 6)
+"""The powers of δ by which one-sided series move from the point, the next where one leaves something undecided."""
 
 
 class Sides(NamedTuple):
@@ -46,29 +50,45 @@ def derivatives(evaluate: Callable[[Any], Sequence[Any]], x: Scalar, order: int)
     smooth = [_coefficient(v, order) for v in evaluate(Series([x, ONE, *[arb(0)] * (order - 1)]))]
     if seen.singular == before and not any(isinstance(v, Undefined) and v.certain for v in smooth):
         return [Sides(v, v) for v in smooth]
-    sides = []
-    for side in (-1, 1):
-        near = Series([x, arb(0), arb(side), *[arb(0)] * (2 * order + EXTRA - 2)])
-        found = [_divided(v, order, side) for v in evaluate(near)]
-        if any(isinstance(v, Undefined) for v in found):
-            duals = [_limit(v, order) for v in evaluate(_dual(near, ONE, order))]
-            found = [d if _is_open(v) else v for v, d in zip(found, duals, strict=True)]
-        sides.append(found)
-    return [_together(left, right) for left, right in zip(*sides, strict=True)]
+
+    def side(near: Series, sign: int, n: int) -> list[Scalar]:
+        found = [_divided(v, order, sign, n) for v in evaluate(near)]
+        if not any(isinstance(v, Undefined) for v in found):
+            return found
+        duals = [_limit(v, order) for v in evaluate(_dual(near, ONE, order))]
+        return [d if _is_open(v) else v for v, d in zip(found, duals, strict=True)]
+
+    return _from_both_sides(side, x, order)
 
 
 def limits(evaluate: Callable[[Any], Sequence[Any]], x: Scalar) -> list[Sides]:
     """The limits of several functions of one number from both sides; arguments as of `derivatives`."""
-    sides = []
-    for side in (-1, 1):
-        near = Series([x, arb(0), arb(side), *[arb(0)] * EXTRA])
-        sides.append([UNDECIDED if isinstance(v, Estimate) else limit(v) for v in evaluate(near)])
-    return [_together(left, right) for left, right in zip(*sides, strict=True)]
+
+    def side(near: Series, sign: int, n: int) -> list[Scalar]:
+        return [UNDECIDED if isinstance(v, Estimate) else limit(v) for v in evaluate(near)]
+
+    return _from_both_sides(side, x, 0)
+
+
+def _from_both_sides(side: Callable[[Series, int, int], list[Scalar]], x: Scalar, order: int) -> list[Sides]:
+    """What `side` finds of series that begin at `x`, their sign and their power of δ."""
+    found: list[Sides] = []
+    for n in STEPS:
+        nothing = [arb(0)] * (n - 1)
+        both = []
+        for sign in (-1, 1):
+            more = [arb(0)] * (n * (max(order, 1) + EXTRA - 1))
+            both.append(side(Series([x, *nothing, arb(sign), *more]), sign, n))
+        again = [_together(left, right) for left, right in zip(*both, strict=True)]
+        found = [b if UNDECIDED in a else a for a, b in zip(found, again, strict=True)] if found else again
+        if not any(UNDECIDED in sides for sides in found):
+            break
+    return found
 
 
 def _is_open(v: Scalar) -> bool:
     """Whether dual numbers may know more of a derivative than series."""
-    return isinstance(v, Undefined) and v.kind != "domain"
+    return isinstance(v, Undefined) and v.kind not in ("domain", "nan")
 
 
 def _dual(x: Any, slope: Scalar, order: int) -> Any:
@@ -78,25 +98,31 @@ def _dual(x: Any, slope: Scalar, order: int) -> Any:
     return x
 
 
+def _of_constant(v: Any) -> Scalar:
+    """The derivative of what does not depend on the number: 0, and none where it is an infinity."""
+    if isinstance(v, Estimate | Undefined):
+        return UNDECIDED if isinstance(v, Estimate) else v
+    return plain.DOMAIN if infinite(v) else arb(0)
+
+
 def _coefficient(v: Any, order: int) -> Scalar:
-    if isinstance(v, Estimate):
-        return UNDECIDED
     if not isinstance(v, Series):
-        return v if isinstance(v, Undefined) else arb(0)
+        return _of_constant(v)
     if v.special and isinstance(v.c[0], Undefined):
         return v.c[0]
     return UNDECIDED if v.start < 0 else plain.mul(v.at(order), arb(math.factorial(order)))
 
 
-def _divided(v: Any, order: int, side: int) -> Scalar:
-    """The limit of the derivative by `x` of a series in δ, `x` being `± δ²` from its point: `d/dx = ± d/dδ / (2 δ)`."""
+def _divided(v: Any, order: int, sign: int, n: int) -> Scalar:
+    """The limit of the derivative by `x` of a series in δ, `x` being `± δ**n` from its point:
+    `d/dx = ± d/dδ / (n δ**(n - 1))`."""
     if not isinstance(v, Series):
-        return UNDECIDED if isinstance(v, Estimate) else v if isinstance(v, Undefined) else arb(0)
+        return _of_constant(v)
     if v.special:
         return v.c[0] if isinstance(v.c[0], Undefined) else UNDECIDED
     for _ in range(order):
         slope = v.derivative()
-        v = Series([plain.div(c, arb(2 * side)) for c in slope.c], slope.start - 1)
+        v = Series([plain.div(c, arb(n * sign)) for c in slope.c], slope.start - (n - 1))
     return v.limit()
 
 
@@ -104,7 +130,7 @@ def _limit(v: Any, order: int) -> Scalar:
     """The limit of the derivative of a dual number of series."""
     for _ in range(order):
         if not isinstance(v, Dual):
-            return UNDECIDED if isinstance(v, Estimate) else v if isinstance(v, Undefined) else arb(0)
+            return _of_constant(v)
         v = v.slope
     if isinstance(v, Dual):
         v = v.value

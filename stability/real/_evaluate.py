@@ -23,14 +23,17 @@ from stability.real._function import Complex, Estimate
 from stability.real._near import resolved
 from stability.real._reals import is_inexact, lift, run
 from stability.real._series import is_number
-from stability.real._values import UNDECIDED, Scalar, Undecided, Undefined, array, infinite
+from stability.real._values import UNDECIDED, Scalar, Undefined, array, infinite
 from stability.real._walk import is_float, trace
 from stability.truth import Point, State, Truth
 
 FIRST_PRECISION = 128
 LAST_PRECISION = 4096
 
-HOLES = ("zero_over_zero", "zero_times_infinity", "infinity_minus_infinity", "infinity_over_infinity", "pole")
+HOLES = (
+    *("zero_over_zero", "zero_times_infinity", "infinity_minus_infinity", "infinity_over_infinity"),
+    *("unsigned_infinity", "pole"),
+)
 """Kinds of `Undefined` where there may be a limit."""
 
 MOST_MOVED = 64
@@ -47,7 +50,7 @@ def point_of(x: Scalar, fmt: FloatFormat) -> Point:
     if isinstance(x, Undefined):
         if not x.certain:
             return truth.undecided(fmt)
-        return truth.pole(fmt) if x.kind == "pole" else truth.undefined(x.kind, fmt)
+        return truth.pole(fmt, x.sign) if x.kind == "pole" else truth.undefined(x.kind, fmt)
     if infinite(x):
         return truth.infinite(1 if x > 0 else -1, fmt)
     return truth.enclosed(resolved(x), fmt)
@@ -83,14 +86,6 @@ def raised(compute: Callable[[], list], formats: Sequence[FloatFormat | None]) -
     return out
 
 
-def tried(jaxpr: ClosedJaxpr, args: Sequence[Any], strict: bool = False) -> list:
-    """The outputs of a jaxpr on real arguments, all undecided where a branch is."""
-    try:
-        return run(jaxpr, args, strict)
-    except Undecided:
-        return [bare(array([UNDECIDED] * math.prod(v.aval.shape), v.aval.shape)) for v in jaxpr.jaxpr.outvars]
-
-
 def reals(
     jaxpr: ClosedJaxpr, leaves: Sequence[Any], formats: Sequence[FloatFormat | None], strict: bool = False
 ) -> list:
@@ -100,7 +95,7 @@ def reals(
     but a limit as the one argument varies that it has none for, it is the limit.
     """
     args = [lift(x, v.aval.dtype) for x, v in zip(leaves, jaxpr.jaxpr.invars, strict=True)]
-    out = raised(lambda: tried(jaxpr, args, strict), formats)
+    out = raised(lambda: run(jaxpr, args, strict), formats)
     for k, (x, fmt) in enumerate(zip(out, formats, strict=True)):
         holes = [j for j, v in enumerate(as_array(x).ravel()) if isinstance(v, Undefined) and v.kind in HOLES]
         if fmt is not None and holes:
@@ -110,7 +105,29 @@ def reals(
                 found = limit(jaxpr, args, k, j, was, fmt)
                 filled.ravel()[j] = was if found is None else found
             out[k] = bare(filled)
-    return out
+    return poles_named(jaxpr, args, out)
+
+
+def poles_named(jaxpr: ClosedJaxpr, args: Sequence[Any], out: list) -> list:
+    """Outputs with the infinities that hang on no infinite argument as poles."""
+
+    def is_infinite(x: Scalar) -> bool:
+        return not isinstance(x, Undefined | Estimate | Complex) and infinite(x)
+
+    def without(x: Scalar) -> Scalar:
+        return Undefined("nan") if is_infinite(x) else x
+
+    def named(x: Scalar, again: Scalar) -> Scalar:
+        still = again.kind in HOLES if isinstance(again, Undefined) else is_infinite(again)
+        return Undefined("pole", 1 if x > 0 else -1) if is_infinite(x) and still else x
+
+    floats = [k for k, v in enumerate(jaxpr.jaxpr.outvars) if is_float(v.aval)]
+    if not any(is_infinite(v) for k in floats for v in as_array(out[k]).ravel()):
+        return out
+    given = [elementwise(without)(x) if is_float(v.aval) else x for x, v in zip(args, jaxpr.jaxpr.invars, strict=True)]
+    with flint.ctx.workprec(FIRST_PRECISION), jax.enable_x64(True):
+        again = run(jaxpr, given)
+    return [elementwise(named)(x, again[k]) if k in floats else x for k, x in enumerate(out)]
 
 
 def varied(jaxpr: ClosedJaxpr, args: Sequence[Any]) -> Iterator[tuple[Scalar, Callable[[Any], list]]]:
@@ -123,7 +140,7 @@ def varied(jaxpr: ClosedJaxpr, args: Sequence[Any]) -> Iterator[tuple[Scalar, Ca
             def replaced(x: Any, i: int = i, j: int = j) -> list:
                 moved = as_array(args[i]).copy()
                 moved.ravel()[j] = x
-                return tried(jaxpr, [bare(moved) if k == i else a for k, a in enumerate(args)])
+                return run(jaxpr, [bare(moved) if k == i else a for k, a in enumerate(args)])
 
             yield as_array(args[i]).ravel()[j], replaced
 

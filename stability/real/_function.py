@@ -67,8 +67,8 @@ class Function:
 
     **Arguments:** `rule` takes real numbers (balls, numbers near an exact one, infinities for limits, `Undefined`) and
     gives one; `slopes` the partial derivatives, one an argument, as texts in other functions, `None` where it is not
-    known, and none at all where the result is a truth value; `series` what replaces the slopes where the function is
-    not smooth, or can do better: from arguments of which one at least is a `Series`, the resulting one.
+    known, and none at all where the result is a truth value or an integer; `series` what replaces the slopes where the
+    function is not smooth, or can do better: from arguments of which one at least is a `Series`, the resulting one.
     """
 
     complex: Callable[..., Any] | None = None
@@ -106,7 +106,9 @@ class Function:
 
     def _estimated(self, args: Sequence[Any]):
         out = self(*(a.value if isinstance(a, Estimate) else a for a in args))
-        return out if isinstance(out, Undefined | bool) else Estimate(out)
+        if isinstance(out, Undefined | bool):
+            return out
+        return Estimate(out) if self.slopes else UNDECIDED
 
 
 def composed(f: Function, args: Sequence[Any]) -> Series:

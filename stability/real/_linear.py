@@ -173,7 +173,31 @@ def triangular_solve(eqn, a: np.ndarray, b: np.ndarray):
 
 
 def solution(rows: list[dict[int, Any]], right: Matrix) -> Matrix:
-    """`X` of `A X = B`, each row of `A` given by its elements that are not 0.
+    """`X` of `A X = B`, each row of `A` given by its elements that are not 0; systems that share no unknown by
+    themselves."""
+    out: Matrix = [[] for _ in rows]
+    for block in blocks(rows):
+        place = {i: k for k, i in enumerate(block)}
+        found = solution_of_one([{place[j]: x for j, x in rows[i].items()} for i in block], [right[i] for i in block])
+        for i, row in zip(block, found, strict=True):
+            out[i] = row
+    return out
+
+
+def blocks(rows: list[dict[int, Any]]) -> list[list[int]]:
+    """The rows and columns of a square matrix that hang together, of each row those elements given that are not 0."""
+    block = [{i} for i in range(len(rows))]
+    for i, row in enumerate(rows):
+        for j in row:
+            if block[i] is not block[j]:
+                block[i] |= block[j]
+                for k in block[j]:
+                    block[k] = block[i]
+    return [sorted(b) for i, b in enumerate(block) if i == min(b)]
+
+
+def solution_of_one(rows: list[dict[int, Any]], right: Matrix) -> Matrix:
+    """`solution` of one system.
 
     Any pivot is as good as another here; a singular matrix leaves no value.
     """

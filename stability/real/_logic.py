@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
+import jax.numpy as jnp
 import numpy as np
 from flint import arb
 
 from stability.real import _series as series
 from stability.real._arithmetic import DOMAIN
 from stability.real._arithmetic import first_undefined as _first_undefined
-from stability.real._scalars import COMPARISONS, truncate
-from stability.real._values import LITERAL_ZERO, ONE, ZERO, Scalar, Undefined, chosen, infinite
+from stability.real._function import Dual, Function
+from stability.real._near import resolved
+from stability.real._scalars import COMPARISONS, absolute, div, exp2, mul, truncate
+from stability.real._values import LITERAL_ZERO, ONE, UNDECIDED, ZERO, Scalar, Undefined, chosen, infinite, is_number
 
 
-def to_integer(x) -> int | Undefined:
-    """A real number truncated to an integer, as `convert_element_type` to an integer dtype does."""
-    whole = series.limit(truncate(x))
-    if isinstance(whole, Undefined) or infinite(whole):
-        return whole if isinstance(whole, Undefined) else DOMAIN
-    return int(whole.unique_fmpz())
+def to_integer(dtype) -> Function:
+    """A real number truncated to an integer of a dtype, or the nearest that it has: a `convert_element_type` to one."""
+    least, most = int(jnp.iinfo(dtype).min), int(jnp.iinfo(dtype).max)
+
+    def rule(x) -> int | Undefined:
+        at = series.limit(x)
+        if isinstance(at, Undefined):
+            return Undefined("unsigned_infinity") if at.kind == "pole" else at
+        if at > most or at < least:
+            return most if at > 0 else least
+        whole = series.limit(truncate(x))
+        return whole if isinstance(whole, Undefined) else int(whole.unique_fmpz())
+
+    return Function(rule, series=rule)
 
 
 def is_nonzero(x):
@@ -47,8 +58,9 @@ def logical_xor(x, y):
 
 
 def select(which, *cases):
-    """`select_n`: the case that is not taken is never evaluated, so it does not matter what it is."""
-    return which if isinstance(which, Undefined) else chosen(cases[int(which)])
+    """`select_n`: the case that is not taken is never evaluated, so it does not matter what it is; a number beyond the
+    cases takes the last, as JAX has it."""
+    return which if isinstance(which, Undefined) else chosen(cases[min(max(int(which), 0), len(cases) - 1)])
 
 
 def from_integer(n) -> Scalar:
@@ -62,3 +74,46 @@ def from_integer(n) -> Scalar:
 
 def identity(x):
     return x
+
+
+def _signbit(x) -> bool | Undefined:
+    return UNDECIDED if not isinstance(x, Undefined) and x == 0 else COMPARISONS["lt"](x, arb(0))
+
+
+signbit = Function(_signbit, series=lambda x: COMPARISONS["lt"](x, arb(0)))
+"""Whether a number has the sign bit; of a zero it is not known, since both zeros are 0."""
+
+
+def value_of(x):
+    """A number without its derivatives."""
+    return value_of(x.value) if isinstance(x, Dual) else x
+
+
+def exponent(x) -> int | Undefined:
+    """`e` of `x = m 2**e`, `1/2 <= |m| < 1`, as `frexp` has it: 0 for the zeros and infinities."""
+    number = series.limit(value_of(x))
+    if isinstance(number, Undefined) or not is_number(number):
+        return number if isinstance(number, Undefined) else UNDECIDED
+    if infinite(number) or number == 0:
+        return 0
+    mantissa, power = resolved(number).mid().man_exp()
+    guess, size = int(power) + int(mantissa).bit_length(), absolute(x)
+    for e in (guess, guess + 1, guess - 1):
+        low, high = arb(2) ** (e - 1), arb(2) ** e
+        if COMPARISONS["ge"](size, low) is True and COMPARISONS["lt"](size, high) is True:
+            return e
+    return UNDECIDED
+
+
+def mantissa(x):
+    """`m` of the same; a zero, an infinity and what is no number are themselves. It has no limit at 0."""
+    e = exponent(x)
+    if isinstance(e, Undefined):
+        return e
+    varies = isinstance(x, Dual | series.Series)
+    return DOMAIN if varies and series.limit(value_of(x)) == 0 else div(x, arb(2) ** e)
+
+
+def ldexp(x, n):
+    """`x 2**n`."""
+    return mul(x, exp2(n))

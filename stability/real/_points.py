@@ -20,7 +20,7 @@ from stability.real._evaluate import HOLES, one_limit, point_of
 from stability.real._function import Estimate
 from stability.real._near import flat
 from stability.real._reals import lift, run
-from stability.real._values import Undecided, Undefined, infinite, real
+from stability.real._values import Undefined, infinite, real
 from stability.real._walk import is_float, trace
 from stability.truth import FRACTION, Point, State, Truth, nearest_quanta
 
@@ -71,15 +71,12 @@ def evaluators(fn: Callable, full: Sequence[Any], argnum: int, derivative: Order
     def value(*values: Any):
         if line is not None:
             return line(*values)
-        try:
-            with jax.enable_x64(True):
-                return run(jaxpr, at(**dict(zip(names, values, strict=True))))[0]
-        except Undecided:
-            return Undefined("undecided")
+        with jax.enable_x64(True):
+            return run(jaxpr, at(**dict(zip(names, values, strict=True))))[0]
 
     def with_limits(x):
         v = value(x)
-        if not isinstance(v, Undefined) or v.kind not in HOLES or infinite(x):
+        if not isinstance(v, Undefined) or v.kind not in HOLES or isinstance(x, Undefined) or infinite(x):
             return v
         (sides,) = limits(lambda s: [value(s)], x)
         found = one_limit(sides)
@@ -122,7 +119,7 @@ def truth(
     value that is a power of two as far as 128 bits can tell has the ulp of that power, though it may be just below. At
     a kink, `other` has the derivative from the right.
 
-    **Raises:** `UnsupportedPrimitive`; `ValueError` where `fn` returns anything but one float of shape ().
+    **Raises:** `ValueError` where `fn` returns anything but one float of shape ().
     """
     z = np.asarray(z)
     others = [np.asarray(a, z.dtype) if isinstance(a, float) else np.asarray(a) for a in args]
@@ -158,7 +155,8 @@ def truth(
     with np.errstate(over="ignore"):
         undecided |= ~(np.ldexp(bound, -exponent) <= FRACTION)
     left = np.flatnonzero(undecided)
-    ends = [_decided(real(x), fast, slow, fmt) for x in wide[left].tolist()]
+    of_nan = functools.cache(lambda: _decided(real(math.nan), fast, slow, fmt))
+    ends = [of_nan() if math.isnan(x) else _decided(real(x), fast, slow, fmt) for x in wide[left].tolist()]
     known = truths.of_quanta(quanta, fraction, exponent, fmt, n).put(left, [first for first, _ in ends])
     kinks = {i: second for i, (_, second) in enumerate(ends) if second is not None}
     if not kinks:
@@ -169,34 +167,34 @@ def truth(
 
 def _decided(x, fast: Callable | None, slow: Callable, fmt: FloatFormat) -> tuple[Point, Point | None]:
     """The true value at one point, at rising precision, and its other end where it is an interval."""
-    if isinstance(x, Undefined):
-        return point_of(x, fmt), None
+    at_number = not (isinstance(x, Undefined) or infinite(x))
     ends: tuple[Point, Point | None] = truths.undecided(fmt), None
     for prec in PRECISIONS:
         with flint.ctx.workprec(prec):
-            if fast is not None and not infinite(x):
+            if fast is not None and at_number:
                 try:
-                    found = point_of(fast(x), fmt)
+                    v = fast(x)
                 except (Open, ZeroDivisionError):
                     pass
                 else:
-                    if found.state == State.NUMBER:
+                    found = point_of(v, fmt)
+                    if found.state == State.NUMBER and not infinite(v):
                         return found, None
             v = slow(x)
-            ends = _ends(v, fmt, infinite(x))
+            ends = _ends(v, fmt, at_number)
             if isinstance(v, Estimate) or not any(end is not None and end.state == State.UNDECIDED for end in ends):
                 break
     return ends
 
 
-def _ends(v: Any, fmt: FloatFormat, at_infinity: bool) -> tuple[Point, Point | None]:
+def _ends(v: Any, fmt: FloatFormat, at_number: bool) -> tuple[Point, Point | None]:
     """A real number, or the limits of a derivative from both sides, as a true value or the two ends of an interval."""
     left, right = v if isinstance(v, Sides) else (v, v)
     first, second = point_of(left, fmt), point_of(right, fmt)
     signs = {math.copysign(1, p.quanta) for p in (first, second) if p.state == State.NUMBER and math.isinf(p.quanta)}
-    poles = all(not isinstance(s, Undefined) and infinite(s) for s in (left, right))
-    if poles and not at_infinity:
+    poles = all(not isinstance(s, Undefined | Estimate) and infinite(s) for s in (left, right))
+    if poles and at_number:
         return truths.pole(fmt, int(signs.pop()) if len(signs) == 1 else 0), None
     if State.UNDECIDED in (first.state, second.state):
-        return truths.undecided(fmt), None
+        return first if left is right else truths.undecided(fmt), None
     return first, None if left is right or first == second else second

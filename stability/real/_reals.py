@@ -15,9 +15,9 @@ from stability.real import _arrays as arrays
 from stability.real import _bits as bits
 from stability.real._arrays import as_array, bare, is_real
 from stability.real._function import Complex
-from stability.real._records import Elementwise, moves, record_of
+from stability.real._records import Elementwise, Folds, Picks, moves, record_of
 from stability.real._values import LITERAL_ZERO, UNDECIDED, Undecided, Undefined, array, chosen, real
-from stability.real._walk import CONTROL, Semantics, inlined, source_of, walk
+from stability.real._walk import CONTROL, Semantics, inlined, walk
 from stability.real.meanings import meant
 
 
@@ -69,10 +69,18 @@ class Reals(Semantics):
             raise UnsupportedPrimitive(eqn.primitive.name, source)
         return meaning(eqn, values, source)
 
+    def follow(self, eqn, inside, as_one):
+        try:
+            return inside()
+        except Undecided as e:
+            return [bits.filled(v.aval, e.value) for v in eqn.outvars]
+
     def decided(self, value, what):
         flag = bare(value)
+        if isinstance(flag, np.ndarray):
+            return any(not isinstance(v, Undefined) and bool(v) for v in flag.ravel())
         if isinstance(flag, Undefined):
-            raise Undecided(f"the {what} is {flag.kind}")
+            raise Undecided(flag, what)
         return int(flag)
 
     def picked(self, values):
@@ -102,8 +110,7 @@ def has_meaning(eqn) -> bool:
 def run(jaxpr: Jaxpr | ClosedJaxpr, args: Sequence[Any], strict: bool = False) -> list:
     """The outputs of a jaxpr on real arguments.
 
-    **Raises:** `UnsupportedPrimitive` for a primitive without a meaning, where it is `strict`; `Undecided` where a
-    branch hangs on wide balls.
+    **Raises:** `UnsupportedPrimitive` for a primitive without a meaning, where it is `strict`.
     """
     return walk(jaxpr, args, Reals(strict))
 
@@ -111,7 +118,7 @@ def run(jaxpr: Jaxpr | ClosedJaxpr, args: Sequence[Any], strict: bool = False) -
 def meaning(eqn, values: Sequence[Any], source: str = "", semantics: Semantics | None = None) -> list:
     """The outputs of an equation over the reals.
 
-    **Raises:** `UnsupportedPrimitive` where it has no meaning there; `Undecided` where a branch hangs on wide balls.
+    **Raises:** `Undecided` where a branch hangs on wide balls.
     """
     inner, semantics = inlined(eqn), semantics or Reals()
     if inner is not None:
@@ -122,33 +129,31 @@ def meaning(eqn, values: Sequence[Any], source: str = "", semantics: Semantics |
     real_inputs, own = any(is_real(v) for v in values), eqn.primitive.name in bits.RULES
     if not (own or real_inputs or any(is_inexact(v.aval) for v in eqn.outvars)):
         return bits.executed(eqn, values)
-    if not (own or any(is_inexact(v.aval) for v in (*eqn.invars, *eqn.outvars)) or of_truth_values(eqn)):
+    if not own and of_integers(eqn):
         return undecided_integers(eqn, values)
     if record is None:
         return bits.unproven(eqn, values)
     return [native(x, v.aval) for x, v in zip(record.reals(eqn, values), eqn.outvars, strict=True)]
 
 
-def of_truth_values(eqn) -> bool:
-    """Whether an equation is of truth values, and integers at most to select by."""
-    return all(v.aval.dtype == bool for v in (*eqn.invars[eqn.primitive.name == "select_n" :], *eqn.outvars))
+def of_integers(eqn) -> bool:
+    """Whether an equation is of integers: of no reals, and not of truth values, with integers at most to select by."""
+    avals = [v.aval for v in (*eqn.invars[eqn.primitive.name == "select_n" :], *eqn.outvars)]
+    return not any(map(is_inexact, avals)) and any(a.dtype != bool for a in avals)
 
 
 def undecided_integers(eqn, values: Sequence[Any]) -> list:
-    """An equation of integers some of which are undecided: an elementwise one is as JAX has it for the others."""
+    """An equation of integers some of which are not known: one that picks or moves may do without them, and what else
+    hangs on none of those is as JAX has it."""
     shapes = [v.aval.shape for v in eqn.outvars]
     record = record_of(eqn.primitive)
-    if moves(record, eqn):
+    if moves(record, eqn) or isinstance(record, Picks):
         return record.reals(eqn, values)
-    if not isinstance(record, Elementwise):
-        return [bare(array([UNDECIDED] * math.prod(s), s)) for s in shapes]
-    return bits.integers(eqn, values)
-
-
-def refuse_complex(eqn, source: str) -> None:
-    """Raises `UnsupportedPrimitive` for an equation on complex numbers."""
-    if any(jnp.issubdtype(v.aval.dtype, np.complexfloating) for v in (*eqn.invars, *eqn.outvars)):
-        raise UnsupportedPrimitive(f"{eqn.primitive.name} of complex numbers", source or source_of(eqn))
+    if isinstance(record, Elementwise):
+        return bits.integers(eqn, values)
+    if isinstance(record, Folds):
+        return bits.folded(eqn, values)
+    return [bare(array([UNDECIDED] * math.prod(s), s)) for s in shapes]
 
 
 def native(x, aval):

@@ -14,6 +14,7 @@ import jax
 import jax.extend.core.primitives
 import jax.numpy as jnp
 import numpy as np
+from flint import arb
 from jax.extend.core import Primitive
 
 from stability.real import _arrays as arrays
@@ -25,8 +26,8 @@ from stability.real import _scalars as scalars
 from stability.real import _sorting as sorting
 from stability.real import _spectral as spectral
 from stability.real import _windows as windows
-from stability.real._arrays import as_array, bare, is_real
-from stability.real._values import INFINITY, MINUS_INFINITY, ONE, ZERO, Undefined, array
+from stability.real._arrays import as_array, bare
+from stability.real._values import INFINITY, MINUS_INFINITY, ONE, Undefined, array
 from stability.real.meanings._elementary import logaddexp
 from stability.real.meanings._recognition import MEANING
 from stability.real.meanings._table import PRIMITIVES
@@ -68,6 +69,10 @@ class Moves(Record):
     def __init__(self, *data: int):
         self.data = data or None
 
+    def indices(self, values: Sequence[Any]) -> Values:
+        """The inputs that say which elements."""
+        return [v for i, v in enumerate(values) if self.data is not None and i not in self.data]
+
     def reals(self, eqn, values):
         return arrays.move(eqn, self.data, values)
 
@@ -97,6 +102,13 @@ class Folds(Record):
         return [bare(array(out, rows.shape[:-1]))]
 
 
+def as_numbers(eqn, values: Sequence[Any]) -> list:
+    """The inputs of an equation, with integers and truth values as real numbers."""
+    inexact = (jnp.issubdtype(v.aval.dtype, np.inexact) for v in eqn.invars)
+    pairs = zip(values, inexact, strict=True)
+    return [x if known else arrays.elementwise(logic.from_integer)(x) for x, known in pairs]
+
+
 class Named(Record):
     """A function of a library by its meaning, one function of elements an output."""
 
@@ -104,8 +116,7 @@ class Named(Record):
         pass
 
     def reals(self, eqn, values):
-        numbers = [x if is_real(x) else arrays.elementwise(logic.from_integer)(x) for x in values]
-        return [arrays.elementwise(f)(*numbers) for f in eqn.params["functions"]]
+        return [arrays.elementwise(f)(*as_numbers(eqn, values)) for f in eqn.params["functions"]]
 
 
 class Calls(Record):
@@ -113,6 +124,26 @@ class Calls(Record):
 
     def __init__(self, param: str):
         self.param = param
+
+    def called(self, eqn):
+        """The jaxpr that the equation merely calls, or `None`."""
+        return eqn.params[self.param]
+
+
+class Maps(Calls):
+    """A map over the devices of a mesh, which is a call where there is one."""
+
+    def called(self, eqn):
+        return super().called(eqn) if eqn.params["mesh"].size == 1 else None
+
+    def reals(self, eqn, values):
+        from stability.real._shards import mapped
+
+        return mapped(eqn, values)
+
+
+class Picks(Record):
+    """An integer that says where an element is, of floats, integers or truth values."""
 
 
 class Control(Record):
@@ -122,9 +153,13 @@ class Control(Record):
         pass
 
 
-def _whole(rule: Callable) -> Record:
+def _of_params(rule: Callable) -> Callable[..., Values]:
     """A rule of arrays and parameters that gives one output."""
-    return Record(lambda eqn, values: [rule(*values, **eqn.params)])
+    return lambda eqn, values: [rule(*values, **eqn.params)]
+
+
+def _whole(rule: Callable) -> Record:
+    return Record(_of_params(rule))
 
 
 def field_of(eqn) -> Any:
@@ -144,8 +179,8 @@ def conversion(eqn) -> Callable:
     if jnp.issubdtype(after, np.floating):
         return complexes.re if was_complex else logic.identity if is_float else logic.from_integer
     if was_complex:
-        return lambda z: logic.to_integer(complexes.re(z))
-    return logic.to_integer if is_float else logic.as_integer
+        return lambda z: logic.to_integer(after)(complexes.re(z))
+    return logic.to_integer(after) if is_float else logic.as_integer
 
 
 def _uninitialized(eqn, values):
@@ -247,7 +282,7 @@ RECORDS: dict[str, Record] = {
     "tile": Moves(0),
     "transpose": Moves(0),
     "unstack": Moves(0),
-    "reduce_sum": Folds(scalars.add, ZERO),
+    "reduce_sum": Folds(scalars.add, arb(0)),
     "reduce_prod": Folds(scalars.mul, ONE),
     "reduce_max": Folds(scalars.maximum, MINUS_INFINITY),
     "reduce_min": Folds(scalars.minimum, INFINITY),
@@ -259,9 +294,9 @@ RECORDS: dict[str, Record] = {
     "cummax": _whole(arrays.cumulative(scalars.maximum)),
     "cummin": _whole(arrays.cumulative(scalars.minimum)),
     "cumlogsumexp": _whole(arrays.cumulative(logaddexp)),
-    "argmax": _whole(arrays.arg_extreme(scalars.COMPARISONS["gt"])),
-    "argmin": _whole(arrays.arg_extreme(scalars.COMPARISONS["lt"])),
-    "dot_general": _whole(arrays.dot_general),
+    "argmax": Picks(_of_params(arrays.arg_extreme(scalars.COMPARISONS["gt"], True))),
+    "argmin": Picks(_of_params(arrays.arg_extreme(scalars.COMPARISONS["lt"], False))),
+    "dot_general": Record(lambda eqn, values: [arrays.dot_general(*as_numbers(eqn, values), **eqn.params)]),
     **{
         name: Record(rule)
         for name, rule in (bits.RULES | linear.RULES | sorting.RULES | spectral.RULES | windows.RULES).items()
@@ -278,7 +313,7 @@ RECORDS: dict[str, Record] = {
     "remat2": Calls("jaxpr"),
     "checkpoint": Calls("jaxpr"),
     "remat": Calls("jaxpr"),
-    "shard_map": Calls("jaxpr"),
+    "shard_map": Maps("jaxpr"),
     "cond": Control(),
     "while": Control(),
     "scan": Control(),

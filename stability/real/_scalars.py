@@ -21,7 +21,7 @@ from stability.real import _series as series
 from stability.real._arithmetic import DOMAIN, POLE
 from stability.real._arithmetic import checked as _checked
 from stability.real._arithmetic import first_undefined as _first_undefined
-from stability.real._function import Function, Rule, add, mul, one, zero
+from stability.real._function import Function, Rule, add, composed, mul, one, zero
 from stability.real._near import CLOSE, Near, flat, near
 from stability.real._series import Series
 from stability.real._values import INFINITY, MINUS_INFINITY, ONE, UNDECIDED, ZERO, Scalar, Undefined, infinite
@@ -40,7 +40,7 @@ def of_one(at: Callable[[arb], arb], above=None, below=None, outside=None) -> Ru
 
     def rule(x: Scalar) -> Scalar:
         if isinstance(x, Undefined):
-            return x if not plain.is_pole(x) else above if above is not None and above is below else DOMAIN
+            return plain.at_pole(above, below, outside) if plain.is_pole(x) else x
         if infinite(x):
             limit = above if x > 0 else below
             return DOMAIN if limit is None else limit
@@ -132,6 +132,9 @@ def _atan(x: Scalar) -> Scalar:
 
 def _exp_series(x: Series) -> Series:
     """By `y' = x' y`, a coefficient at a time."""
+    if isinstance(x, series.Logarithm):
+        series.seen.singular += 1
+        return series.exponential(x, _exp_series)
     if x.special or x.start < 0:
         series.seen.at(x.limit())
         return Series([exp.rule(x.limit())])
@@ -145,7 +148,10 @@ def _exp_series(x: Series) -> Series:
 def _log_series(x: Series) -> Series:
     if x.special or x.start != 0:
         series.seen.singular += 1
-        return Series([log.rule(x.limit()) if x.special else x.direction(log.rule(x.limit()), DOMAIN, UNDECIDED)])
+        if x.special:
+            return Series([log.rule(x.limit())], slow=x.slow)
+        inside = x.direction(True, DOMAIN, UNDECIDED)
+        return series.logarithm(arb(x.start), _log_series(Series(x.c))) if inside is True else Series([inside])
     return series.integrated(log.rule(x.limit()), series.div(x.derivative(), x.cut(x.end - 2)), x.end)
 
 
@@ -155,8 +161,16 @@ log: Function = Function(
 )
 expm1: Function = Function(of_one(_expm1, INFINITY, arb(-1)), lambda x: exp(x))
 exp2: Function = Function(of_one(_exp2, INFINITY, arb(0)), lambda x: mul(arb.const_log2(), exp2(x)))
-log1p: Function = Function(of_one(methodcaller("log1p"), INFINITY, None, below(-1)), lambda x: div(ONE, add(ONE, x)))
-log2: Function = Function(of_one(_log2, INFINITY, None, below(0)), lambda x: div(ONE, mul(arb.const_log2(), x)))
+log1p: Function = Function(
+    of_one(methodcaller("log1p"), INFINITY, None, below(-1)),
+    lambda x: div(ONE, add(ONE, x)),
+    series=lambda x: log(add(ONE, x)) if x.limit() == -1 else composed(log1p, [x]),
+)
+log2: Function = Function(
+    of_one(_log2, INFINITY, None, below(0)),
+    lambda x: div(ONE, mul(arb.const_log2(), x)),
+    series=lambda x: composed(log2, [x]) if x.start == 0 and not x.special else div(log(x), arb.const_log2()),
+)
 logistic: Function = Function(of_one(_logistic, ONE, arb(0)), lambda x: mul(logistic(x), logistic(neg(x))))
 sin: Function = Function(of_one(methodcaller("sin")), lambda x: cos(x))
 cos: Function = Function(of_one(_cos), lambda x: neg(sin(x)))
@@ -236,7 +250,7 @@ def integer_pow(y: int) -> Function:
 
     def of_series(x: Series):
         if x.special or y == 0:
-            return Series([rule(x.limit())])
+            return Series([rule(x.limit())], slow=x.slow and y > 0)
         if y < 0:
             return series.div(ONE, integer_pow(-y).series(x))  # type: ignore[misc]
         if x.c and x.c[0] > 0 and y > 16:
@@ -315,7 +329,16 @@ def _cbrt(x: Scalar) -> Scalar:
     return -(-x).root(3) if x < 0 else UNDECIDED
 
 
-cbrt: Function = Function(_cbrt, lambda x: div(ONE, times(3, square(cbrt(x)))))
+def _cbrt_series(x: Series):
+    def positive(x: Series) -> Series:
+        return series.power(x, arb(1) / 3, _cbrt, 3)
+
+    if x.special:
+        return Series([_cbrt(x.limit())])
+    return x.direction(positive, lambda x: neg(positive(neg(x))), lambda x: Series([UNDECIDED]))(x)
+
+
+cbrt: Function = Function(_cbrt, lambda x: div(ONE, times(3, square(cbrt(x)))), series=_cbrt_series)
 
 
 def _atan2(y: Scalar, x: Scalar) -> Scalar:
@@ -344,6 +367,8 @@ atan2: Function = Function(
 
 
 def _rem(x: Scalar, y: Scalar) -> Scalar:
+    if isinstance(x, Undefined) or isinstance(y, Undefined):
+        return _signless(_first_undefined(x, y))
     quotient = plain.div(x, y)
     if isinstance(quotient, Undefined):
         return DOMAIN if quotient.certain else quotient
@@ -420,13 +445,20 @@ truncate: Function = Function(
 )
 
 
+def _signless(x: Undefined) -> Undefined:
+    """What hangs on an infinity of no sign, and is none itself."""
+    return Undefined("unsigned_infinity") if plain.is_pole(x) else x
+
+
 def _sign(x: Scalar) -> Scalar:
     if isinstance(x, Undefined):
-        return x
+        return _signless(x)
     return ONE if x > 0 else -ONE if x < 0 else arb(0) if x == 0 else UNDECIDED
 
 
 def _sign_series(x: Series) -> Scalar:
+    if x.special:
+        return _sign(x.limit())
     series.seen.singular += series.is_zero(x.limit())
     return x.direction(ONE, -ONE, UNDECIDED)
 
@@ -438,7 +470,7 @@ def _maximum(x: Scalar, y: Scalar) -> Scalar:
     if x is y:
         return x
     if isinstance(x, Undefined) or isinstance(y, Undefined):
-        return _first_undefined(x, y)
+        return _signless(_first_undefined(x, y))
     if x >= y:
         return x
     return y if y >= x else arb.max(flat(x), flat(y))
@@ -448,7 +480,7 @@ def _minimum(x: Scalar, y: Scalar) -> Scalar:
     if x is y:
         return x
     if isinstance(x, Undefined) or isinstance(y, Undefined):
-        return _first_undefined(x, y)
+        return _signless(_first_undefined(x, y))
     if x <= y:
         return x
     return y if y <= x else arb.min(flat(x), flat(y))
@@ -492,10 +524,12 @@ def _comparison(yes: Callable[[Any, Any], bool], no: Callable[[Any, Any], bool],
     Series are compared for small ε, by the sign of their difference.
     """
 
+    differs = yes is operator.ne
+
     def rule(x, y) -> bool | Undefined:
         if isinstance(x, Undefined) or isinstance(y, Undefined):
             undefined = _first_undefined(x, y)
-            return not same if x is y and undefined.kind not in ("undecided", "pole") else undefined
+            return differs if x is y and undefined.kind not in ("undecided", "pole") else _signless(undefined)
         if x is y or yes(x, y):
             return same if x is y else True
         return False if no(x, y) else UNDECIDED

@@ -43,11 +43,13 @@ seen = Seen()
 
 class Series:
     """**Attributes:** `c` the coefficients, finite numbers the first of which is not known to be 0; or one alone that
-    is an infinity or `Undefined`: the limit, of which nothing more is known. `start` is the power of the first."""
+    is an infinity or `Undefined`: the limit, of which nothing more is known but that it is `slow`, as a logarithm: less
+    than any power of 1/ε. `start` is the power of the first."""
 
-    __slots__ = ("c", "start")
+    __slots__ = ("c", "slow", "start")
 
-    def __init__(self, c: Sequence[Scalar], start: int = 0):
+    def __init__(self, c: Sequence[Scalar], start: int = 0, slow: bool = False):
+        self.slow = slow and len(c) == 1 and not isinstance(c[0], Undefined) and infinite(c[0])
         known = next((k for k, x in enumerate(c) if not is_number(x)), len(c))
         if known == 0 and len(c) and start <= 0:
             self.c, self.start = (c[0],), 0
@@ -107,6 +109,63 @@ class Series:
         return Series([plain.mul(x, arb(self.start + k)) for k, x in enumerate(self.c)], self.start - 1)
 
 
+class Logarithm(Series):
+    """`factor log ε + rest`, an infinity in the limit, of which more is known: its exponential is a power.
+
+    **Attributes:** `factor` a number that is not 0; `rest` a series without a pole.
+    """
+
+    __slots__ = ("factor", "rest")
+
+    def __init__(self, factor: Scalar, rest: Series):
+        super().__init__([MINUS_INFINITY if factor > 0 else INFINITY], slow=True)
+        self.factor, self.rest = factor, rest
+
+
+def logarithm(factor: Scalar, rest: Series) -> Series:
+    """`factor log ε + rest`."""
+    if factor == 0:
+        return rest
+    known = (factor > 0 or factor < 0) and rest.start >= 0 and not rest.special
+    return Logarithm(factor, rest) if known else Series([UNDECIDED])
+
+
+def of_logarithms(x: Any, y: Any) -> bool:
+    """Whether one is a `Logarithm`, and the other one too, or a number, or a series without a pole."""
+    if not (isinstance(x, Logarithm) or isinstance(y, Logarithm)):
+        return False
+    return all(
+        isinstance(v, Logarithm) or (v.start >= 0 and not v.special if isinstance(v, Series) else is_number(v))
+        for v in (x, y)
+    )
+
+
+def sum_of_logarithms(x: Any, y: Any) -> Series:
+    factors = [v.factor if isinstance(v, Logarithm) else arb(0) for v in (x, y)]
+    rests = [v.rest if isinstance(v, Logarithm) else v for v in (x, y)]
+    return logarithm(plain.add(*factors), add(*rests))  # type: ignore[arg-type]
+
+
+def scaled_logarithm(x: Logarithm, y: Scalar | Series) -> Any:
+    """A product: `ε**n log ε` is `o(ε**(n - 1))`."""
+    if not isinstance(y, Series):
+        return y if is_zero(y) else logarithm(plain.mul(x.factor, y), mul(x.rest, y))  # type: ignore[arg-type]
+    if y.start > 0 or not y.c:
+        return Series([], y.start)
+    varies = next((k for k, c in enumerate(y.c) if k and not is_zero(c)), y.end)
+    rest = mul(x.rest, y)
+    assert isinstance(rest, Series)
+    return logarithm(plain.mul(x.factor, y.c[0]), rest.cut(varies - 1))
+
+
+def exponential(x: Logarithm, exp: Callable[[Series], Series]) -> Series:
+    """`ε**factor` times the exponential of the rest."""
+    if not (x.factor.is_exact() and x.factor.is_integer()):
+        return Series([], 1) if x.factor > 0 else Series([INFINITY])
+    rest = exp(x.rest)
+    return Series(rest.c, rest.start + whole(x.factor))
+
+
 def constant(x: Scalar, end: int) -> Series:
     """A real number as a series."""
     return Series([x, *[arb(0)] * (end - 1)] if is_number(x) else [x])
@@ -116,29 +175,41 @@ def limit(x: Scalar | Series) -> Scalar:
     return x.limit() if isinstance(x, Series) else x
 
 
+def is_slow(*args: Scalar | Series) -> bool:
+    """Whether an infinity made of these is slow: none of them is a pole."""
+    return all(x.slow or (not x.special and x.start >= 0) if isinstance(x, Series) else is_number(x) for x in args)
+
+
 def add(x: Scalar | Series, y: Scalar | Series) -> Scalar | Series:
     if x is ZERO or y is ZERO:
         return y if x is ZERO else x
+    if of_logarithms(x, y):
+        return sum_of_logarithms(x, y)
     if not isinstance(x, Series):
         x, y = y, x
     assert isinstance(x, Series)
     if not isinstance(y, Series):
         if x.special or not is_number(y):
-            return Series([plain.add(x.limit(), y)])
+            total = plain.add(x.limit(), y)
+            return total if x.start >= 0 and not x.special else Series([total], slow=is_slow(x, y))
         y = constant(y, max(x.end, 1))
     if x.special or y.special:
-        return Series([plain.add(x.limit(), y.limit())])
+        return Series([plain.add(x.limit(), y.limit())], slow=is_slow(x, y))
     start, end = min(x.start, y.start), min(x.end, y.end)
     return Series([plain.add(x.at(k), y.at(k)) for k in range(start, end)], min(start, end))
 
 
 def neg(x: Series) -> Series:
-    return Series([plain.neg(c) for c in x.c], x.start)
+    if isinstance(x, Logarithm):
+        return logarithm(plain.neg(x.factor), neg(x.rest))
+    return Series([plain.neg(c) for c in x.c], x.start, x.slow)
 
 
 def mul(x: Scalar | Series, y: Scalar | Series) -> Scalar | Series:
     if x is ZERO or y is ZERO:
         return ZERO
+    if of_logarithms(x, y) and not (isinstance(x, Logarithm) and isinstance(y, Logarithm)):
+        return scaled_logarithm(x, y) if isinstance(x, Logarithm) else scaled_logarithm(y, x)  # type: ignore[arg-type]
     if not isinstance(x, Series):
         x, y = y, x
     assert isinstance(x, Series)
@@ -148,10 +219,16 @@ def mul(x: Scalar | Series, y: Scalar | Series) -> Scalar | Series:
         if is_zero(y):
             return y
         if x.special or not is_number(y):
-            return Series([plain.mul(x.limit(), y)])
+            return Series([plain.mul(x.limit(), y)], slow=is_slow(x, y))
         return Series([plain.mul(c, y) for c in x.c], x.start)
+    if x.slow and not y.special and y.start > 0:
+        return Series([], y.start)
+    if y.slow and not x.special and x.start > 0:
+        return Series([], x.start)
     if x.special or y.special:
-        return Series([plain.mul(x.limit(), y.limit())])
+        return Series([plain.mul(x.limit(), y.limit())], slow=is_slow(x, y))
+    if not x.c and not y.c:
+        return Series([], x.start + y.start - 1)
     n = min(len(x.c), len(y.c))
     return Series([total([plain.mul(x.c[i], y.c[k - i]) for i in range(k + 1)]) for k in range(n)], x.start + y.start)
 
@@ -161,6 +238,8 @@ def total(terms: Sequence[Scalar]) -> Scalar:
 
 
 def div(x: Scalar | Series, y: Scalar | Series) -> Scalar | Series:
+    if isinstance(x, Logarithm) and not isinstance(y, Series) and is_number(y) and not is_zero(y):
+        return scaled_logarithm(x, plain.div(arb(1), y))
     if x is ZERO:
         return ZERO
     if not isinstance(y, Series):
@@ -169,15 +248,17 @@ def div(x: Scalar | Series, y: Scalar | Series) -> Scalar | Series:
             pole = is_zero(y) and not x.special
             out = x.direction(plain.POLE, plain.POLE, UNDECIDED) if pole else plain.div(x.limit(), y)
             seen.at(out)
-            return Series([out])
+            return Series([out], slow=is_slow(x, y) and not is_zero(y))
         return Series([plain.div(c, y) for c in x.c], x.start)
+    if isinstance(x, Series) and x.special and not isinstance(x.c[0], Undefined) and y.c and not y.special:
+        return mul(x, div(arb(1), y))
     if y.special or (isinstance(x, Series) and x.special):
         return Series([plain.div(limit(x), y.limit())])
     if not isinstance(x, Series):
         if not is_number(x):
             return Series([plain.div(x, y.limit())])
         if is_zero(x):
-            return x
+            return y.direction(x, x, Series([UNDECIDED]))
         x = constant(x, max(len(y.c), 1))
     seen.singular += y.start != 0
     if not y.c or not (y.c[0] > 0 or y.c[0] < 0):
@@ -219,9 +300,12 @@ def whole(x: arb) -> int:
     return int(n)
 
 
-def power(x: Series, exponent: arb, first) -> Series:
-    """`x**exponent` for a series with a positive first coefficient; `first` gives that of a number."""
-    shift = exponent * x.start
+def power(x: Series, exponent: arb, first, root: int = 1) -> Series:
+    """`x**exponent` for a series with a positive first coefficient; `first` gives that of a number.
+
+    An exponent that is no float is `1/root`.
+    """
+    shift = arb(x.start // root) if root > 1 and x.start % root == 0 else exponent * x.start
     seen.singular += x.start != 0
     if not x.c or not x.c[0] > 0:
         return Series([UNDECIDED])

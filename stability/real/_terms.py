@@ -11,7 +11,9 @@ A sum of two numbers that is written as one, as in `exp(x) - 1`, is no sum over 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+import math
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import flint
@@ -20,14 +22,17 @@ import numpy as np
 from flint import arb
 from jax.extend.core import ClosedJaxpr
 
+from stability.real import _arithmetic as plain
 from stability.real import _arrays as arrays
 from stability.real import _scalars as scalars
 from stability.real._arrays import as_array, bare
+from stability.real._complex import im, is_complex, magnitude, re
+from stability.real._function import Complex
 from stability.real._near import flat
-from stability.real._reals import Reals, lift, meaning
+from stability.real._reals import Reals, is_inexact, lift, meaning
 from stability.real._records import moves, record_of
 from stability.real._values import Undecided, is_number
-from stability.real._walk import is_float, walk
+from stability.real._walk import Semantics, walk
 
 PRECISION = 256
 NUDGE = arb(2) ** -64
@@ -52,24 +57,35 @@ def _terms(x):
     return x.terms if isinstance(x, Sized) else arrays.elementwise(lambda _: arb(0))(x)
 
 
+def _is_finite(v) -> bool:
+    return all(is_number(part) and flat(part).is_finite() for part in (re(v), im(v)))
+
+
 def _size(v, s) -> arb:
     """`|v| + s` of a number that is finite, else `s`."""
-    return arb(abs(flat(v)).mid()) + s if is_number(v) and flat(v).is_finite() else s
+    return magnitude(v) + s if _is_finite(v) else s
 
 
-def _moved(v, s):
-    return v + NUDGE * s if is_number(v) and s != 0 else v
+def _moved(along: complex) -> Callable:
+    def move(v, s):
+        if s == 0 or not _is_finite(v):
+            return v
+        x, y = (plain.add(part, arb(step) * NUDGE * s) for part, step in ((re(v), along.real), (im(v), along.imag)))
+        return Complex(x, y) if isinstance(v, Complex) else x
+
+    return move
 
 
 def _difference(moved, v) -> arb:
-    if moved is v or not (is_number(moved) and is_number(v)):
+    if moved is v or not (_is_finite(moved) and _is_finite(v)):
         return arb(0)
-    difference = flat(moved - v)
-    return arb(abs(difference).mid()) / NUDGE if difference.is_finite() else arb(0)
+    return magnitude(scalars.sub(moved, v)) / NUDGE
 
 
 class Sizes(Reals):
     """Real numbers with the sizes of their terms."""
+
+    follow = Semantics.follow
 
     def row(self, value, i):
         if not isinstance(value, Sized):
@@ -82,31 +98,60 @@ class Sizes(Reals):
         return Sized(super().stacked([_value(r) for r in rows], aval), super().stacked([_terms(r) for r in rows], aval))
 
     def picked(self, values):
-        return [Sized(super().picked([v.value])[0], v.terms) if isinstance(v, Sized) else v for v in values]
+        found = super().picked([_value(v) for v in values])
+        return [Sized(x, v.terms) if isinstance(v, Sized) else x for x, v in zip(found, values, strict=True)]
 
     def equation(self, eqn, values, source):
-        plain = [_value(x) for x in values]
-        out = meaning(eqn, plain, source)
-        terms = _sizes(eqn, values, plain, out, source)
-        return [Sized(o, t) if is_float(v.aval) else o for o, t, v in zip(out, terms, eqn.outvars, strict=True)]
+        given = [_value(x) for x in values]
+        out = meaning(eqn, given, source)
+        terms = _sizes(eqn, values, given, out, source)
+        return [Sized(o, t) if is_inexact(v.aval) else o for o, t, v in zip(out, terms, eqn.outvars, strict=True)]
 
 
-def _sizes(eqn, values: Sequence[Any], plain: list, out: list, source: str) -> list:
-    name, reals = eqn.primitive.name, [is_float(v.aval) for v in eqn.invars]
+def _sizes(eqn, values: Sequence[Any], given: list, out: list, source: str) -> list:
+    name, reals = eqn.primitive.name, [is_inexact(v.aval) for v in eqn.invars]
+    if name == "fft":
+        return [_transformed(eqn, arrays.elementwise(_size)(given[0], _terms(values[0])))]
     if name in SUMS:
         sizes = [
-            arrays.elementwise(_size)(p, _terms(x)) if r else p for x, p, r in zip(values, plain, reals, strict=True)
+            arrays.elementwise(_size)(p, _terms(x)) if r else p for x, p, r in zip(values, given, reals, strict=True)
         ]
         return meaning(eqn, sizes, source)
     if moves(record_of(eqn.primitive), eqn) or name in CHOICES:
-        return meaning(eqn, [_terms(x) if r else p for x, p, r in zip(values, plain, reals, strict=True)], source)
+        return meaning(eqn, [_terms(x) if r else p for x, p, r in zip(values, given, reals, strict=True)], source)
     terms = [arrays.elementwise(lambda _: arb(0))(o) for o in out]
     for i, x in enumerate(values):
         if isinstance(x, Sized) and any(s != 0 for s in as_array(x.terms).ravel()):
-            moved = [arrays.elementwise(_moved)(p, x.terms) if i == j else p for j, p in enumerate(plain)]
-            by = (arrays.elementwise(_difference)(m, o) for m, o in zip(meaning(eqn, moved, source), out, strict=True))
-            terms = [arrays.elementwise(scalars.add)(t, d) for t, d in zip(terms, by, strict=True)]
+            ways = [_slopes(eqn, i, along, x.terms, given, out, source) for along in _directions(eqn, i)]
+            for k, v in enumerate(eqn.outvars):
+                by = functools.reduce(_together(v.aval), [way[k] for way in ways])
+                terms[k] = arrays.elementwise(scalars.add)(terms[k], by)
     return terms
+
+
+def _directions(eqn, i: int) -> tuple[complex, ...]:
+    return (1, 1j) if is_complex(eqn.invars[i].aval) else (1,)
+
+
+def _slopes(eqn, i: int, along: complex, terms, given: list, out: list, source: str) -> list:
+    """How much each output moves where an argument moves by its terms in a direction."""
+    moved = [arrays.elementwise(_moved(along))(p, terms) if i == j else p for j, p in enumerate(given)]
+    return [arrays.elementwise(_difference)(m, o) for m, o in zip(meaning(eqn, moved, source), out, strict=True)]
+
+
+def _together(aval) -> Callable:
+    """The most that any direction does: of an analytic function that is the same in all, of a real one the gradient."""
+    if is_complex(aval):
+        return arrays.elementwise(lambda x, y: x if x > y else y)
+    return arrays.elementwise(lambda x, y: arb((x * x + y * y).sqrt().mid()))
+
+
+def _transformed(eqn, sizes: np.ndarray) -> np.ndarray:
+    """Of a Fourier transform: every element is added from all along its axes, those of half a spectrum twice."""
+    kind, lengths, shape = eqn.params["fft_type"].name, eqn.params["fft_lengths"], eqn.outvars[0].aval.shape
+    total = sizes.sum(tuple(range(-len(lengths), 0)), keepdims=True)
+    scale = arb(2 if kind == "IRFFT" else 1) / (math.prod(lengths) if kind in ("IFFT", "IRFFT") else 1)
+    return np.broadcast_to(total * scale, shape)
 
 
 def sizes_of_terms(jaxpr: ClosedJaxpr, leaves: Sequence[Any]) -> list[np.ndarray] | None:

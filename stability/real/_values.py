@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from flint import arb
@@ -10,23 +11,33 @@ from flint import arb
 from stability.real._near import Near
 
 
-class Undecided(ArithmeticError):
-    """A branch of the program hangs on a comparison that the balls don't decide at this precision."""
-
-
-class Undefined(NamedTuple):
+@dataclass(frozen=True)
+class Undefined:
     """No real number: `kind` says why.
 
     `undecided` is the kind of what a higher precision may still decide; every other kind is certain: `zero_over_zero`,
     `pole` (a nonzero number over 0, log 0), `zero_times_infinity`, `infinity_minus_infinity`,
-    `infinity_over_infinity`, `domain`, `nan` (of an input).
+    `infinity_over_infinity`, `unsigned_infinity` (of what hangs on the sign of a pole), `domain`, `nan` (of an input).
+    `sign` is that of a pole at the end of a program, where all limits are one infinity.
     """
 
     kind: str
+    sign: int = 0
 
     @property
     def certain(self) -> bool:
         return self.kind != "undecided"
+
+
+class Undecided(ArithmeticError):
+    """A branch of the program hangs on a truth value that is none.
+
+    **Attributes:** `value` what it is instead: undecided at this precision, or of something that has no value.
+    """
+
+    def __init__(self, value: Undefined, what: str):
+        super().__init__(f"the {what} is {value.kind}")
+        self.value = value
 
 
 Scalar = Any

@@ -44,7 +44,7 @@ def opened(jaxpr: Jaxpr | ClosedJaxpr) -> tuple[Jaxpr, Sequence[Any]]:
 def called(eqn) -> Jaxpr | ClosedJaxpr | None:
     """The jaxpr that an equation merely calls, or `None`."""
     record = record_of(eqn.primitive)
-    return eqn.params[record.param] if isinstance(record, Calls) else None
+    return record.called(eqn) if isinstance(record, Calls) else None
 
 
 def inlined(eqn) -> Jaxpr | ClosedJaxpr | None:
@@ -79,7 +79,7 @@ class Semantics:
         """An array that the program closed over."""
         return self.literal(value, aval)
 
-    def follow(self, inside: Callable[[], list], as_one: Callable[[], list]) -> list:
+    def follow(self, eqn, inside: Callable[[], list], as_one: Callable[[], list]) -> list:
         """The outputs of a `cond`, `while` or `scan`: by walking `inside` it, or `as_one` equation as any other."""
         return inside()
 
@@ -92,7 +92,7 @@ class Semantics:
         raise NotImplementedError
 
     def decided(self, value: Any, what: str) -> int:
-        """The branch to take, or whether a loop goes on."""
+        """The branch to take, or whether a loop goes on: of many at once, whether any certainly does."""
         raise NotImplementedError
 
     def picked(self, values: list) -> list:
@@ -129,6 +129,7 @@ def walk(jaxpr: Jaxpr | ClosedJaxpr, args: Sequence[Any], semantics: Semantics, 
             out = semantics.enter(eqn, inner, values, inside)
         elif eqn.primitive.name in CONTROL:
             out = semantics.follow(
+                eqn,
                 functools.partial(CONTROL[eqn.primitive.name], eqn, values, semantics),
                 functools.partial(semantics.equation, eqn, values, source),
             )
@@ -147,10 +148,29 @@ def _cond(eqn, values: Sequence[Any], semantics: Semantics) -> list:
 def _while(eqn, values: Sequence[Any], semantics: Semantics) -> list:
     p = eqn.params
     n, m = p["cond_nconsts"], p["body_nconsts"]
-    cond_consts, body_consts, carry = values[:n], values[n : n + m], values[n + m :]
-    while semantics.decided(walk(p["cond_jaxpr"], [*cond_consts, *carry], semantics)[0], "condition of a while loop"):
-        carry = walk(p["body_jaxpr"], [*body_consts, *carry], semantics)
-    return list(carry)
+    cond_consts, body_consts, carry = values[:n], values[n : n + m], list(values[n + m :])
+    many = kept(p["cond_jaxpr"].out_avals[0], p["body_jaxpr"].out_avals) if p["cond_jaxpr"].out_avals[0].shape else None
+
+    def condition() -> Any:
+        return walk(p["cond_jaxpr"], [*cond_consts, *carry], semantics)[0]
+
+    while semantics.decided(going := condition(), "condition of a while loop"):
+        new = walk(p["body_jaxpr"], [*body_consts, *carry], semantics)
+        carry = walk(many, [going, *new, *carry], semantics) if many else new
+    return walk(many, [going, *carry, *carry], semantics) if many else carry
+
+
+def kept(going: Any, carried: Sequence[Any]) -> ClosedJaxpr:
+    """What many loops at once, as `vmap` makes them, carry on: those that go on the new values, others the old."""
+
+    def choose(going, *values):
+        new, old = values[: len(carried)], values[len(carried) :]
+        masks = [going.reshape(going.shape + (1,) * (x.ndim - going.ndim)) for x in new]
+        return [jnp.where(m, x, y) for m, x, y in zip(masks, new, old, strict=True)]
+
+    shapes = [jax.ShapeDtypeStruct(a.shape, a.dtype) for a in (going, *carried, *carried)]
+    with jax.enable_x64(True):
+        return jax.make_jaxpr(choose)(*shapes)
 
 
 def scan_sizes(eqn) -> tuple[int, int]:
@@ -183,7 +203,9 @@ CONTROL: dict[str, Callable[..., list]] = {"cond": _cond, "while": _while, "scan
 
 def wide(leaves: Sequence[Any]) -> bool:
     """Whether JAX is to keep 64 bits: it does already, or one of the arguments has them."""
-    return bool(jax.config.read("jax_enable_x64")) or any(getattr(x, "dtype", None) == np.float64 for x in leaves)
+    return bool(jax.config.read("jax_enable_x64")) or any(
+        getattr(x, "dtype", None) in (np.float64, np.complex128) for x in leaves
+    )
 
 
 def trace(fn: Callable, *args) -> tuple[ClosedJaxpr, Any]:

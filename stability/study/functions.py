@@ -22,9 +22,10 @@ from jax.extend import source_info_util
 
 from stability import real
 from stability.formats import FORMATS, FloatFormat
+from stability.measure import FAILURES, classify
 from stability.study._study import Form, Study
 from stability.study.loading import BadFunction, first_line, load
-from stability.truth import Truth
+from stability.truth import State, Truth
 
 source_info_util.register_exclusion(__file__)
 
@@ -52,6 +53,22 @@ class Derivative:
         """The true derivatives at floats of shape `(n,)`."""
         args = () if self.held is None else (self.held,)
         return real.truth(self.value, z, args=args, fmt=fmt, derivative=real.Order(len(args), self.order))
+
+    def told_of_rules(self, x: np.ndarray, fmt: FloatFormat, tolerance: float) -> str:
+        """In a sentence, that the derivative rules are not those of the function; empty where they are.
+
+        They are not where what they say in real numbers is itself off by more than `tolerance` ulps of the derivative,
+        at the float `x` of shape `()`.
+        """
+        true, by_rules = self.truth(x[None], fmt), real.truth(self.run, x[None], fmt=fmt)
+        kinds, _ = classify(by_rules.rounded, true, tolerance)
+        if kinds[0] not in FAILURES or by_rules.state[0] == State.UNDECIDED:
+            return ""
+        found = real.custom_rules(self.value, x, *(() if self.held is None else (fmt.dtype.type(self.held),)))
+        said = f"by it the derivative is {by_rules.told(0)} in real numbers"
+        if not found:
+            return f"a derivative rule of the library is not the derivative: {said}"
+        return f'{", ".join(found)} has a custom derivative rule: {said}; rules="trusted" takes it for the definition'
 
 
 def truth_of(scalar: Scalar, z: np.ndarray, fmt: FloatFormat) -> Truth:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, as_completed
 
+import jax
 import numpy as np
 
 from stability import truth as truths
@@ -114,7 +115,7 @@ def sweep(
       it. One of other processes needs a source that can be pickled.
 
     **Returns:** an `Outcome`, its rows in the order dtype, label, form, mode. A row that raised says so in `error`.
-    float64 needs `jax_enable_x64`.
+    float64 is on in its own rows, and in all where `jax_enable_x64` is.
 
     **Raises:** `ValueError` for a name that is none of these.
     """
@@ -125,7 +126,9 @@ def sweep(
     _known("form", chosen, study.forms)
     _known("dtype", dtypes, FORMATS)
     _known("mode", modes, MODES)
-    settings = Settings(points, tolerance, seed, search, screened, tuple(besides))
+    settings = Settings(
+        points, tolerance, seed, search, screened, tuple(besides), bool(jax.config.read("jax_enable_x64"))
+    )
     pool, seconds = executor or Here(), dict[str, float]()
     truth = _true_values(source, dtypes, labels, settings, pool, seconds)
     by_width = sorted(dtypes, key=lambda dtype: -FORMATS[dtype].bits)

@@ -10,6 +10,7 @@ import functools
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -70,7 +71,8 @@ class Settings:
 
     **Attributes:** `points` the size of the grid of float32 and float64; `tolerance` in ulps of the true value; `seed`
     of the grid; `search` whether to hunt the worst error of float32 and float64; `screened` whether every float32 is
-    screened against float64 for the ends of regions; `besides` floats to look at in a row of a wide format.
+    screened against float64 for the ends of regions; `besides` floats to look at in a row of a wide format;
+    `x64` whether float64 is on in every row, as in the session that asks (in float64 rows it is anyway).
     """
 
     points: int
@@ -79,6 +81,11 @@ class Settings:
     search: bool = False
     screened: bool = False
     besides: tuple[float, ...] = ()
+    x64: bool = False
+
+    def running(self, fmt: FloatFormat) -> AbstractContextManager:
+        """As who asks runs a form of this format: with float64 in it, or where all is."""
+        return jax.enable_x64(self.x64 or fmt.name == "float64")
 
 
 @dataclass(frozen=True)
@@ -142,7 +149,8 @@ def truth_of(source: Source, dtype: str, label: float | None, settings: Settings
     begun = time.perf_counter()
     fmt, study = FORMATS[dtype], study_of_source(source)
     z = floats_of(fmt, study.domain, settings.points, settings.seed)[chunk * CHUNK : (chunk + 1) * CHUNK]
-    found = study.truth(z, float(exact_label(label, fmt)), fmt)
+    with settings.running(fmt):
+        found = study.truth(z, float(exact_label(label, fmt)), fmt)
     return found, time.perf_counter() - begun
 
 
@@ -154,7 +162,8 @@ def measure_rows(tasks: Sequence[Task], known: dict[float | None, Truth]) -> lis
 def measure_row(task: Task, known: Truth) -> Measured:
     """A row measured against the true values at the floats that a sweep starts from; one that fails says so."""
     try:
-        return _measured(task, known)
+        with task.settings.running(FORMATS[task.dtype]):
+            return _measured(task, known)
     except Exception as error:
         fmt = FORMATS[task.dtype]
         lines = str(error).strip().splitlines() or [""]

@@ -35,19 +35,24 @@ def screen(form: Form, run: Form, ordinals: tuple[int, int], tolerance: float, f
     Of the changes between `ok` and `inaccurate`, which alternate where the error is near the tolerance, the first and
     the last of each block of `BLOCK` floats; of all others, every one.
 
-    **Arguments:** `form` is evaluated in float64, `run`, the form in a mode, in float32; `found` is added to. Needs
-    `jax_enable_x64`.
+    **Arguments:** `form` is evaluated in float64, `run`, the form in a mode, in float32; `found` is added to.
     """
     label = jnp.float32(0)
     wide = jax.jit(lambda z: form(z, label.astype(jnp.float64)))
     kinds_of = jax.jit(lambda narrow, exact: _kinds(narrow, exact, tolerance))
+
+    def kinds_at(z: np.ndarray) -> np.ndarray:
+        narrow = run(jnp.asarray(z), label)
+        with jax.enable_x64(True):
+            return np.asarray(kinds_of(narrow, wide(jnp.asarray(widen(z)))))
+
     first, last = ordinals
     changes: list[np.ndarray] = []
     previous = np.array([], np.int8)
     for start in range(first, last + 1, BLOCK):
         points = np.minimum(np.arange(start, start + BLOCK, dtype=np.int64), last)
         z = from_ordinal(points, FLOAT32)
-        kinds = np.asarray(kinds_of(run(jnp.asarray(z), label), wide(jnp.asarray(widen(z)))))[: last + 1 - start]
+        kinds = kinds_at(z)[: last + 1 - start]
         found.floats += len(kinds)
         found.flagged += int(np.count_nonzero(np.isin(kinds, FAILURES)))
         joined = np.concatenate([previous, kinds])

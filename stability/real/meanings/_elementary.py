@@ -5,7 +5,7 @@ from __future__ import annotations
 from flint import arb
 
 from stability.real._function import Function
-from stability.real._near import flat
+from stability.real._near import flat, near
 from stability.real._values import INFINITY, MINUS_INFINITY, ONE, Scalar, Undefined, infinite
 from stability.real.meanings._text import (
     DOMAIN,
@@ -104,3 +104,38 @@ soft_sign: Function = Function(
     lambda x: reciprocal(square(add(ONE, absolute(x)))),
 )
 """`x/(1 + |x|)`."""
+
+
+def _cauchy(x) -> Scalar:
+    """`1/2 + atan(x)/π`, from `atan(1/x)` where that is small."""
+    x = flat(x)
+    if x < -1:
+        return -(1 / x).atan() / arb.pi()
+    return near(ONE, -(1 / x).atan() / arb.pi()) if x > 1 else arb(0.5) + x.atan() / arb.pi()
+
+
+cauchy: Function = Function(unary(_cauchy, ONE, arb(0)), lambda x: reciprocal(mul(arb.pi(), add(ONE, square(x)))))
+"""The distribution function of the Cauchy distribution."""
+
+
+def _cauchy_ends(q) -> Scalar | None:
+    if q < 0 or q > 1:
+        return DOMAIN
+    return MINUS_INFINITY if q == 0 else INFINITY if q == 1 else None
+
+
+cauchy_quantile: Function = Function(
+    unary(lambda q: arb(0) if q == 0.5 else -flat(q).cot_pi(), outside=_cauchy_ends),
+    lambda q: mul(arb.pi(), add(ONE, square(cauchy_quantile(q)))),
+)
+"""The inverse of `cauchy`, `tan(π (q - 1/2))`."""
+
+
+def located(f: Function):
+    """A distribution function with a location and a scale."""
+    return lambda x, place, scale: f(div(sub(x, place), scale))
+
+
+def scaled(f):
+    """A quantile function with a location and a scale."""
+    return lambda q, place, scale: add(place, mul(scale, f(q)))

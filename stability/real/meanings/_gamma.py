@@ -5,7 +5,7 @@ from __future__ import annotations
 import flint
 from flint import acb, arb
 
-from stability.real._function import Function
+from stability.real._function import Function, zero
 from stability.real._near import flat, near
 from stability.real._values import INFINITY, MINUS_INFINITY, ONE, UNDECIDED, Scalar, Undefined, infinite
 from stability.real.meanings._analytic import partial
@@ -16,6 +16,7 @@ from stability.real.meanings._text import (
     checked,
     exp,
     finite,
+    first_undefined,
     mul,
     neg,
     pole_of_gamma,
@@ -58,7 +59,7 @@ def _gammasgn(x) -> Scalar:
     return ONE if whole(cell / 2) else -ONE if whole((cell - 1) / 2) else UNDECIDED
 
 
-gammasgn: Function = Function(unary(_gammasgn, ONE, None, lambda x: DOMAIN if pole_of_gamma(x) else None), None)
+gammasgn: Function = Function(unary(_gammasgn, ONE, None, lambda x: DOMAIN if pole_of_gamma(x) else None), zero)
 """The sign of `Γ(x)`."""
 
 
@@ -98,16 +99,29 @@ def _minus_s_zeta(s, q):
     return neg(mul(s, zeta(add(s, ONE), q)))
 
 
+def _right_of_zero(s, q) -> Undefined | None:
+    return _zeta_outside(s, q) or (None if q > 0 else DOMAIN)
+
+
+_OF_ZETA = partial(lambda s, q: s.zeta(q), (1, 0), _right_of_zero)
+
+
+def _zeta_in_s(s: arb, q: arb) -> Scalar:
+    """`-Σ_n log(n + q) (n + q)^-s`: with `log t < t`, all but the first term add up to at most the bound of `_zeta` for
+    `s - 1`."""
+    if s > 3 and q != 1:
+        rest = (q + 1) * (q / (q + 1)) ** s * (1 + (q + 1) / (s - 2)) / abs(q.log())
+        if rest < arb(2) ** -flint.ctx.prec:
+            return -q.log() * q**-s * (1 + arb(0, rest.upper()))
+    return _OF_ZETA(s, q)
+
+
 zeta: Function = Function(
     finite(_zeta, _zeta_outside, _zeta_limit),
-    lambda s, q: partial(lambda s, q: s.zeta(q), (1, 0), _right_of_zero)(s, q),
+    Function(finite(_zeta_in_s, _right_of_zero), *_OF_ZETA.slopes),
     _minus_s_zeta,
 )
 """The Hurwitz function `Σ_n (n + q)^-s`, `s > 1`; for whole `s` also left of 0."""
-
-
-def _right_of_zero(s, q) -> Undefined | None:
-    return _zeta_outside(s, q) or (None if q > 0 else DOMAIN)
 
 
 def _polygamma(m: Scalar, x: Scalar) -> Scalar:
@@ -126,8 +140,9 @@ def _polygamma(m: Scalar, x: Scalar) -> Scalar:
     return y if not (m / 2).is_integer() else -y
 
 
-polygamma: Function = Function(_polygamma, None, lambda m, x: polygamma(add(m, ONE), x))
-"""`ψ^(m)(x) = (-1)^(m+1) m! ζ(m + 1, x)` for whole `m >= 1`, and the digamma function for `m = 0`."""
+polygamma: Function = Function(_polygamma, lambda m, x: DOMAIN, lambda m, x: polygamma(add(m, ONE), x))
+"""`ψ^(m)(x) = (-1)^(m+1) m! ζ(m + 1, x)` for whole `m >= 1`, and the digamma function for `m = 0`; only for
+whole `m`, so without a slope in it."""
 
 
 def _beta_at_pole(a: arb, b: arb) -> Scalar:
@@ -284,6 +299,8 @@ _OF_UPPER = partial(_complex_upper, (1, 0), _outside_open)
 
 def _lower_in_a(a: Scalar, x: Scalar) -> Scalar:
     """The derivative in `a`, from that of the two functions which is the smaller."""
+    if isinstance(a, Undefined) or isinstance(x, Undefined):
+        return first_undefined(a, x)
     if x == 0 and a > 0:
         return arb(0)
     return (_OF_UPPER if x > a else _OF_LOWER)(a, x)

@@ -1,13 +1,28 @@
-"""The confluent and Gauss's hypergeometric function: what they are over the reals, and their slopes."""
+"""The confluent and Gauss's hypergeometric function, and the powers of Box and Cox: what they are over the reals, and
+their slopes."""
 
 from __future__ import annotations
 
 from flint import acb, arb
 
 from stability.real._function import Function
-from stability.real._values import ONE, Undefined
+from stability.real._values import ONE, UNDECIDED, Scalar, Undefined, infinite
 from stability.real.meanings._analytic import partial
-from stability.real.meanings._text import DOMAIN, POLE, add, div, finite, mul, pole_of_gamma, product
+from stability.real.meanings._text import (
+    DOMAIN,
+    POLE,
+    add,
+    div,
+    expm1,
+    finite,
+    log,
+    mul,
+    pole_of_gamma,
+    power,
+    product,
+    square,
+    sub,
+)
 
 
 def _ends_before(a, b) -> bool:
@@ -101,3 +116,22 @@ hyp2f1: Function = Function(
     lambda a, b, c, x: mul(div(product(a, b), c), hyp2f1(add(a, ONE), add(b, ONE), add(c, ONE), x)),
 )
 """Gauss's function `2F1(a, b; c; x)`, `x < 1`, or where the series ends."""
+
+
+def _boxcox(x: Scalar, y: Scalar) -> Scalar:
+    if isinstance(y, Undefined) or infinite(y):
+        return y if isinstance(y, Undefined) else UNDECIDED
+    return log(x) if y == 0 else div(expm1(mul(y, log(x))), y)
+
+
+boxcox: Function = Function(
+    _boxcox,
+    lambda x, y: power(x, sub(y, ONE)),
+    lambda x, y: product(arb(0.5), square(log(x)), hyp1f1(arb(2), arb(3), mul(y, log(x)))),
+)
+"""`(x^y - 1)/y`, and `log x` for `y = 0`."""
+
+
+def boxcox1p(x, y):
+    """`boxcox(1 + x, y)`."""
+    return boxcox(add(ONE, x), y)

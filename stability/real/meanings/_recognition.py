@@ -10,6 +10,7 @@ a user who writes the same formula is read as he writes. A float in them that st
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import itertools
 import os
@@ -21,10 +22,11 @@ import numpy as np
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal, Primitive, gensym
 
 from stability.real._function import Function
-from stability.real.meanings._table import CALLS, CONSTANTS, INLINE, INLINED, Constant, Named
+from stability.real.meanings._table import CALLS, CONSTANTS, INLINE, INLINED, Named
 
 MEANING = Primitive("meaning")
-"""What replaces the equations of a named function: `functions`, one an output, are its meaning."""
+"""What replaces the equations of a named function, or a constant in them: `functions`, one an output, are its meaning;
+`named` the name of the function."""
 MEANING.multiple_results = True
 
 MACHINERY = ("source_info_util.py", "core.py", "interpreters/", "pjit.py", "traceback_util.py")
@@ -68,14 +70,18 @@ def _spec(v) -> jax.ShapeDtypeStruct:
 
 def _is_itself(called: Jaxpr, fn: Callable) -> bool:
     """Whether a called jaxpr is what `fn` traces to, rather than a derivative of it."""
-    traced = _traced(fn, tuple(map(_spec, called.invars)))
-    return any(str(inner) == str(called) for inner in map(_called, traced.eqns) if inner is not None)
+    calls = (_called(e) for traced in _traced(fn, tuple(map(_spec, called.invars))) for e in traced.eqns)
+    return any(str(inner) == str(called) for inner in calls if inner is not None)
 
 
 @functools.lru_cache(maxsize=1024)
-def _traced(fn: Callable, specs: tuple) -> Jaxpr:
-    with jax.enable_x64(any(s.dtype == np.float64 for s in specs)):
-        return jax.make_jaxpr(fn)(*specs).jaxpr
+def _traced(fn: Callable, specs: tuple) -> list[Jaxpr]:
+    """What a function traces to, where JAX keeps 64 bits, and where it doesn't; nothing where it does not take that."""
+    found = []
+    for x64 in (True,) if any(s.dtype == np.float64 for s in specs) else (False, True):
+        with jax.enable_x64(x64), contextlib.suppress(TypeError):
+            found.append(jax.make_jaxpr(fn)(*specs).jaxpr)
+    return found
 
 
 def meaning_of(eqn: JaxprEqn) -> JaxprEqn | None:
@@ -86,13 +92,13 @@ def meaning_of(eqn: JaxprEqn) -> JaxprEqn | None:
     called = _called(eqn)
     key = called and _key(called)
     named = key and CALLS.get(key)
-    if not called or not named or len(eqn.outvars) != len(named.functions) or len(eqn.invars) < named.arity:
+    if not called or not key or not named or len(eqn.outvars) != len(named.functions) or len(eqn.invars) < named.arity:
         return None
     args = eqn.invars[len(eqn.invars) - named.arity :]
     shape = np.broadcast_shapes(*(aval(v).shape for v in args))
     itself = named.fn is None or (len(args) == len(eqn.invars) and _is_itself(called, named.fn))
     elementwise = all(aval(v).shape == shape for v in eqn.outvars)
-    return _meaning(eqn, named.functions, args) if itself and elementwise else None
+    return _meaning(eqn, named.functions, args, key[1]) if itself and elementwise else None
 
 
 def _frames(eqn) -> list[tuple[str, str]]:
@@ -184,38 +190,39 @@ def _inlined(eqns: Sequence[JaxprEqn], start: int) -> tuple[JaxprEqn, list[int]]
         return None
     for key in _frames(eqns[start]):
         for named in INLINE.get(key, ()):
-            pattern = _pattern(named, dtype)
-            match = _Match(pattern, eqns, start) if pattern else None
-            if pattern and match and match.found and all(key in _frames(eqns[i]) for i in match.used):
-                last, args = eqns[match.used[-1]], [match.bound[v] for v in pattern.invars]
-                same = np.broadcast_shapes(*(aval(a).shape for a in args)) == aval(last.outvars[0]).shape
-                if same and match.bound[pattern.outvars[0]] is last.outvars[0]:
-                    return _meaning(last, named.functions, args), match.used
+            assert named.fn is not None
+            for pattern in _traced(named.fn, (jax.ShapeDtypeStruct((), dtype),) * named.arity):
+                found = _matched(named, pattern, eqns, start, key)
+                if found:
+                    return found
     return None
 
 
-def _pattern(named: Named, dtype) -> Jaxpr | None:
-    """The equations of an inlined function at numbers of a dtype, or `None` where it does not take that."""
-    assert named.fn is not None
-    try:
-        return _traced(named.fn, (jax.ShapeDtypeStruct((), dtype),) * named.arity)
-    except TypeError:
+def _matched(named: Named, pattern: Jaxpr, eqns: Sequence[JaxprEqn], start: int, key: tuple[str, str]):
+    """The meaning of a function with this pattern, if its equations begin here, and which those are."""
+    match = _Match(pattern, eqns, start)
+    if not match.found or not all(key in _frames(eqns[i]) for i in match.used):
         return None
+    last, args = eqns[match.used[-1]], [match.bound[v] for v in pattern.invars]
+    same = np.broadcast_shapes(*(aval(a).shape for a in args)) == aval(last.outvars[0]).shape
+    if not same or match.bound[pattern.outvars[0]] is not last.outvars[0]:
+        return None
+    return _meaning(last, named.functions, args, getattr(named.fn, "__name__", key[1])), match.used
 
 
-def _meaning(eqn: JaxprEqn, functions: tuple[Function, ...], args: Sequence[Any]) -> JaxprEqn:
-    return eqn.replace(primitive=MEANING, invars=list(args), params={"functions": functions})
+def _meaning(eqn: JaxprEqn, functions: tuple[Callable[..., Any], ...], args: Sequence[Any], name: str) -> JaxprEqn:
+    return eqn.replace(primitive=MEANING, invars=list(args), params={"functions": functions, "named": name})
 
 
-def _constant_of(eqn: JaxprEqn, atom) -> Constant | None:
-    """The constant that a literal of a library's function stands for, or `None`."""
+def _constant_of(eqn: JaxprEqn, atom) -> dict[str, Any] | None:
+    """The constant that a literal of a library's function stands for, as parameters of its meaning, or `None`."""
     if not isinstance(atom, Literal) or not is_float(atom) or aval(atom).shape:
         return None
     for key in _frames(eqn):
         for c in CONSTANTS.get((*key, eqn.primitive.name), ()):
             value, eps = float(c.approximate), float(jax.numpy.finfo(aval(atom).dtype).eps)
             if abs(float(atom.val) - value) <= eps * abs(value):
-                return c
+                return {"functions": (Function(c.exact),), "named": c.named or key[1]}
     return None
 
 
@@ -226,7 +233,7 @@ def _with_constants(eqn: JaxprEqn, fresh: Callable) -> list[JaxprEqn]:
         constant = _constant_of(eqn, atom) if isinstance(atom, Literal) else None
         if constant:
             invars[i] = fresh(atom.aval)
-            out.append(eqn.replace(primitive=MEANING, invars=[], outvars=[invars[i]], params=constant.params))
+            out.append(eqn.replace(primitive=MEANING, invars=[], outvars=[invars[i]], params=constant))
     return [*out, eqn.replace(invars=invars)] if out else [eqn]
 
 
@@ -245,15 +252,11 @@ def meant(jaxpr: Jaxpr) -> Jaxpr:
     """A jaxpr with the named functions that it calls in place of their equations (`MEANING`)."""
     eqns, doubtful, at = list(jaxpr.eqns), set[int](), 0
     while at < len(eqns):
-        call = meaning_of(eqns[at])
-        if call:
-            eqns[at] = call
-        else:
-            found = _inlined(eqns, at)
-            if found:
-                doubtful.update(found[1][:-1])
-                at = found[1][-1]
-                eqns[at] = found[0]
+        found = _inlined(eqns, at)
+        if found:
+            doubtful.update(found[1][:-1])
+            at = found[1][-1]
+        eqns[at] = found[0] if found else meaning_of(eqns[at]) or eqns[at]
         at += 1
     fresh = gensym()
     kept = [new for e in _live(eqns, jaxpr.outvars, doubtful) for new in _with_constants(e, fresh)]

@@ -16,7 +16,9 @@ import jax.nn
 import jax.numpy as jnp
 import jax.scipy.special as special
 from flint import arb
+from jax.scipy.stats import cauchy
 
+from stability.real import _logic as logic
 from stability.real._function import Function
 from stability.real.meanings import _bessel as bessel
 from stability.real.meanings import _elementary as elementary
@@ -24,6 +26,7 @@ from stability.real.meanings import _error as error
 from stability.real.meanings import _gamma as gamma
 from stability.real.meanings import _hypergeometric as hypergeometric
 from stability.real.meanings import _integrals as integrals
+from stability.real.meanings._text import neg
 
 
 class Named(NamedTuple):
@@ -32,38 +35,39 @@ class Named(NamedTuple):
     `fn` is the function itself, where the name and the file are not enough to know a call as its own.
     """
 
-    functions: tuple[Function, ...]
+    functions: tuple[Callable[..., Any], ...]
     arity: int = 1
     fn: Callable[..., Any] | None = None
 
 
 class Constant(NamedTuple):
-    """A constant that a library writes as a float."""
+    """A constant that a library writes as a float; `named` the function, where no frame of it is left."""
 
     approximate: float
     exact: Callable[[], arb]
-
-    @property
-    def params(self) -> dict[str, Any]:
-        return {"functions": (Function(self.exact),)}
+    named: str = ""
 
 
-def _one(function: Function, arity: int = 1, fn: Callable[..., Any] | None = None) -> Named:
+def _one(function: Callable[..., Any], arity: int = 1, fn: Callable[..., Any] | None = None) -> Named:
     return Named((function,), arity, fn)
 
 
-UFUNCS, NUMPY, NN, SPECIAL, OTHER = (
+UFUNCS, NUMPY, NN, SPECIAL, OTHER, CAUCHY = (
     "numpy/ufuncs.py",
     "numpy/lax_numpy.py",
     "nn/functions.py",
     "scipy/special.py",
     "lax/other.py",
+    "scipy/stats/cauchy.py",
 )
 
 INLINED = ("", "inlined")
 """What stands for the frame of a function of JAX that is inlined: `log10`, `deg2rad`, `rad2deg`."""
 
 CALLS: dict[tuple[str, str], Named] = {
+    (UFUNCS, "frexp"): Named((logic.mantissa, logic.exponent), fn=jnp.frexp),
+    (UFUNCS, "ldexp"): _one(logic.ldexp, 2, jnp.ldexp),
+    (UFUNCS, "signbit"): _one(logic.signbit, fn=jnp.signbit),
     (UFUNCS, "sinc"): _one(integrals.sinc_pi, fn=jnp.sinc),
     (NUMPY, "i0"): _one(bessel.i0, fn=jnp.i0),
     (NUMPY, "i0_impl"): _one(bessel.i0),
@@ -98,10 +102,15 @@ def _exact_gelu(x):
 
 
 INLINE: dict[tuple[str, str], tuple[Named, ...]] = {
+    (CAUCHY, "cdf"): (_one(elementary.located(elementary.cauchy), 3, cauchy.cdf),),
+    (CAUCHY, "ppf"): (_one(elementary.scaled(elementary.cauchy_quantile), 3, cauchy.ppf),),
+    (CAUCHY, "isf"): (_one(elementary.scaled(lambda q: neg(elementary.cauchy_quantile(q))), 3, cauchy.isf),),
     INLINED: (_one(elementary.log10, fn=jnp.log10),),
     (NN, "gelu"): (_one(error.gelu, fn=_exact_gelu),),
     (SPECIAL, "beta"): (_one(gamma.beta, 2, special.beta),),
     (SPECIAL, "betaln"): (_one(gamma.betaln, 2, special.betaln),),
+    (SPECIAL, "boxcox"): (_one(hypergeometric.boxcox, 2, special.boxcox),),
+    (SPECIAL, "boxcox1p"): (_one(hypergeometric.boxcox1p, 2, special.boxcox1p),),
     (SPECIAL, "gamma"): (_one(gamma.gamma, fn=special.gamma),),
     (SPECIAL, "i0"): (_one(bessel.i0, fn=special.i0),),
     (SPECIAL, "i1"): (_one(bessel.i1, fn=special.i1),),
@@ -112,26 +121,19 @@ INLINE: dict[tuple[str, str], tuple[Named, ...]] = {
 """Functions whose equations stand among the program's, by the frame in their traceback."""
 
 _PI = Constant(math.pi, arb.pi)
-_HALF_PI = Constant(math.pi / 2, lambda: arb.pi() / 2)
 _TWO_PI = Constant(2 * math.pi, lambda: 2 * arb.pi())
 _SELU_ALPHA = Constant(1.6732632423543772, lambda: arb("1.6732632423543772848170429916717"))
 _SELU_SCALE = Constant(1.0507009873554805, lambda: arb("1.0507009873554804934193349852946"))
 
 CONSTANTS: dict[tuple[str, str, str], tuple[Constant, ...]] = {
     (*INLINED, "mul"): (
-        Constant(math.pi / 180, lambda: arb.pi() / 180),
-        Constant(180 / math.pi, lambda: 180 / arb.pi()),
+        Constant(math.pi / 180, lambda: arb.pi() / 180, "deg2rad"),
+        Constant(180 / math.pi, lambda: 180 / arb.pi(), "rad2deg"),
     ),
     (NN, "selu", "jit"): (_SELU_ALPHA,),
     (NN, "selu", "mul"): (_SELU_SCALE,),
     (SPECIAL, "multigammaln", "log"): (_PI,),
-    ("scipy/stats/cauchy.py", "logpdf", "mul"): (_PI,),
-    ("scipy/stats/cauchy.py", "cdf", "div"): (_PI,),
-    ("scipy/stats/cauchy.py", "cdf", "mul"): (Constant(1 / math.pi, lambda: 1 / arb.pi()),),
-    ("scipy/stats/cauchy.py", "ppf", "mul"): (_PI,),
-    ("scipy/stats/cauchy.py", "ppf", "sub"): (_HALF_PI,),
-    ("scipy/stats/cauchy.py", "isf", "mul"): (_PI,),
-    ("scipy/stats/cauchy.py", "isf", "sub"): (_HALF_PI,),
+    (CAUCHY, "logpdf", "mul"): (_PI,),
     ("scipy/stats/multivariate_normal.py", "logpdf", "log"): (_TWO_PI,),
     ("scipy/stats/norm.py", "logpdf", "mul"): (_TWO_PI,),
     ("scipy/stats/t.py", "logpdf", "mul"): (_PI,),

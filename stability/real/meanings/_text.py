@@ -8,7 +8,7 @@ from typing import Any
 
 from flint import arb
 
-from stability.real._arithmetic import DOMAIN, POLE, first_undefined, is_pole
+from stability.real._arithmetic import DOMAIN, POLE, at_pole, first_undefined, is_pole
 from stability.real._arithmetic import checked as finite_or_undecided
 from stability.real._near import flat
 from stability.real._scalars import (
@@ -18,6 +18,7 @@ from stability.real._scalars import (
     div,
     exp,
     exp2,
+    expm1,
     integer_pow,
     log,
     log1p,
@@ -71,7 +72,11 @@ def checked(y) -> Scalar:
 
 
 def _limit(value: Limit) -> Scalar:
-    return DOMAIN if value is None else value() if callable(value) else value
+    return DOMAIN if value is None else _known(value)
+
+
+def _known(value: Limit) -> Scalar | None:
+    return value() if callable(value) else value
 
 
 def unary(at: Callable[[Any], Any], above: Limit = None, below: Limit = None, outside=None) -> Rule:
@@ -83,7 +88,7 @@ def unary(at: Callable[[Any], Any], above: Limit = None, below: Limit = None, ou
 
     def rule(x: Scalar) -> Scalar:
         if isinstance(x, Undefined):
-            return x if not is_pole(x) else _limit(above) if above is below else DOMAIN
+            return at_pole(_known(above), _known(below), outside) if is_pole(x) else x
         if infinite(x):
             return _limit(above if x > 0 else below)
         instead = outside(x) if outside else None
@@ -129,7 +134,9 @@ __all__ = [
     "div",
     "exp",
     "exp2",
+    "expm1",
     "finite",
+    "first_undefined",
     "log",
     "log1p",
     "log_ten",

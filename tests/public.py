@@ -1,0 +1,163 @@
+"""The public functions of JAX and optax that make a float of a float, found by trying every name."""
+
+import functools
+import importlib.util
+import inspect
+import itertools
+import warnings
+from collections.abc import Callable, Iterator
+from types import ModuleType
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import jax.scipy.special as special
+import jax.scipy.stats as stats
+import numpy as np
+from jax import lax
+
+HELD = {"a": 0.75, "b": 2.5, "c": 0.5, "k": 2.0, "labels": 0.25, "n": 5.0, "p": 0.25, "q": 0.25, "x": 0.25}
+"""What an argument that is held is, by its name; `OTHER` where that says nothing."""
+
+HELD_IN = {
+    "lax.clamp": {"min": -1.5},
+    "lax.zeta": {"x": 2.0},
+    "lax.polygamma": {"m": 2.0},
+    "stats.bernoulli": {"k": 1.0},
+    "stats.pareto": {"x": 1.5},
+    "stats.truncnorm": {"x": 1.5},
+}
+"""Where `HELD` is outside the domain, in a library or of one function."""
+
+OTHER = 1.5
+
+MOST = 4
+"""Arguments at most."""
+
+WHOLE = 2
+"""What an argument that must be a Python integer is held at."""
+
+LOGITS, ROW = (0.5, -1.25), (0.125, 0.5, 0.375)
+"""What a loss of rows is given beside the one logit that varies, and as its other rows."""
+
+
+class Public(NamedTuple):
+    """A function of one float: `name` says which argument it is, and what the others are held at."""
+
+    name: str
+    fn: Callable
+
+
+def libraries() -> Iterator[tuple[str, ModuleType]]:
+    """The public modules, and the names they go by."""
+    yield from (("jnp", jnp), ("nn", jax.nn), ("lax", lax), ("special", special))
+    for name in sorted(dir(stats)):
+        module = getattr(stats, name)
+        if not name.startswith("_") and inspect.ismodule(module):
+            yield f"stats.{name}", module
+    if importlib.util.find_spec("optax"):
+        yield "optax", importlib.import_module("optax.losses")
+
+
+NO_FUNCTIONS = {
+    "jnp.unravel_index": "takes an index",
+    "lax.select": "an integer that picks one of two can't be 2",
+}
+"""What is left out, and why."""
+
+
+def members(module: ModuleType) -> Iterator[tuple[str, Callable]]:
+    for name in sorted(dir(module)):
+        fn = getattr(module, name)
+        if not name.startswith("_") and callable(fn) and not inspect.isclass(fn):
+            yield name, fn
+
+
+def shapes(fn: Callable, shape: tuple[int, ...]) -> list | None:
+    """What a function makes of a float32 array of a shape, or `None` where it does not take one."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            out = jax.tree.leaves(jax.eval_shape(lambda x: fn(x), jax.ShapeDtypeStruct(shape, np.float32)))
+        return [(v.shape, v.dtype) for v in out]
+    except Exception:
+        return None
+
+
+def elementwise(fn: Callable) -> list[int]:
+    """Which outputs of a function are floats of the shape of its arguments, if all have that shape."""
+    outputs = shapes(fn, ())
+    if not outputs or {shape for shape, _ in outputs} != {()}:
+        return []
+    if {shape for shape, _ in shapes(fn, (2, 3)) or [((), None)]} != {(2, 3)}:
+        return []
+    return [k for k, (_, dtype) in enumerate(outputs) if jnp.issubdtype(dtype, jnp.floating)]
+
+
+def required(fn: Callable) -> list[str]:
+    """The names of the arguments that there must be, of one at least; none where that is not known."""
+    if isinstance(fn, jnp.ufunc):
+        return ["", ""][: fn.nin]
+    try:
+        given = list(inspect.signature(fn).parameters.values())
+    except (TypeError, ValueError):
+        return []
+    by_place = [p for p in given if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    return [p.name for p in by_place if p.default is p.empty] or [p.name for p in given[:1]]
+
+
+def with_held(fn: Callable, by: int, values: list) -> Callable:
+    """A function by one argument, the other floats as arrays like it."""
+
+    def of_one(x):
+        full = [jnp.full_like(x, v) if isinstance(v, float) else v for v in values]
+        return fn(*full[:by], x, *full[by + 1 :])
+
+    return of_one
+
+
+def of_numbers(library: str, name: str, fn: Callable) -> Iterator[Public]:
+    """A function of numbers, argument by argument: floats, or one of them an integer."""
+    names = required(fn)
+    known = HELD | HELD_IN.get(library, {}) | HELD_IN.get(f"{library}.{name}", {})
+    floats = [known.get(n, OTHER) for n in names]
+    for whole in (None, *range(len(names))) if 1 < len(names) <= MOST else (None,) * (len(names) == 1):
+        values = [WHOLE if i == whole else v for i, v in enumerate(floats)]
+        places = [i for i in range(len(names)) if i != whole]
+        outputs = elementwise(with_held(fn, places[0], values))
+        for by, k in itertools.product(places, outputs):
+            text = ", ".join("x" if i == by else repr(v) for i, v in enumerate(values))
+            several = f"[{k}]" * (len(outputs) > 1)
+            yield Public(f"{library}.{name}({text}){several}", output(with_held(fn, by, values), k))
+        if outputs:
+            return
+
+
+def output(fn: Callable, k: int) -> Callable:
+    return lambda x: jax.tree.leaves(fn(x))[k]
+
+
+def of_rows(label: str, fn: Callable) -> Iterator[Public]:
+    """A loss of rows, by one logit."""
+
+    def by_logit(x):
+        return fn(jnp.stack([x, *(jnp.asarray(v, x.dtype) for v in LOGITS)]), jnp.asarray(ROW, x.dtype))
+
+    found = shapes(by_logit, ())
+    if found == [((), np.dtype(np.float32))]:
+        yield Public(f"{label}([x, 0.5, -1.25], [0.125, 0.5, 0.375])", by_logit)
+
+
+@functools.cache
+def public_functions() -> dict[str, Public]:
+    """All of them, by name; a function that goes by several names in one module once."""
+    found: list[Public] = []
+    for label, module in libraries():
+        seen: list[Callable] = []
+        for name, fn in members(module):
+            if any(fn is other for other in seen) or f"{label}.{name}" in NO_FUNCTIONS:
+                continue
+            seen.append(fn)
+            rows = list(of_numbers(label, name, fn))
+            found += rows or (list(of_rows(f"{label}.{name}", fn)) if label == "optax" else [])
+    return {f.name: f for f in found}
