@@ -136,7 +136,7 @@ def test_integers_from_the_swept_number_are_its_floor():
         "count": lambda x: x * (np.trunc(x) + np.trunc(2 * x)),
         "look up": lambda x: x * np.clip(np.trunc(x), 0, 3),
     }
-    x = engine.floats_of(BF16, (1.0, 9.0), 0, seed=0)
+    x = floats_of(BF16, (1.0, 9.0), 0, seed=0)
     for name, form in forms.items():
         truth = study_of({name: form}, domain=(1.0, 9.0)).truth(x, 0.0, BF16)
         rounded = right[name](widen(x)).astype(np.float32).astype(BF16.dtype)
