@@ -32,8 +32,8 @@ from stability import measure
 from stability.diagnosis import diagnose
 from stability.formats import FORMATS, FloatFormat, format_of, hex_of, ulp_exponent, widen
 from stability.measure import FAILURES, FLUSHED, KINDS, OK
-from stability.real import _evaluate as evaluate
-from stability.real._terms import sizes_of_terms
+from stability.real import evaluate
+from stability.real.terms import sizes_of_terms
 from stability.study.functions import Derivative, as_form, check_scalar, hold, truth_of
 from stability.sweep import rows
 from stability.sweep.points import floats_of, ordinals_within

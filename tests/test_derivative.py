@@ -9,9 +9,8 @@ from flint import arb
 from jax import lax
 
 from stability.formats import FORMATS
-from stability.real import Order, true_derivative, true_value, truth, why_undefined
+from stability.real import Order, records, true_derivative, true_value, truth, why_undefined
 from stability.real import _function as functions
-from stability.real import _records as records
 from stability.study.functions import hold, truth_of
 from stability.truth import State
 
@@ -209,7 +208,7 @@ def test_a_planted_error_in_a_slope_is_found(name, monkeypatch):
 
 def test_every_function_of_a_primitive_has_a_series_or_slopes():
     for name, text in records.TEXTS.items():
-        if isinstance(text, functions.Function) and name not in records.scalars.COMPARISONS and name != "is_finite":
+        if isinstance(text, functions.Function) and name not in records.steps.COMPARISONS and name != "is_finite":
             assert text.series is not None or text.slopes, name
 
 

@@ -7,13 +7,13 @@ from flint import arb
 from mpmath import mp, mpf
 
 from stability.real._near import flat
-from stability.real._values import Undefined, infinite
 from stability.real.meanings import _bessel as bessel
 from stability.real.meanings import _elementary as elementary
 from stability.real.meanings import _error as error
 from stability.real.meanings import _gamma as gamma
 from stability.real.meanings import _hypergeometric as hypergeometric
 from stability.real.meanings import _integrals as integrals
+from stability.real.values import Undefined, infinite
 
 mp.dps = 60
 

@@ -8,15 +8,15 @@ from flint import arb
 from mpmath import mp, mpf
 from test_meanings import BINARY, TERNARY, UNARY, agrees, decided
 
-from stability.real import _scalars as scalars
+from stability.real import scalars
 from stability.real._near import Near, flat
-from stability.real._values import Undefined
 from stability.real.meanings import _bessel as bessel
 from stability.real.meanings import _elementary as elementary
 from stability.real.meanings import _error as error
 from stability.real.meanings import _gamma as gamma
 from stability.real.meanings import _hypergeometric as hypergeometric
 from stability.real.meanings import _integrals as integrals
+from stability.real.values import Undefined
 
 INF = float("inf")
 

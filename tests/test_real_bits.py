@@ -14,8 +14,8 @@ from jax.sharding import Mesh, PartitionSpec
 from stability.real import true_value, why_undefined
 from stability.real._bits import unproven
 from stability.real._function import Estimate
-from stability.real._reals import lift
-from stability.real._walk import trace
+from stability.real.reals import lift
+from stability.real.walk import trace
 
 F32, F64 = np.float32, np.float64
 

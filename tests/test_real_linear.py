@@ -16,8 +16,8 @@ from jax import lax
 from stability.real import true_value, why_undefined
 from stability.real._derivative import derivatives
 from stability.real._near import flat
-from stability.real._reals import run
-from stability.real._walk import trace
+from stability.real.reals import run
+from stability.real.walk import trace
 
 F32, F64 = np.float32, np.float64
 DTYPES = pytest.mark.parametrize("dtype", [F32, F64])

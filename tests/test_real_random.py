@@ -11,11 +11,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jax import lax
 
-from stability.real import _compiled, _logic, _records, _scalars
+from stability.real import _compiled, logic, records, steps
 from stability.real._near import Near, flat
-from stability.real._reals import lift, run
-from stability.real._values import Undecided, Undefined, infinite
-from stability.real._walk import trace
+from stability.real.reals import lift, run
+from stability.real.values import Undecided, Undefined, infinite
+from stability.real.walk import trace
 from stability.upkeep.primitives import available
 
 PRECISION = 128
@@ -314,14 +314,14 @@ def test_balls_hold_what_mpmath_finds_100000_times():
 
 @pytest.mark.parametrize("name", ["exp", "log1p", "tanh", "add", "select_n"])
 def test_a_planted_error_is_found(name, monkeypatch):
-    primitive = next(p for p in _records.public_primitives() if p.name == name)
-    right = _records.TEXTS[name]
+    primitive = next(p for p in records.public_primitives() if p.name == name)
+    right = records.TEXTS[name]
 
     def wrong(*args):
         out = right(*args)
         return out * (1 + arb(2) ** -60) if isinstance(out, arb | Near) else out
 
-    monkeypatch.setitem(_records._REGISTER, primitive, _records.Elementwise(wrong))
+    monkeypatch.setitem(records._REGISTER, primitive, records.Elementwise(wrong))
     index = {"exp": "exp", "log1p": "log1p", "tanh": "tanh", "add": "add", "select_n": "select"}[name]
     position = [*UNARY, *BINARY].index(index)
     with pytest.raises(AssertionError):
@@ -334,9 +334,9 @@ def test_the_list_of_operations_covers_the_rules():
     elsewhere = {"one_minus_square", "log2", "polynomial"} - available()
     elsewhere |= {"clamp", "erf_inv", "polygamma", "zeta", "igamma", "igammac", "regularized_incomplete_beta"}
     elsewhere |= {"igamma_grad_a", "stop_gradient"}
-    data = {name for name, text in _records.TEXTS.items() if text is _logic.identity}
-    logic = {"and", "or", "not", "xor", "is_finite", "add_any", *_scalars.COMPARISONS}
-    assert set(_records.TEXTS) - covered == elsewhere | data | logic - {"lt"}
+    data = {name for name, text in records.TEXTS.items() if text is logic.identity}
+    logic = {"and", "or", "not", "xor", "is_finite", "add_any", *steps.COMPARISONS}
+    assert set(records.TEXTS) - covered == elsewhere | data | logic - {"lt"}
 
 
 def test_a_number_not_so_near_an_integer_is_rounded_down_from_itself():

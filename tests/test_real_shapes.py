@@ -9,9 +9,9 @@ from jax.ad_checkpoint import checkpoint_name
 
 from stability.formats import FORMATS
 from stability.real import true_derivative, truth
-from stability.real._evaluate import prepared, reals, truth_of
 from stability.real._points import Order
-from stability.real._records import RECORDS, public_primitives
+from stability.real.evaluate import prepared, reals, truth_of
+from stability.real.records import RECORDS, public_primitives
 from stability.truth import State
 
 F32 = FORMATS["float32"]

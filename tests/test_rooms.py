@@ -54,7 +54,7 @@ def test_no_import_runs_upwards_or_into_private_names(path):
 
 def test_the_order_is_seen_by_this_test():
     """A planted import upwards, and one of a private name, are found."""
-    planted = "from stability.cli import options\nfrom stability.real._values import x\nimport stability.sweep.rows\n"
+    planted = "from stability.cli import options\nfrom stability.real.values import x\nimport stability.sweep.rows\n"
     file = PACKAGE / "formats.py"
     text = file.read_text()
     tree = ast.parse(planted + text)

@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stability.real import _evaluate
-from stability.real._terms import sizes_of_terms
+from stability.real import evaluate as _evaluate
+from stability.real.terms import sizes_of_terms
 from stability.testing import assert_max_ulp
 
 

@@ -24,17 +24,16 @@ from stability.diagnosis._diagnosis import Diagnosis, Input, Row
 from stability.diagnosis._trace import Node, SumOfProducts, Tracer, as_real, is_opaque, plain
 from stability.formats import FORMATS, FloatFormat, ulp_exponent, widen
 from stability.measure import FAILURE_KINDS, KINDS, OK, classify
-from stability.real import _evaluate as evaluate
-from stability.real import _scalars as scalars
-from stability.real._arrays import as_array, elementwise
+from stability.real import evaluate, scalars
 from stability.real._complex import im, is_complex, magnitude, re
-from stability.real._custom import named_functions
-from stability.real._evaluate import parts
 from stability.real._function import Complex
-from stability.real._terms import sizes_of_terms
-from stability.real._values import Undefined, is_number
-from stability.real._walk import walk as walk_jaxpr
-from stability.real._walk import wide
+from stability.real.arrays import as_array, elementwise
+from stability.real.custom import named_functions
+from stability.real.evaluate import parts
+from stability.real.terms import sizes_of_terms
+from stability.real.values import Undefined, is_number
+from stability.real.walk import walk as walk_jaxpr
+from stability.real.walk import wide
 from stability.truth import State, Truth
 
 TOLERANCE = 16.0

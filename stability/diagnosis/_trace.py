@@ -14,15 +14,13 @@ import numpy as np
 from jax.extend.core import ClosedJaxpr
 
 from stability.formats import FORMATS, FloatFormat
-from stability.real import _arrays as arrays
-from stability.real import _reals as reals
-from stability.real import _scalars as scalars
-from stability.real._arrays import as_array, bare
-from stability.real._evaluate import parts
+from stability.real import arrays, reals, scalars
 from stability.real._function import Complex, Estimate
-from stability.real._records import Elementwise, Folds, Moves, moves, record_of
-from stability.real._values import ONE, UNDECIDED, ZERO, Undecided, Undefined, array, real
-from stability.real._walk import Semantics, called, walk
+from stability.real.arrays import as_array, bare
+from stability.real.evaluate import parts
+from stability.real.records import Elementwise, Folds, Moves, moves, record_of
+from stability.real.values import ONE, UNDECIDED, ZERO, Undecided, Undefined, array, real
+from stability.real.walk import Semantics, called, walk
 
 
 @dataclass(eq=False)

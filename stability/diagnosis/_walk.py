@@ -21,11 +21,10 @@ from typing import Any, NamedTuple
 from flint import arb
 
 from stability.diagnosis._trace import Node, as_real
-from stability.real import _logic as logic
-from stability.real import _scalars as scalars
+from stability.real import logic, scalars
 from stability.real._complex import magnitude
-from stability.real._evaluate import parts
-from stability.real._values import INFINITY, Undefined, infinite, is_number
+from stability.real.evaluate import parts
+from stability.real.values import INFINITY, Undefined, infinite, is_number
 
 HARMLESS = 4.0
 """Relative errors up to this many units of `2**-precision` are rounding."""

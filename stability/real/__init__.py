@@ -26,10 +26,10 @@ convention says.
 `max` hands on the operand it picks, so `x == max(x, y)` is decided when `max` was.
 """
 
-from stability.real._custom import custom_rules
-from stability.real._evaluate import true_derivative, true_value, why_undefined
 from stability.real._points import Order, truth
-from stability.real._reals import UnsupportedPrimitive
+from stability.real.custom import custom_rules
+from stability.real.evaluate import true_derivative, true_value, why_undefined
+from stability.real.reals import UnsupportedPrimitive
 
 __all__ = [
     "Order",

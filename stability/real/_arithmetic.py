@@ -7,7 +7,7 @@ from typing import Any
 from flint import arb
 
 from stability.real._near import plus
-from stability.real._values import INFINITY, MINUS_INFINITY, UNDECIDED, ZERO, Scalar, Undefined, infinite
+from stability.real.values import INFINITY, MINUS_INFINITY, UNDECIDED, ZERO, Scalar, Undefined, infinite
 
 DOMAIN, POLE = Undefined("domain"), Undefined("pole")
 

@@ -20,15 +20,15 @@ import numpy as np
 from flint import arb
 
 from stability.formats import format_of
-from stability.real import _scalars as scalars
+from stability.real import scalars, steps
 from stability.real._arithmetic import first_undefined
-from stability.real._arrays import as_array, bare, bound, elementwise, last
 from stability.real._function import Complex, Dual, Estimate
-from stability.real._logic import exponent, mantissa
 from stability.real._near import resolved
 from stability.real._series import Series
-from stability.real._values import UNDECIDED, Undefined, array, infinite, is_number, real
 from stability.real._windows import within
+from stability.real.arrays import as_array, bare, bound, elementwise, last
+from stability.real.logic import exponent, mantissa
+from stability.real.values import UNDECIDED, Undefined, array, infinite, is_number, real
 from stability.truth.balls import round_ball
 
 
@@ -282,8 +282,8 @@ RULES: dict[str, Callable[[Any, Sequence[Any]], list]] = {
     **dict.fromkeys(("debug_callback", "debug_print", "io_callback"), silent),
     **dict.fromkeys(("pvary", "pcast", "pbroadcast", "ppermute"), same),
     **dict.fromkeys(("psum", "psum_invariant", "psum2"), over_one_device(scalars.add)),
-    "pmax": over_one_device(scalars.maximum),
-    "pmin": over_one_device(scalars.minimum),
+    "pmax": over_one_device(steps.maximum),
+    "pmin": over_one_device(steps.minimum),
     **dict.fromkeys(("all_gather", "all_gather_invariant", "reduce_scatter", "all_to_all"), all_gather),
     "axis_index": axis_index,
     "call_hi_primitive": of_high_level,

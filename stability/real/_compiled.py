@@ -23,16 +23,16 @@ import numpy as np
 from flint import arb
 from jax.extend.core import ClosedJaxpr
 
-from stability.real import _scalars as scalars
-from stability.real._arrays import as_array, bare
+from stability.real import steps
 from stability.real._complex import is_complex
 from stability.real._function import Estimate
-from stability.real._logic import identity
 from stability.real._near import flat
-from stability.real._reals import Reals, meaning, native, of_integers
-from stability.real._records import IDENTITIES, Elementwise, Folds, Named, as_numbers, moves, record_of
-from stability.real._values import Undefined, array
-from stability.real._walk import is_float, walk
+from stability.real.arrays import as_array, bare
+from stability.real.logic import identity
+from stability.real.reals import Reals, meaning, native, of_integers
+from stability.real.records import IDENTITIES, Elementwise, Folds, Named, as_numbers, moves, record_of
+from stability.real.values import Undefined, array
+from stability.real.walk import is_float, walk
 
 MOST_LINES = 20_000
 
@@ -87,7 +87,7 @@ def _comparison(yes: Callable, no: Callable, same: bool) -> Callable:
     return compare
 
 
-FAST = {name: _comparison(*order) for name, order in scalars.ORDERS.items()}
+FAST = {name: _comparison(*order) for name, order in steps.ORDERS.items()}
 
 
 def _strict(rule: Callable) -> Callable:

@@ -20,14 +20,12 @@ import jax.numpy as jnp
 import numpy as np
 from flint import arb, fmpq
 
-from stability.real import _logic as logic
-from stability.real import _scalars as scalars
-from stability.real._arrays import as_array, bare, elementwise
-from stability.real._function import Complex, Function
+from stability.real import logic, scalars, steps
+from stability.real._function import Complex, Function, add, div, mul, neg, sub
 from stability.real._near import flat
-from stability.real._scalars import add, div, mul, neg, sub
 from stability.real._series import whole
-from stability.real._values import ONE, UNDECIDED, ZERO, Undefined, array
+from stability.real.arrays import as_array, bare, elementwise
+from stability.real.values import ONE, UNDECIDED, ZERO, Undefined, array
 
 NOTHING = arb(0)
 
@@ -107,7 +105,7 @@ def exp(z):
 
 def holds(name: str, x, y) -> bool:
     """Whether a comparison is decided and true."""
-    return scalars.COMPARISONS[name](x, y) is True
+    return steps.COMPARISONS[name](x, y) is True
 
 
 def angle(z):
@@ -124,7 +122,7 @@ def log(z):
 def sqrt(z):
     if equal(z, NOTHING) is True:
         return Complex(NOTHING, NOTHING)
-    side = scalars.COMPARISONS["ge"](z.im, NOTHING)
+    side = steps.COMPARISONS["ge"](z.im, NOTHING)
     if holds("lt", z.re, NOTHING):
         root = scalars.sqrt(div(sub(size(z), z.re), arb(2)))
         real = div(scalars.absolute(z.im), mul(arb(2), root))
@@ -164,7 +162,7 @@ def cosh(z):
 
 
 def equal(x, y):
-    return logic.logical_and(*(scalars.COMPARISONS["eq"](f(x), f(y)) for f in (re, im)))
+    return logic.logical_and(*(steps.COMPARISONS["eq"](f(x), f(y)) for f in (re, im)))
 
 
 def integer_pow(y: int) -> Callable:
@@ -192,7 +190,7 @@ COMPLEX: dict[Function, Callable] = {
     scalars.div: complex_div,
     scalars.square: lambda z: mul(z, z),
     scalars.absolute: size,
-    scalars.sign: direction,
+    steps.sign: direction,
     scalars.exp: exp,
     scalars.expm1: lambda z: sub(exp(z), ONE),
     scalars.exp2: lambda z: exp(mul(z, arb.const_log2())),
@@ -208,8 +206,8 @@ COMPLEX: dict[Function, Callable] = {
     scalars.sinh: sinh,
     scalars.cosh: cosh,
     scalars.tanh: lambda z: div(sinh(z), cosh(z)),
-    scalars.COMPARISONS["eq"]: equal,
-    scalars.COMPARISONS["ne"]: lambda x, y: logic.logical_not(equal(x, y)),
+    steps.COMPARISONS["eq"]: equal,
+    steps.COMPARISONS["ne"]: lambda x, y: logic.logical_not(equal(x, y)),
 }
 """What a function of real numbers is of complex ones. Any other is undecided there."""
 

@@ -19,7 +19,7 @@ from stability.real import _arithmetic as plain
 from stability.real._function import Dual, Estimate
 from stability.real._near import flat
 from stability.real._series import Series, is_number, limit, seen
-from stability.real._values import ONE, UNDECIDED, Scalar, Undefined, infinite
+from stability.real.values import ONE, UNDECIDED, Scalar, Undefined, infinite
 
 EXTRA = 3
 """How many more powers of `± δ**n` a one-sided series begins with: what divisions by zeros on the way may cost."""

@@ -18,7 +18,7 @@ from flint import arb
 from stability.real import _arithmetic as plain
 from stability.real import _series as series
 from stability.real._series import Series
-from stability.real._values import ONE, UNDECIDED, Scalar, Undefined, infinite
+from stability.real.values import ONE, UNDECIDED, Scalar, Undefined, infinite
 
 Rule = Callable[..., Any]
 
@@ -145,3 +145,19 @@ def zero(*_) -> Scalar:
 
 add = Function(plain.add, one, one, series=series.add)
 mul = Function(plain.mul, lambda x, y: y, lambda x, y: x, series=series.mul)
+
+
+div: Function = Function(plain.div, lambda x, y: div(ONE, y), lambda x, y: neg(div(x, mul(y, y))), series=series.div)
+neg: Function = Function(plain.neg, lambda x: -ONE, series=series.neg)
+
+
+constant = Function(lambda x: x, zero, series=lambda x: x.limit())
+"""A number that is taken for a constant, whatever it depends on."""
+
+
+def sub(x, y):
+    return add(x, neg(y))
+
+
+def times(factor: int | float, x):
+    return mul(arb(factor), x)

@@ -15,14 +15,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from flint import arb, fmpq
 
-from stability.real import _scalars as scalars
-from stability.real._arrays import as_array, bare
+from stability.real import scalars, steps
 from stability.real._bits import unproven
 from stability.real._complex import conj, is_complex
 from stability.real._function import Dual
 from stability.real._series import Series
-from stability.real._values import ONE, UNDECIDED, ZERO, Undefined, array
 from stability.real._windows import within
+from stability.real.arrays import as_array, bare
+from stability.real.values import ONE, UNDECIDED, ZERO, Undefined, array
 
 Matrix = list[list[Any]]
 DOMAIN = Undefined("domain")
@@ -45,8 +45,8 @@ REALS = Field(
     scalars.sub,
     scalars.mul,
     scalars.div,
-    lambda x, y: scalars.COMPARISONS["gt"](scalars.absolute(x), scalars.absolute(y)),
-    lambda x: scalars.COMPARISONS["eq"](x, arb(0)),
+    lambda x, y: steps.COMPARISONS["gt"](scalars.absolute(x), scalars.absolute(y)),
+    lambda x: steps.COMPARISONS["eq"](x, arb(0)),
 )
 RATIONALS = Field(operator.sub, operator.mul, operator.truediv, lambda x, y: abs(x) > abs(y), lambda x: x == 0)
 
@@ -141,7 +141,7 @@ def cholesky(eqn, a: np.ndarray):
     symmetric = [[a[max(i, j), min(i, j)] for j in range(n)] for i in range(n)]
     found = eliminated(*in_field(symmetric), pivoted=False)
     u = objects(found[0], a.shape) if found else a
-    positive = [scalars.COMPARISONS["gt"](u[j, j], arb(0)) for j in range(n)]
+    positive = [steps.COMPARISONS["gt"](u[j, j], arb(0)) for j in range(n)]
     why = next((DOMAIN if v is False else v for v in positive if v is not True), None)
     if why is not None:
         return [array([why] * a.size, a.shape)]
@@ -280,7 +280,7 @@ def reflected(a: np.ndarray) -> tuple[np.ndarray, list] | None:
         if all(e is True for e in empty):
             taus.append(ZERO)
             continue
-        forward = scalars.COMPARISONS["ge"](head, arb(0))
+        forward = steps.COMPARISONS["ge"](head, arb(0))
         if isinstance(forward, Undefined) or not any(e is False for e in empty):
             return None
         squares = (scalars.mul(x, x) for x in tail)

@@ -16,12 +16,12 @@ from stability import truth as truths
 from stability.formats import FloatFormat, widen
 from stability.real._compiled import Name, Open, compiled
 from stability.real._derivative import Sides, derivatives, limits
-from stability.real._evaluate import HOLES, one_limit, point_of
 from stability.real._function import Estimate
 from stability.real._near import flat
-from stability.real._reals import lift, run
-from stability.real._values import Undefined, infinite, real
-from stability.real._walk import is_float, trace
+from stability.real.evaluate import HOLES, one_limit, point_of
+from stability.real.reals import lift, run
+from stability.real.values import Undefined, infinite, real
+from stability.real.walk import is_float, trace
 from stability.truth import FRACTION, Point, State, Truth, nearest_quanta
 
 PRECISIONS = (128, 512, 2048, 4096)

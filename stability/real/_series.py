@@ -14,7 +14,7 @@ from typing import Any
 from flint import arb
 
 from stability.real import _arithmetic as plain
-from stability.real._values import INFINITY, MINUS_INFINITY, UNDECIDED, ZERO, Scalar, Undefined, infinite
+from stability.real.values import INFINITY, MINUS_INFINITY, UNDECIDED, ZERO, Scalar, Undefined, infinite
 
 
 def is_number(x: Any) -> bool:

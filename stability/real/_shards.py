@@ -15,12 +15,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from flint import arb
 
-from stability.real import _scalars as scalars
-from stability.real._arrays import as_array, bare, elementwise, is_real
+from stability.real import scalars, steps
 from stability.real._bits import filled
-from stability.real._reals import Reals
-from stability.real._values import UNDECIDED, Undecided, array
-from stability.real._walk import walk
+from stability.real.arrays import as_array, bare, elementwise, is_real
+from stability.real.reals import Reals
+from stability.real.values import UNDECIDED, Undecided, array
+from stability.real.walk import walk
 
 Coordinates = tuple[int, ...]
 
@@ -192,8 +192,8 @@ _SUM = collective(lambda p, group, me: total(group), "axes")
 
 COLLECTIVES: dict[str, Callable[[Any, list[list], Devices], list[Each]]] = {
     **dict.fromkeys(("psum", "psum_invariant", "psum2"), _SUM),
-    "pmax": collective(lambda p, group, me: total(group, scalars.maximum, np.maximum), "axes"),
-    "pmin": collective(lambda p, group, me: total(group, scalars.minimum, np.minimum), "axes"),
+    "pmax": collective(lambda p, group, me: total(group, steps.maximum, np.maximum), "axes"),
+    "pmin": collective(lambda p, group, me: total(group, steps.minimum, np.minimum), "axes"),
     **dict.fromkeys(("all_gather", "all_gather_invariant"), collective(_gathered, "axis_name")),
     "reduce_scatter": collective(
         lambda p, group, me: _part(total(group), p, p["scatter_dimension"], len(group), me), "axis_name"

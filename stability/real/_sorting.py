@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 from flint import arb
 
-from stability.real import _scalars as scalars
-from stability.real._arrays import as_array, bare
+from stability.real import steps
 from stability.real._near import flat
-from stability.real._values import UNDECIDED, Undefined, array, is_number
+from stability.real.arrays import as_array, bare
+from stability.real.values import UNDECIDED, Undefined, array, is_number
 
 LESS, SAME, MORE = -1, 0, 1
 
@@ -34,7 +34,7 @@ def order(x, y) -> int | None:
         return SAME
     if is_nan(x) or is_nan(y):
         return None if UNDECIDED in (x, y) else int(is_nan(x)) - int(is_nan(y))
-    below, above = scalars.COMPARISONS["lt"](x, y), scalars.COMPARISONS["gt"](x, y)
+    below, above = steps.COMPARISONS["lt"](x, y), steps.COMPARISONS["gt"](x, y)
     if isinstance(below, Undefined) and isinstance(above, Undefined):
         return None
     if below is True or below is np.True_:
@@ -86,7 +86,7 @@ def network(values: list, sign: int) -> list:
     out = list(values)
     for end in range(len(out) - 1, 0, -1):
         for i in range(end):
-            low, high = scalars.minimum(out[i], out[i + 1]), scalars.maximum(out[i], out[i + 1])
+            low, high = steps.minimum(out[i], out[i + 1]), steps.maximum(out[i], out[i + 1])
             out[i : i + 2] = (low, high) if sign > 0 else (high, low)
     return out
 

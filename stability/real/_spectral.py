@@ -19,13 +19,13 @@ import jax
 import numpy as np
 from flint import acb, acb_mat, arb, fmpq_mat
 
-from stability.real import _scalars as scalars
+from stability.real import scalars
 from stability.real._bits import as_floats, unproven
 from stability.real._linear import Matrix, of_real_matrices, rationals, solution
 from stability.real._near import flat
 from stability.real._series import Series, limit
 from stability.real._sorting import network
-from stability.real._values import UNDECIDED, ZERO, array, is_number
+from stability.real.values import UNDECIDED, ZERO, array, is_number
 
 Vector = list[Any]
 

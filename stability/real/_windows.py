@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 from jax.lax import GatherScatterMode
 
-from stability.real import _arrays as arrays
-from stability.real import _scalars as scalars
-from stability.real._arrays import as_array, bare, elementwise
-from stability.real._values import INFINITY, MINUS_INFINITY, UNDECIDED, ZERO, Undefined, array, chosen
+from stability.real import arrays, scalars, steps
+from stability.real.arrays import as_array, bare, elementwise
+from stability.real.values import INFINITY, MINUS_INFINITY, UNDECIDED, ZERO, Undefined, array, chosen
 
 HOLE = -1
 """The index of what is no element: padding, or what lies between elements that were spread apart."""
@@ -21,7 +20,7 @@ HOLE = -1
 
 def within(jaxpr, *values) -> list:
     """The outputs of an inner jaxpr on real arguments."""
-    from stability.real._reals import run
+    from stability.real.reals import run
 
     return [bare(v) for v in run(jaxpr, values)]
 
@@ -55,8 +54,8 @@ SCATTERS: dict[str, Callable] = {
     "scatter-add": scalars.add,
     "scatter-sub": scalars.sub,
     "scatter-mul": scalars.mul,
-    "scatter-min": scalars.minimum,
-    "scatter-max": scalars.maximum,
+    "scatter-min": steps.minimum,
+    "scatter-max": steps.maximum,
 }
 """What a scatter does with an element and an update."""
 
@@ -163,7 +162,7 @@ def picked(row: Sequence[int], flat, holds: Callable) -> list[int]:
 
 def select_and_scatter_add(eqn, values) -> list:
     source, operand = map(as_array, values)
-    holds = scalars.COMPARISONS[eqn.params["select_prim"].name]
+    holds = steps.COMPARISONS[eqn.params["select_prim"].name]
     _, rows = windows_of(eqn, operand.shape)
     flat, out = operand.ravel(), array([ZERO] * operand.size, operand.shape)
     total = out.ravel()
@@ -177,7 +176,7 @@ def select_and_scatter_add(eqn, values) -> list:
 
 def select_and_gather_add(eqn, values) -> list:
     tangents, operand = map(as_array, values)
-    holds = scalars.COMPARISONS[eqn.params["select_prim"].name]
+    holds = steps.COMPARISONS[eqn.params["select_prim"].name]
     shape, rows = windows_of(eqn, operand.shape)
     flat, of = operand.ravel(), tangents.ravel()
     found = [picked(row, flat, holds) for row in rows]
@@ -229,8 +228,8 @@ def conv_general_dilated(eqn, values) -> list:
 RULES: dict[str, Callable[[Any, Sequence[Any]], list]] = {
     **dict.fromkeys(SCATTERS, scatter),
     "reduce_window_sum": window_fold(scalars.add, ZERO),
-    "reduce_window_max": window_fold(scalars.maximum, MINUS_INFINITY),
-    "reduce_window_min": window_fold(scalars.minimum, INFINITY),
+    "reduce_window_max": window_fold(steps.maximum, MINUS_INFINITY),
+    "reduce_window_min": window_fold(steps.minimum, INFINITY),
     "reduce_window": reduce_window,
     "reduce": reduce_,
     "select_and_scatter_add": select_and_scatter_add,

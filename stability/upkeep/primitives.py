@@ -18,14 +18,14 @@ from stability.environment import numbers
 
 def available() -> set[str]:
     """The names of the primitives that the installed JAX makes public."""
-    from stability.real._records import public_primitives
+    from stability.real.records import public_primitives
 
     return {p.name for p in public_primitives()}
 
 
 def registered() -> set[str]:
     """The names of the primitives that `stability.real` has a record of."""
-    from stability.real._records import RECORDS
+    from stability.real.records import RECORDS
 
     return set(RECORDS)
 

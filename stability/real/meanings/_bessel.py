@@ -7,12 +7,13 @@ from functools import cache
 
 from flint import arb
 
-from stability.real._function import Function, zero
+from stability.real._function import Function, sub, zero
 from stability.real._near import flat
-from stability.real._scalars import absolute, sign, sub
 from stability.real._series import Series, expanded
-from stability.real._values import INFINITY, MINUS_INFINITY
 from stability.real.meanings._text import add, exp, mul, neg, unary
+from stability.real.scalars import absolute
+from stability.real.steps import sign
+from stability.real.values import INFINITY, MINUS_INFINITY
 
 
 def _sign(n: int) -> int:

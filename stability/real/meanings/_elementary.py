@@ -6,7 +6,6 @@ from flint import arb
 
 from stability.real._function import Function
 from stability.real._near import flat, near
-from stability.real._values import INFINITY, MINUS_INFINITY, ONE, Scalar, Undefined, infinite
 from stability.real.meanings._text import (
     DOMAIN,
     absolute,
@@ -28,6 +27,7 @@ from stability.real.meanings._text import (
     tanh,
     unary,
 )
+from stability.real.values import INFINITY, MINUS_INFINITY, ONE, Scalar, Undefined, infinite
 
 
 def _log_sum(x: Scalar, y: Scalar, distance) -> Scalar:

@@ -9,7 +9,6 @@ from flint import acb, arb
 
 from stability.real._function import Function
 from stability.real._near import flat, near
-from stability.real._values import INFINITY, MINUS_INFINITY, ONE, Scalar, infinite
 from stability.real.meanings._text import (
     DOMAIN,
     add,
@@ -25,6 +24,7 @@ from stability.real.meanings._text import (
     square,
     unary,
 )
+from stability.real.values import INFINITY, MINUS_INFINITY, ONE, Scalar, infinite
 
 FAR = 4
 """From here on, what tends to a constant is kept as its distance from that."""

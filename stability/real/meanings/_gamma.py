@@ -7,7 +7,6 @@ from flint import acb, arb
 
 from stability.real._function import Function, zero
 from stability.real._near import flat, near
-from stability.real._values import INFINITY, MINUS_INFINITY, ONE, UNDECIDED, Scalar, Undefined, infinite
 from stability.real.meanings._analytic import partial
 from stability.real.meanings._text import (
     DOMAIN,
@@ -26,6 +25,7 @@ from stability.real.meanings._text import (
     unary,
     whole,
 )
+from stability.real.values import INFINITY, MINUS_INFINITY, ONE, UNDECIDED, Scalar, Undefined, infinite
 
 LARGEST_ORDER = 1000
 """Of the zeta and polygamma functions that are evaluated left of 0."""

@@ -6,7 +6,6 @@ from __future__ import annotations
 from flint import acb, arb
 
 from stability.real._function import Function
-from stability.real._values import ONE, UNDECIDED, Scalar, Undefined, infinite
 from stability.real.meanings._analytic import partial
 from stability.real.meanings._text import (
     DOMAIN,
@@ -23,6 +22,7 @@ from stability.real.meanings._text import (
     square,
     sub,
 )
+from stability.real.values import ONE, UNDECIDED, Scalar, Undefined, infinite
 
 
 def _ends_before(a, b) -> bool:

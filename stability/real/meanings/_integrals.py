@@ -9,7 +9,6 @@ from flint import arb
 
 from stability.real._function import Function
 from stability.real._near import flat, near
-from stability.real._values import INFINITY, MINUS_INFINITY, ONE, UNDECIDED, Scalar, Undefined, infinite
 from stability.real.meanings._analytic import partial
 from stability.real.meanings._text import (
     DOMAIN,
@@ -25,6 +24,7 @@ from stability.real.meanings._text import (
     unary,
     whole,
 )
+from stability.real.values import INFINITY, MINUS_INFINITY, ONE, UNDECIDED, Scalar, Undefined, infinite
 
 
 def _expint_outside(n, x) -> Undefined | None:

@@ -18,7 +18,7 @@ import jax.scipy.special as special
 from flint import arb
 from jax.scipy.stats import cauchy
 
-from stability.real import _logic as logic
+from stability.real import logic
 from stability.real._function import Function
 from stability.real.meanings import _bessel as bessel
 from stability.real.meanings import _elementary as elementary

@@ -10,12 +10,11 @@ from flint import arb
 
 from stability.real._arithmetic import DOMAIN, POLE, at_pole, first_undefined, is_pole
 from stability.real._arithmetic import checked as finite_or_undecided
+from stability.real._function import add, div, mul, neg, sub
 from stability.real._near import flat
-from stability.real._scalars import (
+from stability.real.scalars import (
     absolute,
-    add,
     cos,
-    div,
     exp,
     exp2,
     expm1,
@@ -23,15 +22,12 @@ from stability.real._scalars import (
     log,
     log1p,
     logistic,
-    maximum,
-    mul,
-    neg,
     power,
     square,
-    sub,
     tanh,
 )
-from stability.real._values import ONE, UNDECIDED, Scalar, Undefined, infinite
+from stability.real.steps import maximum
+from stability.real.values import ONE, UNDECIDED, Scalar, Undefined, infinite
 
 Rule = Callable[..., Any]
 Limit = Scalar | Callable[[], Scalar] | None

@@ -11,14 +11,14 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import ClosedJaxpr, Jaxpr
 
-from stability.real import _arrays as arrays
 from stability.real import _bits as bits
-from stability.real._arrays import as_array, bare, is_real
+from stability.real import arrays
 from stability.real._function import Complex
-from stability.real._records import Elementwise, Folds, Picks, moves, record_of
-from stability.real._values import LITERAL_ZERO, UNDECIDED, Undecided, Undefined, array, chosen, real
-from stability.real._walk import CONTROL, Semantics, inlined, walk
+from stability.real.arrays import as_array, bare, is_real
 from stability.real.meanings import meant
+from stability.real.records import Elementwise, Folds, Picks, moves, record_of
+from stability.real.values import LITERAL_ZERO, UNDECIDED, Undecided, Undefined, array, chosen, real
+from stability.real.walk import CONTROL, Semantics, inlined, walk
 
 
 class UnsupportedPrimitive(NotImplementedError):

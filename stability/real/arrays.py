@@ -16,8 +16,8 @@ import jax.numpy as jnp
 import numpy as np
 from flint import arb
 
-from stability.real import _scalars as scalars
-from stability.real._values import UNDECIDED, Undefined, array, chosen, real
+from stability.real import scalars
+from stability.real.values import UNDECIDED, Undefined, array, chosen, real
 
 CHOOSING = ("pad", "gather", "scatter", "dynamic_slice", "dynamic_update_slice")
 """Primitives that pick elements by a condition or an index; others only lay them out."""

@@ -7,12 +7,10 @@ hangs on a ball that is too wide.
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable
 from operator import methodcaller
 from typing import Any
 
-import flint
 import numpy as np
 from flint import arb
 
@@ -21,10 +19,11 @@ from stability.real import _series as series
 from stability.real._arithmetic import DOMAIN, POLE
 from stability.real._arithmetic import checked as _checked
 from stability.real._arithmetic import first_undefined as _first_undefined
-from stability.real._function import Function, Rule, add, composed, mul, one, zero
+from stability.real._function import Function, Rule, add, composed, div, mul, neg, one, sub, times
 from stability.real._near import CLOSE, Near, flat, near
 from stability.real._series import Series
-from stability.real._values import INFINITY, MINUS_INFINITY, ONE, UNDECIDED, ZERO, Scalar, Undefined, infinite
+from stability.real.steps import sign, signless, truncate
+from stability.real.values import INFINITY, MINUS_INFINITY, ONE, UNDECIDED, ZERO, Scalar, Undefined, infinite
 
 FAR = 16
 """From here on, what tends to a constant is kept as its distance from that."""
@@ -61,22 +60,6 @@ def beyond_one(infinite_there: bool):
         return (INFINITY if x > 0 else MINUS_INFINITY) if infinite_there and abs(x) == 1 else None
 
     return outside
-
-
-div: Function = Function(plain.div, lambda x, y: div(ONE, y), lambda x, y: neg(div(x, square(y))), series=series.div)
-neg: Function = Function(plain.neg, lambda x: -ONE, series=series.neg)
-
-
-constant = Function(lambda x: x, zero, series=lambda x: x.limit())
-"""A number that is taken for a constant, whatever it depends on."""
-
-
-def sub(x, y):
-    return add(x, neg(y))
-
-
-def times(factor: int | float, x):
-    return mul(arb(factor), x)
 
 
 def _exp(x):
@@ -368,7 +351,7 @@ atan2: Function = Function(
 
 def _rem(x: Scalar, y: Scalar) -> Scalar:
     if isinstance(x, Undefined) or isinstance(y, Undefined):
-        return _signless(_first_undefined(x, y))
+        return signless(_first_undefined(x, y))
     quotient = plain.div(x, y)
     if isinstance(quotient, Undefined):
         return DOMAIN if quotient.certain else quotient
@@ -385,189 +368,10 @@ def _rem(x: Scalar, y: Scalar) -> Scalar:
         a, b = mx << (ex - e), my << (ey - e)
         r = abs(a) % abs(b)
         return arb(r if a >= 0 else -r) * arb(2) ** e
-    whole = _truncate(quotient)
+    whole = truncate.rule(quotient)
     return whole if isinstance(whole, Undefined) else _checked(x - whole * y)
 
 
 rem: Function = Function(
     _rem, one, lambda x, y: neg(truncate(div(x, y))), series=lambda x, y: sub(x, mul(truncate(div(x, y)), y))
 )
-
-
-def _exactly(compute: Callable[[], arb]) -> arb:
-    with flint.ctx.workprec(4096):
-        return compute()
-
-
-def step(compute: Callable[[arb], arb]) -> Function:
-    """A function that is constant between integers or halves, and jumps there."""
-
-    def rule(x: Scalar) -> Scalar:
-        if isinstance(x, Undefined) or infinite(x):
-            return x
-        y = _exactly(lambda: compute(x))
-        return y if y.is_finite() and y.is_exact() else UNDECIDED
-
-    def of_series(x: Series):
-        at = x.limit()
-        if isinstance(at, Undefined) or infinite(at) or len(x.c) < 2:
-            return rule(at)
-        if not at.is_exact():
-            return rule(at)
-        if not (2 * at).is_integer():
-            return rule(at)
-        series.seen.singular += 1
-        direction = x.direction_from_limit()
-        return rule(at + arb(direction) / 4) if direction else UNDECIDED
-
-    return Function(rule, zero, series=of_series)
-
-
-def _nearest_away(x: arb) -> arb:
-    return (x + 0.5).floor() if x >= 0 else (x - 0.5).ceil()
-
-
-def _nearest_even(x: arb) -> arb:
-    up = (x + 0.5).floor()
-    return up - 1 if x + 0.5 == up and not (up / 2).is_integer() else up
-
-
-floor, ceil = step(methodcaller("floor")), step(methodcaller("ceil"))
-nearest_away, nearest_even = step(_nearest_away), step(_nearest_even)
-
-
-def _truncate(x: Scalar) -> Scalar:
-    return x if isinstance(x, Undefined) else floor.rule(x) if x >= 0 else ceil.rule(x) if x <= 0 else UNDECIDED
-
-
-truncate: Function = Function(
-    _truncate, zero, series=lambda x: x.direction(floor, ceil, lambda x: _truncate(x.limit()))(x)
-)
-
-
-def _signless(x: Undefined) -> Undefined:
-    """What hangs on an infinity of no sign, and is none itself."""
-    return Undefined("unsigned_infinity") if plain.is_pole(x) else x
-
-
-def _sign(x: Scalar) -> Scalar:
-    if isinstance(x, Undefined):
-        return _signless(x)
-    return ONE if x > 0 else -ONE if x < 0 else arb(0) if x == 0 else UNDECIDED
-
-
-def _sign_series(x: Series) -> Scalar:
-    if x.special:
-        return _sign(x.limit())
-    series.seen.singular += series.is_zero(x.limit())
-    return x.direction(ONE, -ONE, UNDECIDED)
-
-
-sign: Function = Function(_sign, zero, series=_sign_series)
-
-
-def _maximum(x: Scalar, y: Scalar) -> Scalar:
-    if x is y:
-        return x
-    if isinstance(x, Undefined) or isinstance(y, Undefined):
-        return _signless(_first_undefined(x, y))
-    if x >= y:
-        return x
-    return y if y >= x else arb.max(flat(x), flat(y))
-
-
-def _minimum(x: Scalar, y: Scalar) -> Scalar:
-    if x is y:
-        return x
-    if isinstance(x, Undefined) or isinstance(y, Undefined):
-        return _signless(_first_undefined(x, y))
-    if x <= y:
-        return x
-    return y if y <= x else arb.min(flat(x), flat(y))
-
-
-def _greater(x, y):
-    """The greater of two numbers one of which at least is a series; either where they are one and the same."""
-    if x is y:
-        return x
-    above = COMPARISONS["ge"](x, y)
-    return Series([above]) if isinstance(above, Undefined) else x if above else y
-
-
-def _smaller(x, y):
-    greater = _greater(x, y)
-    return y if greater is x else x if greater is y else greater
-
-
-def _where(order: str) -> Rule:
-    """The slope of what is picked where a comparison holds."""
-
-    def slope(x, y):
-        holds = COMPARISONS[order](x, y)
-        return holds if isinstance(holds, Undefined) else arb(int(holds))
-
-    return slope
-
-
-maximum: Function = Function(_maximum, _where("ge"), _where("lt"), series=_greater)
-minimum: Function = Function(_minimum, _where("le"), _where("gt"), series=_smaller)
-
-
-def clamp(low, x, high):
-    return minimum(maximum(x, low), high)
-
-
-def _comparison(yes: Callable[[Any, Any], bool], no: Callable[[Any, Any], bool], same: bool) -> Function:
-    """A comparison of reals. One and the same number (`x is y`) equals itself, however wide its ball.
-
-    Compared with itself, what is not a number differs, as NaN does: that is how programs ask for one (`x != x`).
-    Series are compared for small ε, by the sign of their difference.
-    """
-
-    differs = yes is operator.ne
-
-    def rule(x, y) -> bool | Undefined:
-        if isinstance(x, Undefined) or isinstance(y, Undefined):
-            undefined = _first_undefined(x, y)
-            return differs if x is y and undefined.kind not in ("undecided", "pole") else _signless(undefined)
-        if x is y or yes(x, y):
-            return same if x is y else True
-        return False if no(x, y) else UNDECIDED
-
-    def of_series(x, y) -> bool | Undefined:
-        if x is y:
-            return rule(x.limit(), x.limit()) if x.special else same
-        a, b = series.limit(x), series.limit(y)
-        if isinstance(a, Undefined) or isinstance(b, Undefined) or infinite(a) or infinite(b):
-            return rule(a, b)
-        difference = sub(x, y)
-        if not isinstance(difference, Series):
-            return rule(difference, arb(0))
-        series.seen.singular += series.is_zero(difference.limit())
-        if not difference.c:
-            return UNDECIDED
-        return rule(difference.c[0], arb(0))
-
-    return Function(rule, series=of_series)
-
-
-ORDERS = {
-    "lt": (operator.lt, operator.ge, False),
-    "le": (operator.le, operator.gt, True),
-    "gt": (operator.gt, operator.le, False),
-    "ge": (operator.ge, operator.lt, True),
-    "eq": (operator.eq, operator.ne, True),
-    "ne": (operator.ne, operator.eq, False),
-}
-"""By primitive: what holds of balls where it is true, and where it is false, and what it is of a number and itself."""
-
-COMPARISONS = {name: _comparison(*order) for name, order in ORDERS.items()}
-
-
-def _is_finite(x: Scalar) -> bool | Undefined:
-    if isinstance(x, Undefined):
-        return False if x.certain else x
-    return not infinite(x)
-
-
-is_finite: Function = Function(_is_finite, series=lambda x: _is_finite(x.limit()))

@@ -10,11 +10,11 @@ import flint
 import jax
 from jax.extend.core import ClosedJaxpr
 
-from stability.real._evaluate import FIRST_PRECISION, prepared
-from stability.real._reals import Letter, Reals, lift
-from stability.real._values import Undecided
-from stability.real._walk import is_library, opened, walk
+from stability.real.evaluate import FIRST_PRECISION, prepared
 from stability.real.meanings._recognition import MEANING
+from stability.real.reals import Letter, Reals, lift
+from stability.real.values import Undecided
+from stability.real.walk import is_library, opened, walk
 
 
 class _Rules(Letter):

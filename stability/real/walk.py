@@ -19,7 +19,7 @@ from jax.extend import source_info_util
 from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
 
 from stability.losses import KERNELS
-from stability.real._records import Calls, record_of
+from stability.real.records import Calls, record_of
 
 
 def source_of(eqn) -> str:

@@ -23,16 +23,15 @@ from flint import arb
 from jax.extend.core import ClosedJaxpr
 
 from stability.real import _arithmetic as plain
-from stability.real import _arrays as arrays
-from stability.real import _scalars as scalars
-from stability.real._arrays import as_array, bare
+from stability.real import arrays, scalars
 from stability.real._complex import im, is_complex, magnitude, re
 from stability.real._function import Complex
 from stability.real._near import flat
-from stability.real._reals import Reals, is_inexact, lift, meaning
-from stability.real._records import moves, record_of
-from stability.real._values import Undecided, is_number
-from stability.real._walk import Semantics, walk
+from stability.real.arrays import as_array, bare
+from stability.real.reals import Reals, is_inexact, lift, meaning
+from stability.real.records import moves, record_of
+from stability.real.values import Undecided, is_number
+from stability.real.walk import Semantics, walk
 
 PRECISION = 256
 NUDGE = arb(2) ** -64

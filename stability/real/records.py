@@ -17,20 +17,19 @@ import numpy as np
 from flint import arb
 from jax.extend.core import Primitive
 
-from stability.real import _arrays as arrays
 from stability.real import _bits as bits
 from stability.real import _complex as complexes
+from stability.real import _function as function
 from stability.real import _linear as linear
-from stability.real import _logic as logic
-from stability.real import _scalars as scalars
 from stability.real import _sorting as sorting
 from stability.real import _spectral as spectral
 from stability.real import _windows as windows
-from stability.real._arrays import as_array, bare
-from stability.real._values import INFINITY, MINUS_INFINITY, ONE, Undefined, array
+from stability.real import arrays, logic, scalars, steps
+from stability.real.arrays import as_array, bare
 from stability.real.meanings._elementary import logaddexp
 from stability.real.meanings._recognition import MEANING
 from stability.real.meanings._table import PRIMITIVES
+from stability.real.values import INFINITY, MINUS_INFINITY, ONE, Undefined, array
 
 Values = list[Any]
 
@@ -210,13 +209,13 @@ TEXTS: dict[str, Callable] = {
     "one_minus_square": scalars.one_minus_square,
     "polynomial": scalars.polynomial,
     "abs": scalars.absolute,
-    "sign": scalars.sign,
-    "max": scalars.maximum,
-    "min": scalars.minimum,
-    "clamp": scalars.clamp,
-    "floor": scalars.floor,
-    "ceil": scalars.ceil,
-    "is_finite": scalars.is_finite,
+    "sign": steps.sign,
+    "max": steps.maximum,
+    "min": steps.minimum,
+    "clamp": steps.clamp,
+    "floor": steps.floor,
+    "ceil": steps.ceil,
+    "is_finite": steps.is_finite,
     "exp": scalars.exp,
     "exp2": scalars.exp2,
     "expm1": scalars.expm1,
@@ -246,9 +245,9 @@ TEXTS: dict[str, Callable] = {
     "xor": logic.logical_xor,
     "not": logic.logical_not,
     **PRIMITIVES,
-    "stop_gradient": scalars.constant,
+    "stop_gradient": function.constant,
     **dict.fromkeys(IDENTITIES, logic.identity),
-    **scalars.COMPARISONS,
+    **steps.COMPARISONS,
 }
 """Functions of elements, by the primitive's name."""
 
@@ -262,7 +261,7 @@ RECORDS: dict[str, Record] = {
     "pow": Elementwise(of=lambda eqn: field_of(eqn).power),
     "fft": Record(complexes.fft),
     "round": Elementwise(
-        of=lambda eqn: scalars.nearest_even if int(eqn.params["rounding_method"]) == 1 else scalars.nearest_away
+        of=lambda eqn: steps.nearest_even if int(eqn.params["rounding_method"]) == 1 else steps.nearest_away
     ),
     "convert_element_type": Elementwise(of=conversion),
     "broadcast_in_dim": Moves(0),
@@ -284,18 +283,18 @@ RECORDS: dict[str, Record] = {
     "unstack": Moves(0),
     "reduce_sum": Folds(scalars.add, arb(0)),
     "reduce_prod": Folds(scalars.mul, ONE),
-    "reduce_max": Folds(scalars.maximum, MINUS_INFINITY),
-    "reduce_min": Folds(scalars.minimum, INFINITY),
+    "reduce_max": Folds(steps.maximum, MINUS_INFINITY),
+    "reduce_min": Folds(steps.minimum, INFINITY),
     "reduce_and": Folds(logic.logical_and, True),
     "reduce_or": Folds(logic.logical_or, False),
     "reduce_xor": Folds(logic.logical_xor, False),
     "cumsum": _whole(arrays.cumulative(scalars.add)),
     "cumprod": _whole(arrays.cumulative(scalars.mul)),
-    "cummax": _whole(arrays.cumulative(scalars.maximum)),
-    "cummin": _whole(arrays.cumulative(scalars.minimum)),
+    "cummax": _whole(arrays.cumulative(steps.maximum)),
+    "cummin": _whole(arrays.cumulative(steps.minimum)),
     "cumlogsumexp": _whole(arrays.cumulative(logaddexp)),
-    "argmax": Picks(_of_params(arrays.arg_extreme(scalars.COMPARISONS["gt"], True))),
-    "argmin": Picks(_of_params(arrays.arg_extreme(scalars.COMPARISONS["lt"], False))),
+    "argmax": Picks(_of_params(arrays.arg_extreme(steps.COMPARISONS["gt"], True))),
+    "argmin": Picks(_of_params(arrays.arg_extreme(steps.COMPARISONS["lt"], False))),
     "dot_general": Record(lambda eqn, values: [arrays.dot_general(*as_numbers(eqn, values), **eqn.params)]),
     **{
         name: Record(rule)

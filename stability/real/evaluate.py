@@ -16,15 +16,15 @@ from jax.extend.core import ClosedJaxpr
 
 from stability import truth
 from stability.formats import FloatFormat, format_of
-from stability.real._arrays import as_array, bare, elementwise
 from stability.real._complex import im, is_complex, re
 from stability.real._derivative import Sides, derivatives, limits
 from stability.real._function import Complex, Estimate
 from stability.real._near import resolved
-from stability.real._reals import is_inexact, lift, run
 from stability.real._series import is_number
-from stability.real._values import UNDECIDED, Scalar, Undefined, array, infinite
-from stability.real._walk import is_float, trace
+from stability.real.arrays import as_array, bare, elementwise
+from stability.real.reals import is_inexact, lift, run
+from stability.real.values import UNDECIDED, Scalar, Undefined, array, infinite
+from stability.real.walk import is_float, trace
 from stability.truth import Point, State, Truth
 
 FIRST_PRECISION = 128
