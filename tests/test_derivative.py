@@ -10,7 +10,7 @@ from jax import lax
 
 from stability.formats import FORMATS
 from stability.real import Order, records, true_derivative, true_value, truth, why_undefined
-from stability.real import _function as functions
+from stability.real import function as functions
 from stability.study.functions import hold, truth_of
 from stability.truth import State
 

@@ -13,7 +13,7 @@ from jax.sharding import Mesh, PartitionSpec
 
 from stability.real import true_value, why_undefined
 from stability.real._bits import unproven
-from stability.real._function import Estimate
+from stability.real.function import Estimate
 from stability.real.reals import lift
 from stability.real.walk import trace
 

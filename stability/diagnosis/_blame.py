@@ -25,11 +25,11 @@ from stability.diagnosis._trace import Node, SumOfProducts, Tracer, as_real, is_
 from stability.formats import FORMATS, FloatFormat, ulp_exponent, widen
 from stability.measure import FAILURE_KINDS, KINDS, OK, classify
 from stability.real import evaluate, scalars
-from stability.real._complex import im, is_complex, magnitude, re
-from stability.real._function import Complex
 from stability.real.arrays import as_array, elementwise
+from stability.real.complexes import im, is_complex, magnitude, re
 from stability.real.custom import named_functions
 from stability.real.evaluate import parts
+from stability.real.function import Complex
 from stability.real.terms import sizes_of_terms
 from stability.real.values import Undefined, is_number
 from stability.real.walk import walk as walk_jaxpr

@@ -15,9 +15,9 @@ from jax.extend.core import ClosedJaxpr
 
 from stability.formats import FORMATS, FloatFormat
 from stability.real import arrays, reals, scalars
-from stability.real._function import Complex, Estimate
 from stability.real.arrays import as_array, bare
 from stability.real.evaluate import parts
+from stability.real.function import Complex, Estimate
 from stability.real.records import Elementwise, Folds, Moves, moves, record_of
 from stability.real.values import ONE, UNDECIDED, ZERO, Undecided, Undefined, array, real
 from stability.real.walk import Semantics, called, walk

@@ -22,11 +22,11 @@ from flint import arb
 from stability.formats import format_of
 from stability.real import scalars, steps
 from stability.real._arithmetic import first_undefined
-from stability.real._function import Complex, Dual, Estimate
 from stability.real._near import resolved
 from stability.real._series import Series
 from stability.real._windows import within
 from stability.real.arrays import as_array, bare, bound, elementwise, last
+from stability.real.function import Complex, Dual, Estimate
 from stability.real.logic import exponent, mantissa
 from stability.real.values import UNDECIDED, Undefined, array, infinite, is_number, real
 from stability.truth.balls import round_ball

@@ -24,10 +24,10 @@ from flint import arb
 from jax.extend.core import ClosedJaxpr
 
 from stability.real import steps
-from stability.real._complex import is_complex
-from stability.real._function import Estimate
 from stability.real._near import flat
 from stability.real.arrays import as_array, bare
+from stability.real.complexes import is_complex
+from stability.real.function import Estimate
 from stability.real.logic import identity
 from stability.real.reals import Reals, meaning, native, of_integers
 from stability.real.records import IDENTITIES, Elementwise, Folds, Named, as_numbers, moves, record_of

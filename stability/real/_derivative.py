@@ -16,9 +16,9 @@ from typing import Any, NamedTuple
 from flint import arb
 
 from stability.real import _arithmetic as plain
-from stability.real._function import Dual, Estimate
 from stability.real._near import flat
 from stability.real._series import Series, is_number, limit, seen
+from stability.real.function import Dual, Estimate
 from stability.real.values import ONE, UNDECIDED, Scalar, Undefined, infinite
 
 EXTRA = 3

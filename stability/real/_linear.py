@@ -17,11 +17,11 @@ from flint import arb, fmpq
 
 from stability.real import scalars, steps
 from stability.real._bits import unproven
-from stability.real._complex import conj, is_complex
-from stability.real._function import Dual
 from stability.real._series import Series
 from stability.real._windows import within
 from stability.real.arrays import as_array, bare
+from stability.real.complexes import conj, is_complex
+from stability.real.function import Dual
 from stability.real.values import ONE, UNDECIDED, ZERO, Undefined, array
 
 Matrix = list[list[Any]]

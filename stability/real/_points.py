@@ -16,9 +16,9 @@ from stability import truth as truths
 from stability.formats import FloatFormat, widen
 from stability.real._compiled import Name, Open, compiled
 from stability.real._derivative import Sides, derivatives, limits
-from stability.real._function import Estimate
 from stability.real._near import flat
 from stability.real.evaluate import HOLES, one_limit, point_of
+from stability.real.function import Estimate
 from stability.real.reals import lift, run
 from stability.real.values import Undefined, infinite, real
 from stability.real.walk import is_float, trace

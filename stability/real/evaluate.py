@@ -16,12 +16,12 @@ from jax.extend.core import ClosedJaxpr
 
 from stability import truth
 from stability.formats import FloatFormat, format_of
-from stability.real._complex import im, is_complex, re
 from stability.real._derivative import Sides, derivatives, limits
-from stability.real._function import Complex, Estimate
 from stability.real._near import resolved
 from stability.real._series import is_number
 from stability.real.arrays import as_array, bare, elementwise
+from stability.real.complexes import im, is_complex, re
+from stability.real.function import Complex, Estimate
 from stability.real.reals import is_inexact, lift, run
 from stability.real.values import UNDECIDED, Scalar, Undefined, array, infinite
 from stability.real.walk import is_float, trace

@@ -9,8 +9,8 @@ from flint import arb
 from stability.real import _series as series
 from stability.real._arithmetic import DOMAIN
 from stability.real._arithmetic import first_undefined as _first_undefined
-from stability.real._function import Dual, Function, div, mul
 from stability.real._near import resolved
+from stability.real.function import Dual, Function, div, mul
 from stability.real.scalars import absolute, exp2
 from stability.real.steps import COMPARISONS, truncate
 from stability.real.values import LITERAL_ZERO, ONE, UNDECIDED, ZERO, Scalar, Undefined, chosen, infinite, is_number

@@ -13,8 +13,8 @@ from jax.extend.core import ClosedJaxpr, Jaxpr
 
 from stability.real import _bits as bits
 from stability.real import arrays
-from stability.real._function import Complex
 from stability.real.arrays import as_array, bare, is_real
+from stability.real.function import Complex
 from stability.real.meanings import meant
 from stability.real.records import Elementwise, Folds, Picks, moves, record_of
 from stability.real.values import LITERAL_ZERO, UNDECIDED, Undecided, Undefined, array, chosen, real

@@ -18,13 +18,11 @@ from flint import arb
 from jax.extend.core import Primitive
 
 from stability.real import _bits as bits
-from stability.real import _complex as complexes
-from stability.real import _function as function
 from stability.real import _linear as linear
 from stability.real import _sorting as sorting
 from stability.real import _spectral as spectral
 from stability.real import _windows as windows
-from stability.real import arrays, logic, scalars, steps
+from stability.real import arrays, complexes, function, logic, scalars, steps
 from stability.real.arrays import as_array, bare
 from stability.real.meanings._elementary import logaddexp
 from stability.real.meanings._recognition import MEANING

@@ -19,9 +19,9 @@ from stability.real import _series as series
 from stability.real._arithmetic import DOMAIN, POLE
 from stability.real._arithmetic import checked as _checked
 from stability.real._arithmetic import first_undefined as _first_undefined
-from stability.real._function import Function, Rule, add, composed, div, mul, neg, one, sub, times
 from stability.real._near import CLOSE, Near, flat, near
 from stability.real._series import Series
+from stability.real.function import Function, Rule, add, composed, div, mul, neg, one, sub, times
 from stability.real.steps import sign, signless, truncate
 from stability.real.values import INFINITY, MINUS_INFINITY, ONE, UNDECIDED, ZERO, Scalar, Undefined, infinite
 

@@ -13,9 +13,9 @@ from flint import arb
 from stability.real import _arithmetic as plain
 from stability.real import _series as series
 from stability.real._arithmetic import first_undefined
-from stability.real._function import Function, Rule, sub, zero
 from stability.real._near import flat
 from stability.real._series import Series
+from stability.real.function import Function, Rule, sub, zero
 from stability.real.values import ONE, UNDECIDED, Scalar, Undefined, infinite
 
 

@@ -24,10 +24,10 @@ from jax.extend.core import ClosedJaxpr
 
 from stability.real import _arithmetic as plain
 from stability.real import arrays, scalars
-from stability.real._complex import im, is_complex, magnitude, re
-from stability.real._function import Complex
 from stability.real._near import flat
 from stability.real.arrays import as_array, bare
+from stability.real.complexes import im, is_complex, magnitude, re
+from stability.real.function import Complex
 from stability.real.reals import Reals, is_inexact, lift, meaning
 from stability.real.records import moves, record_of
 from stability.real.values import Undecided, is_number

@@ -16,7 +16,7 @@ from functools import cache
 import flint
 from flint import acb, arb
 
-from stability.real._function import Function
+from stability.real.function import Function
 from stability.real.meanings._text import Rule, finite
 
 Complex = Callable[..., acb]

@@ -7,9 +7,9 @@ from functools import cache
 
 from flint import arb
 
-from stability.real._function import Function, sub, zero
 from stability.real._near import flat
 from stability.real._series import Series, expanded
+from stability.real.function import Function, sub, zero
 from stability.real.meanings._text import add, exp, mul, neg, unary
 from stability.real.scalars import absolute
 from stability.real.steps import sign

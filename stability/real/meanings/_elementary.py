@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from flint import arb
 
-from stability.real._function import Function
 from stability.real._near import flat, near
+from stability.real.function import Function
 from stability.real.meanings._text import (
     DOMAIN,
     absolute,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import flint
 from flint import acb, arb
 
-from stability.real._function import Function, zero
 from stability.real._near import flat, near
+from stability.real.function import Function, zero
 from stability.real.meanings._analytic import partial
 from stability.real.meanings._text import (
     DOMAIN,

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from flint import acb, arb
 
-from stability.real._function import Function
+from stability.real.function import Function
 from stability.real.meanings._analytic import partial
 from stability.real.meanings._text import (
     DOMAIN,

@@ -7,8 +7,8 @@ from functools import cache
 import flint
 from flint import arb
 
-from stability.real._function import Function
 from stability.real._near import flat, near
+from stability.real.function import Function
 from stability.real.meanings._analytic import partial
 from stability.real.meanings._text import (
     DOMAIN,

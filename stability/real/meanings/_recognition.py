@@ -21,7 +21,7 @@ import jax
 import numpy as np
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal, Primitive, gensym
 
-from stability.real._function import Function
+from stability.real.function import Function
 from stability.real.meanings._table import CALLS, CONSTANTS, INLINE, INLINED, Named
 
 MEANING = Primitive("meaning")

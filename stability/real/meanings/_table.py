@@ -19,7 +19,7 @@ from flint import arb
 from jax.scipy.stats import cauchy
 
 from stability.real import logic
-from stability.real._function import Function
+from stability.real.function import Function
 from stability.real.meanings import _bessel as bessel
 from stability.real.meanings import _elementary as elementary
 from stability.real.meanings import _error as error

@@ -10,8 +10,8 @@ from flint import arb
 
 from stability.real._arithmetic import DOMAIN, POLE, at_pole, first_undefined, is_pole
 from stability.real._arithmetic import checked as finite_or_undecided
-from stability.real._function import add, div, mul, neg, sub
 from stability.real._near import flat
+from stability.real.function import add, div, mul, neg, sub
 from stability.real.scalars import (
     absolute,
     cos,

@@ -21,10 +21,10 @@ import numpy as np
 from flint import arb, fmpq
 
 from stability.real import logic, scalars, steps
-from stability.real._function import Complex, Function, add, div, mul, neg, sub
 from stability.real._near import flat
 from stability.real._series import whole
 from stability.real.arrays import as_array, bare, elementwise
+from stability.real.function import Complex, Function, add, div, mul, neg, sub
 from stability.real.values import ONE, UNDECIDED, ZERO, Undefined, array
 
 NOTHING = arb(0)
