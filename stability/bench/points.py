@@ -1,7 +1,7 @@
 """The speed of truths by balls: sweeps of everyday functions in bfloat16, every float, under `jit`, on all cores.
 
-Each of the sweeps takes under 20 s on two cores (a process a core, their start included), and the gradient of twenty
-equations has 145,000 true values a second on one.
+Each of the sweeps takes under 20 s on two cores (a process a core, their start included); the true values of a gradient
+of twenty equations take less than 2.5 times as long as the same equations written down in balls, on one core.
 """
 
 from __future__ import annotations
@@ -9,9 +9,11 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+import flint
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flint import arb
 from jax import Array
 
 from stability import real
@@ -25,7 +27,7 @@ from stability.study.functions import Named
 from stability.sweep.engine import sweep
 
 SECONDS = 20.0
-POINTS_A_SECOND = 145_000
+RATIO = 2.5
 BF16 = FORMATS["bfloat16"]
 
 
@@ -63,12 +65,31 @@ SWEEPS = {
 }
 
 
-def points_a_second() -> float:
-    """True values a second of the gradient of `loss`, from its own equations, on this core."""
+def by_hand(z: float) -> float:
+    """The gradient of `loss` in balls, equation by equation, as someone would write it down."""
+    x, one = arb(z), arb(1)
+    a = one / (one + (-x).exp())
+    rest = one - a
+    outer = -one * (one / a)
+    inner = -(arb(0) * (one / rest))
+    slope = a * rest
+    first, second = outer * slope, inner * -slope
+    return float(first + second)
+
+
+def ratio_by_hand() -> float:
+    """The time of the true values of the gradient of `loss`, rounded and proven, over that of `by_hand` on its own."""
     gradient = jax.grad(loss)
-    z = np.linspace(-20, 20, 1 << 16).astype(BF16.dtype)
-    real.truth(gradient, z[:8], fmt=BF16)
-    return len(z) / best_seconds({"ours": lambda: real.truth(gradient, z, fmt=BF16)}, 3)["ours"]
+    z = np.linspace(-20, 20, 1 << 14).astype(BF16.dtype)
+    numbers = z.astype(np.float64).tolist()
+
+    def in_balls() -> list[float]:
+        with flint.ctx.workprec(128):
+            return [by_hand(x) for x in numbers]
+
+    seconds = best_seconds({"ours": lambda: real.truth(gradient, z, fmt=BF16), "hand": in_balls}, 5)
+    print(f"{len(z) / seconds['ours']:,.0f} true values a second of a gradient of twenty equations")
+    return seconds["ours"] / seconds["hand"]
 
 
 def main(argv: list[str]) -> int:
@@ -77,8 +98,8 @@ def main(argv: list[str]) -> int:
     args = p.parse_args(argv)
     if problem := unwritable(args.out):
         p.error(problem)
-    rate = points_a_second()
-    print(f"{rate:,.0f} true values a second of a gradient of twenty equations")
+    ratio = ratio_by_hand()
+    print(f"{ratio:.2f} times the same equations written down in balls")
     seconds: dict[str, float] = {}
     states: dict[str, dict[str, int]] = {}
     for name, source in SWEEPS.items():
@@ -88,10 +109,10 @@ def main(argv: list[str]) -> int:
         seconds[name], states[name] = round(time.perf_counter() - begun, 2), row.states
         print(f"{name:16} {seconds[name]:6.1f} s  {row.states}", flush=True)
     manifest = {"command": " ".join(["stability bench points", *argv]), **environment()}
-    data = {"points_a_second": round(rate), "seconds": seconds, "states": states}
+    data = {"ratio_by_hand": round(ratio, 3), "seconds": seconds, "states": states}
     write_json(args.out / "bench-points.json", {"schema": 1, "manifest": manifest, **data})
     slow = [name for name, s in seconds.items() if s > SECONDS]
-    if slow or rate < POINTS_A_SECOND:
-        print(f"over the bar of {SECONDS:g} s and {POINTS_A_SECOND:,} a second: {', '.join(slow) or 'the gradient'}")
+    if slow or ratio > RATIO:
+        print(f"over the bar of {SECONDS:g} s, or {RATIO} times by hand: {', '.join(slow) or 'the gradient'}")
         return 1
     return 0

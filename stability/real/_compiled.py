@@ -27,7 +27,7 @@ from stability.real import steps
 from stability.real._near import flat
 from stability.real.arrays import as_array, bare
 from stability.real.complexes import is_complex
-from stability.real.function import Estimate
+from stability.real.function import Estimate, Function
 from stability.real.logic import identity
 from stability.real.reals import Reals, meaning, native, of_integers
 from stability.real.records import IDENTITIES, Elementwise, Folds, Named, as_numbers, moves, record_of
@@ -92,11 +92,13 @@ FAST = {name: _comparison(*order) for name, order in steps.ORDERS.items()}
 
 def _strict(rule: Callable) -> Callable:
     """A rule on balls that are finite, to one that is."""
+    of_balls = rule.rule if isinstance(rule, Function) else rule
 
     def checked(*values):
-        if any(isinstance(v, arb) and not v.is_finite() for v in values):
-            raise Open
-        out = flat(rule(*values))
+        for v in values:
+            if isinstance(v, arb) and not v.is_finite():
+                raise Open
+        out = flat(of_balls(*values))
         if isinstance(out, Undefined):
             raise Open
         return out

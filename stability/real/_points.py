@@ -128,28 +128,7 @@ def truth(
     fast, slow = kept(fn, given, argnum, derivative, bool(jax.config.read("jax_enable_x64")))
     wide = widen(z)
     n = len(wide)
-    h, l, bound = np.zeros(n), np.zeros(n), np.full(n, np.inf)
-    tiny, huge = (1e-280, 1e280)
-    with flint.ctx.workprec(PRECISIONS[0]):
-        for i, x in enumerate(wide.tolist()):
-            if fast is None or x - x != 0:
-                continue
-            try:
-                v = flat(fast(arb(x)))
-            except (Open, ZeroDivisionError):
-                continue
-            if not v.is_finite():
-                continue
-            high = float(v)
-            if tiny < abs(high) < huge:
-                rest = v - high
-                low = float(rest)
-                h[i], l[i] = high, low
-                bound[i] = float(rest.rad()) * (1 + 2.0**-40) + abs(low) * 2.0**-52
-            elif v == 0:
-                bound[i] = 0.0
-            elif fmt.least_exponent > -900 and abs(v) < tiny and v != 0:
-                bound[i] = tiny
+    h, l, bound = _by_line(fast, wide, fmt)
     power = (np.abs(np.frexp(h)[0]) == 0.5) & (np.abs(l) <= bound) & (bound > 0)
     quanta, fraction, exponent, undecided = nearest_quanta((h, l), 0, np.where(power, np.inf, bound), fmt)
     with np.errstate(over="ignore"):
@@ -163,6 +142,39 @@ def truth(
         return known
     second = truths.of_quanta(np.full(n, np.nan), np.zeros(n), np.full(n, fmt.least_exponent), fmt)
     return truths.within(known, second.put(left[list(kinks)], list(kinks.values())))
+
+
+TINY, HUGE = 1e-280, 1e280
+"""Between these, doubles and their differences are normal."""
+
+
+def _by_line(fast: Callable | None, wide: np.ndarray, fmt: FloatFormat) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Values by the straight-line function, at one precision: double-doubles `h + l` and how far off they are at most,
+    infinite where it gives none."""
+    n = len(wide)
+    highs, lows, radii = [0.0] * n, [0.0] * n, [math.inf] * n
+    underflows = fmt.least_exponent > -900
+    if fast is not None:
+        with flint.ctx.workprec(PRECISIONS[0]):
+            for i, x in enumerate(wide.tolist()):
+                if x - x != 0:
+                    continue
+                try:
+                    v = flat(fast(arb(x)))
+                except (Open, ZeroDivisionError):
+                    continue
+                if not v.is_finite():
+                    continue
+                high = float(v)
+                if TINY < abs(high) < HUGE:
+                    rest = v - high
+                    highs[i], lows[i], radii[i] = high, float(rest), float(rest.rad())
+                elif v == 0:
+                    radii[i] = 0.0
+                elif underflows and abs(v) < TINY and v != 0:
+                    radii[i] = TINY
+    low = np.array(lows)
+    return np.array(highs), low, np.array(radii) * (1 + 2.0**-40) + np.abs(low) * 2.0**-52
 
 
 def _decided(x, fast: Callable | None, slow: Callable, fmt: FloatFormat) -> tuple[Point, Point | None]:
