@@ -236,7 +236,7 @@ def _array_culprit(fn: Callable, arrays: tuple[Array, ...], shape: tuple[int, ..
 
 def assert_gradient_max_ulp(
     fn: Callable,
-    argnums: int = 0,
+    argnum: int = 0,
     dtype: DTypeLike = jnp.float32,
     *,
     domain: tuple[float, float],
@@ -253,7 +253,7 @@ def assert_gradient_max_ulp(
     the range in a 16-bit format; else both ends, the zeros, the powers of two and their neighbours that lie in it, and
     about `points` more, spread over its binades with a fixed seed.
 
-    **Arguments:** `fn` takes scalars to a scalar; `argnums` the one argument to differentiate by, which runs over the
+    **Arguments:** `fn` takes scalars to a scalar; `argnum` the one argument to differentiate by, which runs over the
     closed range `domain` in the format `dtype`; `max_ulp` in ulps of the true value; `fixed` the other arguments by
     name (floats take the format); `reference` a function of the same arguments whose derivative in real arithmetic is
     the truth, by default `fn` itself; `order` of the derivative, `jax.grad` repeated; `rules`: by default the truth is
@@ -267,13 +267,14 @@ def assert_gradient_max_ulp(
     fmt = format_of(dtype)
     if rules not in ("derived", "trusted"):
         raise ValueError(f"rules {rules!r}: choose derived or trusted")
-    scalar = hold(fn, arg=argnums, held=fixed, grad=argnums, order=order, rules=rules)
+    of: dict[str, Any] = {"swept": argnum, "fixed": fixed, "argnum": argnum, "order": order, "rules": rules}
+    scalar = hold(fn, **of)
     check_scalar(scalar, fmt)
     first, last = ordinals_within(domain, fmt)
     if first > last:
         raise ValueError(f"domain {domain} holds no {fmt.name}")
     x = floats_of(fmt, domain, points, seed=0)
-    exact = hold(reference or fn, arg=argnums, held=fixed, grad=argnums, order=order, rules=rules)
+    exact = hold(reference or fn, **of)
     truth = truth_of(exact, x, fmt)
     result = rows.evaluate(jax.jit(as_form(scalar)), x, np.zeros((), fmt.dtype))
 

@@ -24,7 +24,7 @@ from stability.measure.regions import Region
 from stability.real import UnsupportedPrimitive
 from stability.report.tables import both, short_hex, value
 from stability.study.functions import Named, Scalar, check_scalar
-from stability.study.loading import BadFunction
+from stability.study.loading import BadFunction, NotFixed
 from stability.sweep import engine
 from stability.sweep.outcome import Outcome, Row, Screening
 from stability.sweep.points import ordinals_within
@@ -156,6 +156,8 @@ def main(argv: list[str]) -> int:
             manifest = {"command": options.command(argv), "seed": args.seed, **environment()}
             told = {"tolerance": args.tolerance, "begun": begun, "svg": args.svg, "executor": pool}
             report.write(outcome, source(), manifest, out, args.plots, **told, blame=table, notes=notes)
+    except NotFixed as missing:
+        p.error(f"{missing}; give --fix name=value for each")
     except (ValueError, UnsupportedPrimitive, NoScheduler) as error:
         p.error(str(error).splitlines()[0])
     except OSError as error:
