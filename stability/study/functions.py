@@ -222,11 +222,25 @@ def study_of(
 ) -> Study:
     """A study of several ways to write one real function of one scalar.
 
-    **Arguments:** `forms` by name, each from a scalar of a format to a scalar of it; `reference` the function whose
-    value in real arithmetic is the truth of all (the first form by default: in real numbers it
-    does not matter which way it is written); `domain` the closed range of the swept scalar; `swept` its name.
+    **Arguments:**
 
-    **Returns:** a `Study` for `engine.sweep` with `labels=[None]`. Where the truth is undefined, a NaN is right.
+    - `forms` by name, each from a scalar of a format to a scalar of that format.
+    - `reference` the function whose value in real arithmetic is the truth of all: by default the first form, since in
+      real numbers it does not matter which way it is written.
+    - `name` of the study in reports.
+    - `domain` the closed range of the swept scalar.
+    - `swept` the name of that scalar in reports.
+
+    **Returns:** a `Study`, to be measured by its `sweep`. Where the truth is undefined, a NaN is right.
+
+    ```python
+    import jax.numpy as jnp
+    from stability import study_of
+
+    study = study_of({"plain": lambda x: jnp.log(1 + x), "log1p": jnp.log1p}, domain=(1e-5, 1))
+    plain, log1p = study.sweep(dtypes=["bfloat16"], modes=["jit"]).rows
+    assert plain.counts["vanished"] > 0 and set(log1p.counts) == {"ok"}
+    ```
     """
     exact = reference or next(iter(forms.values()))
 

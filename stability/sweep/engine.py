@@ -100,23 +100,10 @@ def sweep(
 ) -> Outcome:
     """Measures forms in formats, at labels, in modes, and compares jit with eager where both are asked for.
 
-    **Arguments:**
+    **Arguments:** `source` a `Study`, or what is pickled in its place (`stability.study.Source`); the others are the
+    options of `Study.sweep`, which tells what they mean.
 
-    - `source` a `Study`, or what is pickled in its place (`stability.study.Source`);
-    - `forms`, `dtypes`, `modes` names of the study's forms, of `FORMATS` and of `MODES`: all, all, and eager and jit;
-    - `labels` in `study.label_range`, each rounded to the format it is used in (`study.labels`);
-    - `points` the size of the grid of float32 and float64; `tolerance` in ulps of the true value; `seed` of the grid;
-    - `search` whether to hunt the worst error of float32 and float64 rows (`stability.sweep.search`);
-    - `screened` whether every float32 is screened by float64 for the ends of regions (`stability.sweep.screen`);
-    - `besides` floats to look at in rows of float32 and float64, wherever the grid lies;
-    - `progress` is called once a row with its name;
-    - `executor` where rows are measured, this thread by default. The outcome, but for its seconds, does not depend on
-      it. One of other processes needs a source that can be pickled.
-
-    **Returns:** an `Outcome`, its rows in the order dtype, label, form, mode. A row that raised says so in `error`.
-    float64 needs `jax_enable_x64`.
-
-    **Raises:** `ValueError` for a name that is none of these.
+    **Returns:** an `Outcome`. **Raises:** `ValueError`.
     """
     study = study_of_source(source)
     chosen = list(study.forms if forms is None else forms)
