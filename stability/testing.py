@@ -191,10 +191,10 @@ def assert_max_ulp(
                 f"the reference has {truth.quanta.size} values, the result of {_name(fn)} has shape {shape}"
             )
 
-        def told(i: int, shape=shape) -> str:
+        def told(i: int, shape: tuple[int, ...] = shape) -> str:
             return _inputs(arrays, shape, i)
 
-        def culprit(i: int, shape=shape) -> str:
+        def culprit(i: int, shape: tuple[int, ...] = shape) -> str:
             return _array_culprit(fn, arrays, shape, i, max_ulp)
 
         name = _name(fn) if len(results) == 1 else f"{_name(fn)} (result {k})"

@@ -32,7 +32,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -67,7 +67,7 @@ def _to_single(x: Array) -> Array:
     return lax.bitcast_convert_type(lax.bitcast_convert_type(x, jnp.uint16).astype(jnp.uint32) << 16, jnp.float32)
 
 
-def _from_single(x: Array, dtype) -> Array:
+def _from_single(x: Array, dtype: jnp.dtype) -> Array:
     if dtype != jnp.bfloat16:
         return x.astype(dtype)
     bits = lax.bitcast_convert_type(x, jnp.uint32)
@@ -98,7 +98,7 @@ def _gradient(z: Array, y: Array, whole: bool) -> Array:
     return lax.cond(marked, again, lambda z, y, result: result, z, y, result)
 
 
-def _twice(kernel, special, z: Array, *labels: Array) -> Array:
+def _twice(kernel: Callable[..., tuple[Any, Array]], special: Callable[..., Array], z: Array, *labels: Array) -> Array:
     """By two words of the format: a `*_doubled` kernel, encoded."""
     v, j = kernel(z, *labels, logistic.FLOAT32 if z.dtype == jnp.float32 else logistic.FLOAT64)
     return special(z, *labels, logistic.encode(v, j))
@@ -108,7 +108,7 @@ def _special_curvature(z: Array, result: Array) -> Array:
     return jnp.where(jnp.isnan(z), z, result)
 
 
-_KERNELS = {
+_KERNELS: dict[str, tuple[Callable[..., tuple[Any, Array]], Callable[..., Array]]] = {
     "gradient": (logistic.gradient_doubled, _special_gradient),
     "value": (logistic.value_doubled, _special_value),
     "curvature": (logistic.curvature_doubled, _special_curvature),
@@ -137,7 +137,7 @@ def _kernel(name: str, formula: Callable[..., Array], *derivatives: Callable) ->
     return Kernel(f"sigmoid_binary_cross_entropy_{name}", partial(_run, name), formula, *derivatives)
 
 
-def _third(z, arithmetic, **_):
+def _third(z: Array, arithmetic: str, **_: Any) -> Array:
     slope = _gradient_kernel(z, jnp.full_like(z, 0.5), arithmetic=arithmetic, whole=False)
     return -2 * _curvature_kernel(z, arithmetic=arithmetic, whole=True) * slope
 

@@ -23,7 +23,7 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from stability.losses import _shares as shares
-from stability.losses._kernel import Kernel, like_first
+from stability.losses._kernel import Abstract, Kernel, like_first
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Integer, Shaped
@@ -39,7 +39,7 @@ def _centred(z: Array, v: Array) -> tuple[Array, Array, Array]:
     return p, w, jnp.sum(p * w, axis=-1, keepdims=True)
 
 
-def _probability_tangent(v: Array, z: Array, *_) -> Array:
+def _probability_tangent(v: Array, z: Array, *_: Array) -> Array:
     """`dp_k = p_k (v_k - Σ_j p_j v_j)`, which is the same for `v` less a constant."""
     p, w, mean = _centred(z, v)
     return p * (w - mean)
@@ -50,11 +50,11 @@ def _surprisal_tangent(v: Array, z: Array) -> Array:
     return mean - w
 
 
-def _gradient_of_labels(v: Array, z: Array, _) -> Array:
+def _gradient_of_labels(v: Array, z: Array, _: Array) -> Array:
     return (shares.total(v) - v) * _probability(z) - v * _complement(z)
 
 
-def _a_row(z, *_):
+def _a_row(z: Abstract, *_: Abstract) -> Abstract:
     return z.update(shape=z.shape[:-1])
 
 
@@ -72,7 +72,11 @@ def _at(x: Array, label: Array) -> Array:
 
 
 def _kernel(
-    name: str, kernel: Callable[..., Array], formula: Callable[..., Array], *derivatives, abstract=like_first
+    name: str,
+    kernel: Callable[..., Array],
+    formula: Callable[..., Array],
+    *derivatives: Callable[..., Array] | None,
+    abstract: Callable[..., Abstract] = like_first,
 ) -> Kernel:
     """Of arrays with the rows in front: logits `(..., n)`, labels the same or `(...)`."""
     return Kernel(f"softmax_{name}", jax.jit(kernel), formula, *derivatives, abstract=abstract)
@@ -177,7 +181,9 @@ def _masked(z: Array, where: ArrayLike | None, axis: Axis) -> tuple[Array, Array
     return jnp.where(where, z, jnp.where(where.any(axis, keepdims=True), -jnp.inf, 0.0).astype(z.dtype)), where
 
 
-def _prepared(logits, labels, axis: Axis, where) -> tuple[Array, Array, _Layout, jnp.dtype]:
+def _prepared(
+    logits: ArrayLike, labels: ArrayLike, axis: Axis, where: ArrayLike | None
+) -> tuple[Array, Array, _Layout, jnp.dtype]:
     logits, labels = _floating(logits), jnp.asarray(labels)
     if jnp.issubdtype(labels.dtype, jnp.complexfloating):
         raise TypeError(f"labels must be real, got {labels.dtype}")

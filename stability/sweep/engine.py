@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, as_completed
+from typing import Any
 
 import numpy as np
 
@@ -21,7 +22,7 @@ SILENT = frozenset({"vanished", "flushed", "wrong_sign", "inaccurate"})
 class Here(Executor):
     """Runs what is submitted at once, in this thread."""
 
-    def submit(self, fn, /, *args, **kwargs) -> Future:
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future:
         done: Future = Future()
         done.set_result(fn(*args, **kwargs))
         return done
@@ -64,7 +65,14 @@ def _known(what: str, names: Iterable[str], allowed: Iterable[str]) -> None:
             raise ValueError(f"{what} {name!r}: allowed are {', '.join(allowed)}")
 
 
-def _true_values(source: Source, dtypes, labels, settings: Settings, pool: Executor, seconds: dict) -> dict:
+def _true_values(
+    source: Source,
+    dtypes: Sequence[str],
+    labels: Sequence[float | None],
+    settings: Settings,
+    pool: Executor,
+    seconds: dict[str, float],
+) -> dict[tuple[str, float | None], Truth]:
     """The true values by format and label, at the floats that a sweep starts from."""
     study = study_of_source(source)
     waiting = {

@@ -18,10 +18,12 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
@@ -157,7 +159,14 @@ def _remeasure(study: Study, stream: Stream, result: np.ndarray, first: int, tol
     return kinds
 
 
-def _join(study: Study, streams: list[Stream], found: Summary, first: int, details, tolerance: float) -> None:
+def _join(
+    study: Study,
+    streams: list[Stream],
+    found: Summary,
+    first: int,
+    details: Callable[[Array], Any],
+    tolerance: float,
+) -> None:
     """Adds one block's summary, fields of shape `(streams, ...)`, to the streams."""
     only = (np.delete(found.counts, _MEASURED, axis=1) == 0).all(1)
     alternating = only & (found.changes >= MAX_RUNS)
