@@ -190,3 +190,11 @@ def test_a_wrong_value_is_noticed():
     assert missing("b\na", "a\nb") == "a"
     counts = next(b for b in BLOCKS if "log1p_exp {" in b.shown)
     assert missing(counts.shown.replace("49140", "49141"), counts.shown) is not None
+
+
+def test_what_contributing_names_is_there():
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    named = re.findall(r"`([\w./]+(?:\.\w+|/))`", text)
+    assert len(named) > 20
+    for name in named:
+        assert (ROOT / name).exists() or list((ROOT / "stability").rglob(name.rstrip("/"))), name

@@ -23,7 +23,7 @@ def main(argv: list[str]) -> int:
     executors.add_arguments(p)
     args = p.parse_args(argv)
     if problem := unwritable(args.out):
-        p.error(problem)
+        p.error(f"--out {problem}")
     jax.config.update("jax_enable_x64", True)
     console = Console()
     chosen = [name for name in names if name in (args.case or names)]

@@ -132,7 +132,7 @@ def main(argv: list[str]) -> int:
     console = Console()
     try:
         if problem := unwritable(out) or report.foreign(out):
-            raise ValueError(problem)
+            raise ValueError(f"--out {problem}")
         source = Named(args.function, args.arg, tuple(args.fix), args.grad, args.order, _domain(args.range))
         scalar = source.scalar()
         for dtype in dtypes:

@@ -103,13 +103,13 @@ def load(path: Path, mine: dict, streams: list[Stream], span: tuple[int, int]) -
     except FileNotFoundError:
         return span[0], streams
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        raise Refused(f"{path} is not a checkpoint; delete it, or run without --resume") from None
+        raise Refused(f"{path} is not a checkpoint; delete it, or begin anew") from None
     if differ:
-        raise Refused(f"{path} is of another run: {', '.join(differ)} differ; run without --resume")
+        raise Refused(f"{path} is of another run: {', '.join(differ)} differ; begin anew")
     same = [(s.form, s.label, s.negative) for s in found] == [(s.form, s.label, s.negative) for s in streams]
     whole = type(begin) is int and span[0] <= begin <= span[1]
     if not same or not whole or any(sum(s.counts) != (begin - span[0]) * BLOCK for s in found):
-        raise Refused(f"{path} is not whole; delete it, or run without --resume")
+        raise Refused(f"{path} is not whole; delete it, or begin anew")
     return begin, found
 
 
