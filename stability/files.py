@@ -12,14 +12,14 @@ def unwritable(out: Path) -> str | None:
     """Why nothing can be written into the directory `out`, in one line, or `None`. Creates nothing that stays."""
     try:
         if out.exists() and not out.is_dir():
-            return f"--out {out}: is a file; give a directory, or a name that does not exist yet"
+            return f"{out}: is a file; give a directory, or a name that does not exist yet"
         parent = out if out.is_dir() else next(p for p in out.absolute().parents if p.exists())
         if not parent.is_dir():
-            return f"--out {out}: {parent} is a file; give a directory"
+            return f"{out}: {parent} is a file; give a directory"
         with tempfile.TemporaryFile(dir=parent):
             pass
     except (OSError, ValueError) as error:
-        return f"--out {out}: {getattr(error, 'strerror', None) or error}; give a directory that can be written"
+        return f"{out}: {getattr(error, 'strerror', None) or error}; give a directory that can be written"
     return None
 
 

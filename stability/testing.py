@@ -2,11 +2,7 @@
 
 The true value is the function itself in real arithmetic (`stability.real`), so that no reference has to be written.
 A check raises `AssertionError` laid out as those of `numpy.testing`, with the worst input in hex and the equation of
-the source that spoils it, so it works wherever those do, `chex` included:
-
-    def test_softplus():
-        assert_max_ulp(jax.nn.softplus, jnp.linspace(-20, 20, 1001, dtype=jnp.float32), max_ulp=4)
-        assert_gradient_max_ulp(jax.nn.softplus, dtype=jnp.float32, domain=(-80, 80), max_ulp=16)
+the source that spoils it, so it works wherever those do, `chex` included.
 
 **What fails.** An error over `max_ulp`, in ulps of the true value (Goldberg's, `stability.measure`), or of the terms of
 a sum over an array that the element comes from; a NaN or an
@@ -38,6 +34,8 @@ from stability.study.functions import Derivative, as_form, check_scalar, hold, t
 from stability.sweep import rows
 from stability.sweep.points import floats_of, ordinals_within
 from stability.truth import Truth, of_floats
+
+__all__ = ["assert_gradient_max_ulp", "assert_max_ulp"]
 
 _DIAGNOSED = 64
 """Elements in the arguments of a function of arrays up to which it is diagnosed whole."""
@@ -146,15 +144,33 @@ def assert_max_ulp(
 ) -> None:
     """Asserts that every element of `fn(*args)` is within `max_ulp` ulps of its true value.
 
-    **Arguments:** `fn` takes arrays to an array, or a pytree of arrays, of any float format, and is called as it is
-    (pass `jax.jit(fn)` to check what a jitted caller gets); `max_ulp` in ulps of the true value; `reference` another
-    function of the same arguments whose value in real arithmetic is the truth, or the true values themselves, arrays
-    of the shapes of the result, taken as they are. Without it, `fn` in real arithmetic is. An element of an array that
-    the truth's program adds from elements of arrays (a sum, a matrix product) is measured in ulps of the sum of the
-    absolute values of those terms, where that is larger, since their rounding is in it whatever the program;
-    `elementwise` asks for ulps of its own true value. A result of shape () is always measured by its own.
+    An element of an array that the truth's program adds from elements of arrays (a sum, a matrix product) is measured
+    in ulps of the sum of the absolute values of those terms, where that is larger, since their rounding is in it
+    whatever the program. A result of shape () is always measured by its own true value.
 
-    **Raises:** `AssertionError` with the worst element; `TypeError` for a result that is not a float.
+    **Arguments:**
+
+    - `fn` takes arrays to an array, or a pytree of arrays, of float16, bfloat16, float32 or float64, and is called as
+      it is (pass `jax.jit(fn)` to check what a jitted caller gets).
+    - `args` its arguments, arrays of any shape.
+    - `max_ulp` the greatest error that passes, in ulps of the true value.
+    - `reference` another function of the same arguments whose value in real arithmetic is the truth, or the true values
+      themselves, arrays of the shapes of the result, taken as they are. Without it, `fn` in real arithmetic is.
+    - `elementwise` whether elements that are added from others are measured in ulps of their own true value too.
+
+    **Raises:** `AssertionError` with the worst element; `TypeError` for a result that is not a float; `ValueError` for
+    a `reference` of another size.
+
+    ```python
+    import jax.numpy as jnp
+    import pytest
+    from stability.testing import assert_max_ulp
+
+    x = jnp.float32([1e-9, 0.5, 3])
+    assert_max_ulp(jnp.log1p, x, max_ulp=4)
+    with pytest.raises(AssertionError, match="CULPRIT: add"):
+        assert_max_ulp(lambda x: jnp.log(1 + x), x, max_ulp=4)
+    ```
     """
     __tracebackhide__ = True
     arrays = tuple(jnp.asarray(a) for a in args)
@@ -172,10 +188,10 @@ def assert_max_ulp(
                 f"the reference has {truth.quanta.size} values, the result of {_name(fn)} has shape {shape}"
             )
 
-        def told(i: int, shape=shape) -> str:
+        def told(i: int, shape: tuple[int, ...] = shape) -> str:
             return _inputs(arrays, shape, i)
 
-        def culprit(i: int, shape=shape) -> str:
+        def culprit(i: int, shape: tuple[int, ...] = shape) -> str:
             return _array_culprit(fn, arrays, shape, i, max_ulp)
 
         name = _name(fn) if len(results) == 1 else f"{_name(fn)} (result {k})"
@@ -232,7 +248,7 @@ def _array_culprit(fn: Callable, arrays: tuple[Array, ...], shape: tuple[int, ..
 
 def assert_gradient_max_ulp(
     fn: Callable,
-    argnums: int = 0,
+    argnum: int = 0,
     dtype: DTypeLike = jnp.float32,
     *,
     domain: tuple[float, float],
@@ -249,27 +265,47 @@ def assert_gradient_max_ulp(
     the range in a 16-bit format; else both ends, the zeros, the powers of two and their neighbours that lie in it, and
     about `points` more, spread over its binades with a fixed seed.
 
-    **Arguments:** `fn` takes scalars to a scalar; `argnums` the one argument to differentiate by, which runs over the
-    closed range `domain` in the format `dtype`; `max_ulp` in ulps of the true value; `fixed` the other arguments by
-    name (floats take the format); `reference` a function of the same arguments whose derivative in real arithmetic is
-    the truth, by default `fn` itself; `order` of the derivative, `jax.grad` repeated; `rules`: by default the truth is
-    the derivative of the function's *values*, so that a derivative rule that is wrong in real numbers is found;
-    `"trusted"` takes what the rules say for the definition (of a straight-through estimator, say).
+    **Arguments:**
 
-    **Raises:** `AssertionError` with the worst point; `ValueError` in one line (`BadFunction`) for a function or an
-    argument that can't be checked, and for a range that holds no float.
+    - `fn` takes scalars to a scalar.
+    - `argnum` the number of the one argument to differentiate by, which runs over `domain`.
+    - `dtype` the format: float16, bfloat16, float32 or float64.
+    - `domain` the closed range that is checked.
+    - `max_ulp` the greatest error that passes, in ulps of the true derivative.
+    - `points` about how many floats of a wide format are looked at.
+    - `fixed` the other arguments by name; floats, and lists of numbers, take the format.
+    - `reference` a function of the same arguments whose derivative in real arithmetic is the truth; `fn` by default.
+    - `order` of the derivative, `jax.grad` repeated.
+    - `rules`, `"derived"`: the truth is the derivative of the function's *values*, so that a derivative rule that is
+      wrong in real numbers is found; or `"trusted"`: what the rules say is the definition (of a straight-through
+      estimator, say).
+
+    **Raises:** `AssertionError` with the worst point; `ValueError` for a domain that holds no float and for arguments
+    that `fn` does not have.
+
+    ```python
+    import jax
+    import jax.numpy as jnp
+    import pytest
+    from stability.testing import assert_gradient_max_ulp
+
+    assert_gradient_max_ulp(jnp.tanh, dtype=jnp.bfloat16, domain=(-1, 1), max_ulp=8)
+    with pytest.raises(AssertionError, match="vanished"):
+        assert_gradient_max_ulp(jax.nn.sigmoid, dtype=jnp.bfloat16, domain=(0, 80), max_ulp=8)
+    ```
     """
     __tracebackhide__ = True
     fmt = format_of(dtype)
     if rules not in ("derived", "trusted"):
         raise ValueError(f"rules {rules!r}: choose derived or trusted")
-    scalar = hold(fn, arg=argnums, held=fixed, grad=argnums, order=order, rules=rules)
+    of: dict[str, Any] = {"swept": argnum, "fixed": fixed, "argnum": argnum, "order": order, "rules": rules}
+    scalar = hold(fn, **of)
     check_scalar(scalar, fmt)
     first, last = ordinals_within(domain, fmt)
     if first > last:
         raise ValueError(f"domain {domain} holds no {fmt.name}")
     x = floats_of(fmt, domain, points, seed=0)
-    exact = hold(reference or fn, arg=argnums, held=fixed, grad=argnums, order=order, rules=rules)
+    exact = hold(reference or fn, **of)
     truth = truth_of(exact, x, fmt)
     result = rows.evaluate(jax.jit(as_form(scalar)), x, np.zeros((), fmt.dtype))
 

@@ -219,13 +219,13 @@ def test_a_rule_that_is_wrong_in_real_numbers_makes_no_difference():
 
     square.defjvps(lambda g, ans, x: 3 * x * g)
     assert true_derivative(square, np.float32(2)) == 4
-    derived, trusted = (hold(square, grad=0, rules=rules) for rules in ("derived", "trusted"))
+    derived, trusted = (hold(square, argnum=0, rules=rules) for rules in ("derived", "trusted"))
     assert truth_of(derived, np.float32([2]), F32).rounded[0] == 4
     assert truth_of(trusted, np.float32([2]), F32).rounded[0] == 6
 
 
 def test_the_derivative_by_an_argument_that_is_held():
-    held = hold(lambda z, y: z * jnp.exp(y), held={"y": 0.5}, grad=1)
+    held = hold(lambda z, y: z * jnp.exp(y), fixed={"y": 0.5}, argnum=1)
     found = truth_of(held, np.float32([1, 2]), F32)
     assert found.rounded.tolist() == [np.float32(np.exp(0.5)), np.float32(2 * np.exp(0.5))]
 

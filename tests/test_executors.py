@@ -12,7 +12,7 @@ from stability.study import Declared
 from stability.study.sigmoid import STUDY
 from stability.sweep import engine
 
-SMALL = ["--form", "cancelled", "--form", "chain_split", "--dtype", "bfloat16", "--dtype", "float32", "--points", "512"]
+SMALL = ["--form", "cancelled", "--form", "chain_split", "--dtype", "float64", "--dtype", "float32", "--points", "512"]
 SOURCE = """
 import jax, jax.numpy as jnp
 

@@ -13,7 +13,7 @@ from stability import report
 from stability.cli import sweep
 from stability.formats import FORMATS, from_ordinal, to_ordinal, widen
 from stability.measure import classify
-from stability.study.functions import BadFunction, as_form, check_scalar, hold, parse_held, study_of
+from stability.study.functions import BadFunction, as_form, check_scalar, hold, parse_fixed, study_of
 from stability.sweep import engine, screen
 from stability.sweep.points import floats_of
 from stability.truth import of_floats
@@ -168,7 +168,7 @@ BAD = [
     (["--function", "mine_functions:whole"], "int32"),
     (["--function", "mine_functions:wide", "--dtype", "float32"], "float64"),
     (["--function", "mine_functions:row"], "float16"),
-    (["--function", "mine_functions:loss"], "a value for y"),
+    (["--function", "mine_functions:loss"], "loss needs a value for y; give --fix name=value"),
     (["--function", "mine_functions:loss", "--fix", "q=1"], "y, scale"),
     (["--function", "mine_functions:loss", "--fix", "z=1"], "y, scale"),
     (["--function", "mine_functions:loss", "--fix", "y"], "name=value"),
@@ -276,14 +276,14 @@ def test_screening_tells_the_kinds_that_the_measure_tells():
     assert np.array_equal(np.asarray(screen._kinds(jnp.asarray(narrow), jnp.asarray(wide), 16.0)), kinds)
 
 
-def test_held_values():
-    assert parse_held(["a=1", "b=0.5", "c=[1, 2]", "d=True", "e='sum'"]) == {
+def test_fixed_values():
+    assert parse_fixed(["a=1", "b=0.5", "c=[1, 2]", "d=True", "e='sum'"]) == {
         "a": 1, "b": 0.5, "c": [1, 2], "d": True, "e": "sum"
     }  # fmt: skip
-    scalar = hold(lambda x, n, a, how="sum": x**n + getattr(jnp, how)(a), held={"n": 2, "a": [1.0, 2.0]})
+    scalar = hold(lambda x, n, a, how="sum": x**n + getattr(jnp, how)(a), fixed={"n": 2, "a": [1.0, 2.0]})
     check_scalar(scalar, F32)
     assert float(scalar(jnp.float32(3))) == 12
-    assert float(hold(lambda x, y: x * y, arg=1, held={"x": 3.0}, grad=0)(jnp.float32(5))) == 5
+    assert float(hold(lambda x, y: x * y, swept=1, fixed={"x": 3.0}, argnum=0)(jnp.float32(5))) == 5
     with pytest.raises(BadFunction, match="cast"):
         check_scalar(lambda x: x * np.float64(2) * jnp.ones((), "float64"), F32)
 

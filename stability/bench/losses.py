@@ -232,7 +232,7 @@ def main(argv: list[str]) -> int:
     if not args.least <= args.most <= 28:
         p.error(f"--least {args.least} --most {args.most}: give 0 <= least <= most <= 28")
     if problem := unwritable(args.out):
-        p.error(problem)
+        p.error(f"--out {problem}")
     rows = measure(list(range(args.least, args.most + 1, 2)), args.rounds)
     worst = {name: accuracy(pair, jnp.asarray) for name, pair in alternatives().items() if name != "copy"}
     if torch_pair := _torch():

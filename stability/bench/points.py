@@ -54,11 +54,11 @@ def loss(z: Array) -> Array:
 
 
 SWEEPS = {
-    "softplus'": Named("jax.nn:softplus", grad=0),
-    "softplus''": Named("jax.nn:softplus", grad=0, order=2),
-    "digamma'": Named("jax.scipy.special:digamma", grad=0),
+    "softplus'": Named("jax.nn:softplus", argnum=0),
+    "softplus''": Named("jax.nn:softplus", argnum=0, order=2),
+    "digamma'": Named("jax.scipy.special:digamma", argnum=0),
     "i0": Named("jax.scipy.special:i0"),
-    "gelu'": Named("jax.nn:gelu", grad=0),
+    "gelu'": Named("jax.nn:gelu", argnum=0),
     "log_softmax": Named(f"{__name__}:log_softmax"),
     "norm": Named(f"{__name__}:norm"),
     "masked entropy": Named(f"{__name__}:masked_entropy"),
@@ -97,7 +97,7 @@ def main(argv: list[str]) -> int:
     p.add_argument("--out", type=Path, default=Path("reports"), metavar="DIR", help="default %(default)s")
     args = p.parse_args(argv)
     if problem := unwritable(args.out):
-        p.error(problem)
+        p.error(f"--out {problem}")
     ratio = ratio_by_hand()
     print(f"{ratio:.2f} times the same equations written down in balls")
     seconds: dict[str, float] = {}

@@ -89,7 +89,7 @@ def main(argv: list[str]) -> int:
     p.add_argument("--out", type=Path, default=Path("reports"), metavar="DIR", help="default %(default)s")
     args = p.parse_args(argv)
     if problem := unwritable(args.out):
-        p.error(problem)
+        p.error(f"--out {problem}")
     shapes = []
     for rows, n in SHAPES:
         shapes.append(measured(rows, n, args.rounds))

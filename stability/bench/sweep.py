@@ -285,7 +285,7 @@ def main(argv: list[str]) -> int:
     p.add_argument("--out", type=Path, default=Path("reports"), metavar="DIR", help="where bench-sweep.json goes")
     args = p.parse_args(argv)
     if problem := unwritable(args.out):
-        p.error(problem)
+        p.error(f"--out {problem}")
     found = measure()
     write_json(args.out / "bench-sweep.json", {"environment": environment(), **found})
     console = Console(width=None if sys.stdout.isatty() else 120)

@@ -22,7 +22,7 @@ def main(argv: list[str]) -> int:
     executors.add_arguments(p)
     args = p.parse_args(argv)
     if problem := unwritable(args.out):
-        p.error(problem)
+        p.error(f"--out {problem}")
     console = Console()
     chosen = [name for name in names if name in (args.case or names)]
     findings = []

@@ -23,7 +23,7 @@ from stability.diagnosis import diagnose
 from stability.environment import tell_untested
 from stability.files import write_json
 from stability.formats import FORMATS
-from stability.study.functions import parse_held
+from stability.study.functions import parse_fixed
 from stability.study.loading import BadFunction, first_line, load, meant
 
 source_info_util.register_exclusion(__file__)
@@ -137,7 +137,7 @@ def main(argv: list[str]) -> int:
     options = p.parse_args(argv)
     dtype = FORMATS[options.dtype].dtype
     try:
-        fn, values = bound(load(options.function), options.function, options.at, parse_held(options.fix))
+        fn, values = bound(load(options.function), options.function, options.at, parse_fixed(options.fix))
         with np.errstate(over="ignore"):
             arguments = [np.asarray(x).astype(dtype) for x in values.values()]
         scalar = scalar_function(fn, options.function, arguments, options.grad)

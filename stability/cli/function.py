@@ -22,7 +22,7 @@ from stability.measure import FAILURE_KINDS
 from stability.measure.regions import Region
 from stability.report.tables import both, short_hex, value
 from stability.study.functions import Derivative, Named, Scalar, check_scalar
-from stability.study.loading import BadFunction
+from stability.study.loading import BadFunction, NotFixed
 from stability.sweep import engine
 from stability.sweep.outcome import Outcome, Row, Screening
 from stability.sweep.points import ordinals_within
@@ -133,7 +133,7 @@ def main(argv: list[str]) -> int:
     console = Console()
     try:
         if problem := unwritable(out) or report.foreign(out):
-            raise ValueError(problem)
+            raise ValueError(f"--out {problem}")
         source = Named(args.function, args.arg, tuple(args.fix), args.grad, args.order, _domain(args.range))
         scalar = source.scalar()
         for dtype in dtypes:
@@ -158,6 +158,8 @@ def main(argv: list[str]) -> int:
             manifest = {"command": options.command(argv), "seed": args.seed, **environment()}
             told = {"tolerance": args.tolerance, "begun": begun, "svg": args.svg, "executor": pool}
             report.write(outcome, source(), manifest, out, args.plots, **told, blame=table, notes=notes)
+    except NotFixed as missing:
+        p.error(f"{missing}; give --fix name=value for each")
     except (ValueError, NoScheduler) as error:
         p.error(str(error).splitlines()[0])
     except OSError as error:

@@ -242,7 +242,7 @@ def main(argv: list[str]) -> int:
     try:
         chosen = plan(args, study)
         if problem := unwritable(args.out) or report.foreign(args.out, CHECKPOINT):
-            raise ValueError(problem)
+            raise ValueError(f"--out {problem}")
         _start(args)
         console = Console()
         if "optax" not in study.forms:

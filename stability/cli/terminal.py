@@ -7,12 +7,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from stability.formats import FORMATS
-from stability.report.tables import label_text, nearest, value
-from stability.sweep.outcome import Outcome, Row
+from stability.measure.regions import nearest
+from stability.report.tables import label_text, value
+from stability.sweep.outcome import HEADINGS, Outcome, Row
 
 WIDTH = 80
 
@@ -35,34 +37,13 @@ def counting(console: Console, total: int) -> Iterator[Callable[[str], None]]:
         yield progress
 
 
-def _nearest_to_zero(rows: list[Row], kind: str) -> str:
-    """The float nearest to zero at which a row has a kind, or a dash."""
-    fmt = FORMATS[rows[0].dtype]
-    ends = [nearest(row.regions, positive, kind) for row in rows for positive in (False, True)]
-    found = [value(end[0], fmt) for end in ends if end]
-    return f"{min(found, key=abs):.6g}" if found else "–"
-
-
-def _worst(rows: list[Row]) -> str:
-    errors = [row.max_ulp for row in rows if row.max_ulp is not None]
-    if not errors:
-        return "–"
-    bound = "" if all(row.exhaustive for row in rows) else "≥ "
-    return f"{bound}{max(errors):.4g}"
-
-
 def summary(outcome: Outcome) -> Table:
     """A line a form and format: where it is first NaN and first vanished, and its worst error."""
     table = Table(title="nearest to zero, over labels and modes", box=None, pad_edge=False)
-    for name in ("form", "dtype"):
-        table.add_column(name, no_wrap=True)
-    for name in ("first NaN", "first vanished", "worst \\[ulps]"):
-        table.add_column(name, no_wrap=True, justify="right")
-    for form, dtype in dict.fromkeys((row.form, row.dtype) for row in outcome.rows):
-        rows = [row for row in outcome.rows if (row.form, row.dtype) == (form, dtype) and not row.error]
-        if rows:
-            ends = [_nearest_to_zero(rows, kind) for kind in ("nan", "vanished")]
-            table.add_row(form, dtype, *ends, _worst(rows))
+    for k, heading in enumerate(HEADINGS):
+        table.add_column(escape(heading), no_wrap=True, justify="left" if k < 2 else "right")
+    for line in outcome.lines():
+        table.add_row(*line.cells())
     return table
 
 

@@ -226,14 +226,26 @@ def _is_decided(node: Node) -> bool:
 def diagnose(fn: Callable, *args, mode: str = "eager", dtype=None, tolerance: float = TOLERANCE) -> Diagnosis:
     """Runs a function in floats and in reals at one point, equation by equation, and says which one lost the digits.
 
-    **Arguments:** `fn` of any arguments that JAX traces, returning at least one float (of several elements the worst
-    is looked at); `mode`, `eager` for each equation by itself, `jit` for the equations of one XLA computation, as far
-    as looking at them all leaves the result what it was; `dtype` that of Python floats among the arguments;
-    `tolerance` in ulps, beyond which a result is `inaccurate`.
+    **Arguments:**
+
+    - `fn` of any arguments that JAX traces, returning at least one float (of several elements the worst is looked at).
+    - `args` pytrees of NumPy or JAX arrays of any shape, or Python floats.
+    - `mode`, `eager` for each equation by itself, `jit` for the equations of one XLA computation, as far as looking at
+      them all leaves the result what it was.
+    - `dtype` the format of Python floats among the arguments, JAX's default float without it.
+    - `tolerance` in ulps of the true value, beyond which a result is `inaccurate`.
 
     **Returns:** a `Diagnosis`. Where jit and eager give different bits, it holds that of the other mode as `other`.
 
-    **Raises:** `TypeError` where the function returns no float.
+    **Raises:** `TypeError` where the function returns no float; `ValueError` for another mode.
+
+    ```python
+    import jax.numpy as jnp
+    from stability import diagnose
+
+    found = diagnose(lambda x: jnp.log(1 + x), jnp.float32(1e-9))
+    assert (found.verdict, found.culprit.primitive, found.culprit.kind) == ("vanished", "add", "absorption")
+    ```
     """
     if mode not in ("eager", "jit"):
         raise ValueError(f"{mode!r} is not a mode; choose eager or jit")

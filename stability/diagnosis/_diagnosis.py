@@ -112,13 +112,28 @@ MEANINGS = {
 class Diagnosis:
     """The floats and the reals of a function at one point, side by side.
 
-    **Attributes:** `dtype` the format of the result; `mode`, `eager` (each equation an XLA computation of its own) or
-    `jit`; `arguments`; `element` the index of the output element looked at; `result` in this mode; `true` correctly
-    rounded (at a removable hole the limit), `None` where the truth is no number, and then `undefined` says why;
-    `error` in ulps of the true value; `verdict` a kind of
-    `stability.measure.KINDS`, or `undefined`; `rows`; `culprit` the row to blame, or `None`; `path` the indices of
-    the rows from the result to where the error came from; `eager` and `jit` the results of both; `other` the
-    diagnosis in the other mode where the two results differ; `note` what else there is to say.
+    **Attributes:**
+
+    - `function` its name, `arguments` their values, `dtype` the format of the result.
+    - `mode`, `eager` (each equation an XLA computation of its own) or `jit`.
+    - `element` the index of the output element looked at.
+    - `result` in this mode; `eager` and `jit`, those of both.
+    - `true` correctly rounded (at a removable hole the limit), `None` where the truth is no number, and then
+      `undefined` says why.
+    - `error` in ulps of the true value; `verdict` a kind of `stability.measure.KINDS`, or `undefined`.
+    - `rows` what each equation did; `culprit` the one to blame, or `None`; `source` its line; `path` the indices of the
+      rows from the result to where the error came from.
+    - `other` the diagnosis in the other mode where `differs`, that is where the two results differ.
+    - `note` what else there is to say.
+
+    ```python
+    import jax.numpy as jnp
+    from stability import diagnose
+
+    found = diagnose(lambda x: 1 - jnp.cos(x), jnp.float32(1e-4))
+    assert found.result == 0 and abs(found.true - 5e-9) < 1e-15
+    assert found.culprit.kind == "cancellation" and "culprit: #1 sub" in found.summary()
+    ```
     """
 
     function: str
@@ -150,6 +165,7 @@ class Diagnosis:
         return not _same(self.eager, self.jit)
 
     def as_json(self) -> dict:
+        """The attributes as JSON has them. **Returns:** a dictionary; numbers that are not finite are strings."""
         return {
             "function": self.function,
             "dtype": self.dtype,
@@ -171,7 +187,7 @@ class Diagnosis:
         }
 
     def table(self) -> Table:
-        """The rows as a rich table; the culprit's is marked."""
+        """The rows as a table, the culprit's marked. **Returns:** a `rich.table.Table`."""
         table = Table(title=f"{self.function} in {self.dtype}, {self.mode}", title_justify="left")
         for heading in ("", "operation", "inputs", "result", "true result", "error", "own", "cond.", "what", "line"):
             right = heading in ("result", "true result", "error", "own", "cond.")
@@ -194,7 +210,7 @@ class Diagnosis:
         return table
 
     def summary(self) -> str:
-        """The findings in a few lines."""
+        """The findings in a few lines. **Returns:** them, as one text."""
         true = short(self.true) if self.undefined is None else self.undefined
         lines = [f"{self.function}: result {short(self.result)} ({self.mode}), true value {true}: {self.verdict}"]
         if not math.isnan(self.error):
@@ -211,7 +227,12 @@ class Diagnosis:
         return "\n".join(lines)
 
     def print(self, console: Console | None = None) -> None:
-        """Prints the table and the findings, and those of the other mode where it differs."""
+        """Prints the table and the findings, and those of the other mode where it differs.
+
+        **Arguments:**
+
+        - `console` of rich to print to, the terminal by default.
+        """
         console = console or Console()
         console.print(self.table())
         console.print(self.summary(), markup=False, highlight=False, soft_wrap=True)

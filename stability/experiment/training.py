@@ -157,7 +157,7 @@ def main(argv: list[str]) -> int:
     p = parser()
     args = p.parse_args(argv)
     if problem := unwritable(args.out):
-        p.error(problem)
+        p.error(f"--out {problem}")
     try:
         runs = experiment(args.steps, args.rate)
     except ImportError:

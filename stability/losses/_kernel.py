@@ -7,7 +7,7 @@ inside, bit operations and all.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -19,11 +19,14 @@ if TYPE_CHECKING:
     from jax.extend.core import Primitive
 
 
+Abstract = Any
+"""An abstract array of JAX: a shape and a dtype."""
+
 KERNELS: dict[str, Kernel] = {}
 """By name, for those who look into jaxprs."""
 
 
-def like_first(first, *_, **__):
+def like_first(first: Abstract, *_: Abstract, **__: Any) -> Abstract:
     return first
 
 
@@ -42,8 +45,8 @@ class Kernel:
         run: Callable[..., Array],
         formula: Callable[..., Array],
         *derivatives: Callable | None,
-        abstract=like_first,
-    ):
+        abstract: Callable[..., Abstract] = like_first,
+    ) -> None:
         self.name, self.run, self.formula, self.derivatives, self.abstract = name, run, formula, derivatives, abstract
         KERNELS[name] = self
 
@@ -66,7 +69,7 @@ class Kernel:
         ad.defjvp(p, *self.derivatives)
         return p
 
-    def _batched(self, arguments, axes, **parameters):
+    def _batched(self, arguments: Sequence[Array], axes: Sequence[int | None], **parameters: Any) -> tuple[Array, int]:
         size = next(x.shape[a] for x, a in zip(arguments, axes, strict=True) if a is not None)
         moved = [
             jnp.broadcast_to(x, (size, *jnp.shape(x))) if a is None else jnp.moveaxis(x, a, 0)

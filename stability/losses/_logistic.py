@@ -24,7 +24,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from fractions import Fraction
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 from jax import Array, lax
@@ -74,7 +74,7 @@ FLOAT32 = Precision(12, 7, 9, 5)
 """Two words of float32, `2**-44`."""
 
 
-def _integer(fmt: FloatFormat):
+def _integer(fmt: FloatFormat) -> Any:
     return {16: jnp.int16, 32: jnp.int32, 64: jnp.int64}[fmt.bits]
 
 

@@ -77,7 +77,9 @@ Terms = tuple[Array, Array, Array]
 """Numbers that are not negative, in two words, and which of them hide a maximum that is not in them."""
 
 
-def _over_classes(combine, reduction, unrolled: int, x: Array) -> Array:
+def _over_classes(
+    combine: Callable[[Array, Array], Array], reduction: Callable[..., Array], unrolled: int, x: Array
+) -> Array:
     n = x.shape[-1]
     if n > unrolled:
         return reduction(x, axis=-1, keepdims=True)

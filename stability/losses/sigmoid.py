@@ -32,6 +32,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -41,6 +42,9 @@ from jax.typing import ArrayLike
 from stability.formats import FORMATS, format_of
 from stability.losses import _logistic as logistic
 from stability.losses._kernel import Kernel
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Shaped
 
 ARITHMETICS = ("float64", "compensated")
 
@@ -63,7 +67,7 @@ def _to_single(x: Array) -> Array:
     return lax.bitcast_convert_type(lax.bitcast_convert_type(x, jnp.uint16).astype(jnp.uint32) << 16, jnp.float32)
 
 
-def _from_single(x: Array, dtype) -> Array:
+def _from_single(x: Array, dtype: jnp.dtype) -> Array:
     if dtype != jnp.bfloat16:
         return x.astype(dtype)
     bits = lax.bitcast_convert_type(x, jnp.uint32)
@@ -94,7 +98,7 @@ def _gradient(z: Array, y: Array, whole: bool) -> Array:
     return lax.cond(marked, again, lambda z, y, result: result, z, y, result)
 
 
-def _twice(kernel, special, z: Array, *labels: Array) -> Array:
+def _twice(kernel: Callable[..., tuple[Any, Array]], special: Callable[..., Array], z: Array, *labels: Array) -> Array:
     """By two words of the format: a `*_doubled` kernel, encoded."""
     v, j = kernel(z, *labels, logistic.FLOAT32 if z.dtype == jnp.float32 else logistic.FLOAT64)
     return special(z, *labels, logistic.encode(v, j))
@@ -104,7 +108,7 @@ def _special_curvature(z: Array, result: Array) -> Array:
     return jnp.where(jnp.isnan(z), z, result)
 
 
-_KERNELS = {
+_KERNELS: dict[str, tuple[Callable[..., tuple[Any, Array]], Callable[..., Array]]] = {
     "gradient": (logistic.gradient_doubled, _special_gradient),
     "value": (logistic.value_doubled, _special_value),
     "curvature": (logistic.curvature_doubled, _special_curvature),
@@ -133,7 +137,7 @@ def _kernel(name: str, formula: Callable[..., Array], *derivatives: Callable) ->
     return Kernel(f"sigmoid_binary_cross_entropy_{name}", partial(_run, name), formula, *derivatives)
 
 
-def _third(z, arithmetic, **_):
+def _third(z: Array, arithmetic: str, **_: Any) -> Array:
     slope = _gradient_kernel(z, jnp.full_like(z, 0.5), arithmetic=arithmetic, whole=False)
     return -2 * _curvature_kernel(z, arithmetic=arithmetic, whole=True) * slope
 
@@ -182,38 +186,94 @@ def _weakened(x: Array, weak: bool) -> Array:
     return lax.convert_element_type_p.bind(x, new_dtype=x.dtype, weak_type=True, sharding=None)
 
 
-def sigmoid_binary_cross_entropy(logits: ArrayLike, labels: ArrayLike, *, arithmetic: str = "float64") -> Array:
+def sigmoid_binary_cross_entropy(
+    logits: Float[ArrayLike, "*#shape"], labels: Shaped[ArrayLike, "*#shape"], *, arithmetic: str = "float64"
+) -> Float[Array, "*shape"]:
     """`L(z, y) = max(z, 0) - z y + log(1 + e^-|z|)` in nats, elementwise, not reduced.
 
-    **Arguments:** `logits` float16, bfloat16, float32 or float64, of any shape; `labels` real numbers or booleans, of a
-    shape that broadcasts with it, meant in [0, 1]; they are rounded to the common dtype first. `arithmetic`:
-    `"float64"`, or `"compensated"` where the hardware has no float64.
+    The negative log-likelihood of a Bernoulli variable with logit `z`
+    (https://en.wikipedia.org/wiki/Logistic_regression), in the form of `optax.sigmoid_binary_cross_entropy`, from which
+    it differs in its errors (the table of `stability.losses.sigmoid`) and in that its derivatives are rounded as well.
 
-    **Returns:** the losses, of the broadcast shape and the dtype of `jax.numpy` promotion, errors as in the module's
-    table; under `grad`, `sigmoid_binary_cross_entropy_grad`.
+    **Arguments:**
 
-    **Raises:** `TypeError` for integer or complex logits, `ValueError` for shapes that do not broadcast.
+    - `logits` float16, bfloat16, float32 or float64, of any shape.
+    - `labels` real numbers or booleans, meant in [0, 1], of a shape that broadcasts with that of the logits; they are
+      rounded to the common dtype first.
+    - `arithmetic` `"float64"`, or `"compensated"` (pairs of float32) where the hardware has no float64.
+
+    **Returns:** the losses, of the broadcast shape and the dtype of `jax.numpy` promotion, within 1/2 ulp of the true
+    value in float16, bfloat16 and float32 at labels 0 and 1. Its `jax.grad` is `sigmoid_binary_cross_entropy_grad`.
+
+    **Raises:** `TypeError` for integer or complex logits and for complex labels; `ValueError` for shapes that do not
+    broadcast, and for another `arithmetic`.
+
+    ```python
+    import jax.numpy as jnp
+    from stability import sigmoid_binary_cross_entropy
+
+    losses = sigmoid_binary_cross_entropy(jnp.float32([0, 100]), jnp.float32([1, 1]))
+    assert losses.tolist() == [0.6931471824645996, 3.783505853677006e-44]  # log 2 and e^-100, a subnormal float32
+    ```
     """
     z, y, whole, weak = _prepared(logits, labels, arithmetic)
     return _weakened(_value_kernel(z, y, arithmetic=arithmetic, whole=whole), weak)
 
 
-def sigmoid_binary_cross_entropy_grad(logits: ArrayLike, labels: ArrayLike, *, arithmetic: str = "float64") -> Array:
+def sigmoid_binary_cross_entropy_grad(
+    logits: Float[ArrayLike, "*#shape"], labels: Shaped[ArrayLike, "*#shape"], *, arithmetic: str = "float64"
+) -> Float[Array, "*shape"]:
     """`dz = dL/dz = σ(z) - y`, elementwise, for training steps written by hand.
 
-    Arguments, result and errors as for `sigmoid_binary_cross_entropy`. The result is subnormal where the true value is.
+    The last line of the course note's derivation (`stability.study.sigmoid.forms`), without its cancellation.
+
+    **Arguments:**
+
+    - `logits`, `labels`, `arithmetic` as for `sigmoid_binary_cross_entropy`.
+
+    **Returns:** the gradients, of the broadcast shape and the dtype of `jax.numpy` promotion, within 1/2 ulp of the
+    true value in float16, bfloat16 and float32 at labels 0 and 1; subnormal where the true value is.
+
+    **Raises:** as `sigmoid_binary_cross_entropy`.
+
+    ```python
+    import jax
+    import jax.numpy as jnp
+    from stability import sigmoid_binary_cross_entropy_grad
+
+    z = jnp.float32(20)
+    assert jax.nn.sigmoid(z) - 1 == 0
+    assert sigmoid_binary_cross_entropy_grad(z, 1) == jnp.float32(-2.0611537e-09)
+    ```
     """
     z, y, whole, weak = _prepared(logits, labels, arithmetic)
     return _weakened(_gradient_kernel(z, y, arithmetic=arithmetic, whole=whole), weak)
 
 
 def sigmoid_binary_cross_entropy_value_and_grad(
-    logits: ArrayLike, labels: ArrayLike, *, arithmetic: str = "float64"
-) -> tuple[Array, Array]:
+    logits: Float[ArrayLike, "*#shape"], labels: Shaped[ArrayLike, "*#shape"], *, arithmetic: str = "float64"
+) -> tuple[Float[Array, "*shape"], Float[Array, "*shape"]]:
     """The losses and `dz = σ(z) - y`, elementwise, each as its own function gives it.
 
-    Arguments, results and errors as for `sigmoid_binary_cross_entropy`. Two passes over memory: XLA on CPU computes
-    what two results share again for each of them, which is faster than keeping it in memory.
+    Two passes over memory: XLA on CPU computes what two results share again for each of them, which is faster than
+    keeping it in memory.
+
+    **Arguments:**
+
+    - `logits`, `labels`, `arithmetic` as for `sigmoid_binary_cross_entropy`.
+
+    **Returns:** the losses and the gradients, as `sigmoid_binary_cross_entropy` and
+    `sigmoid_binary_cross_entropy_grad` return them.
+
+    **Raises:** as `sigmoid_binary_cross_entropy`.
+
+    ```python
+    import jax.numpy as jnp
+    from stability import sigmoid_binary_cross_entropy_value_and_grad
+
+    loss, dz = sigmoid_binary_cross_entropy_value_and_grad(jnp.float32(-3), 0)
+    assert (loss, dz) == (jnp.float32(0.048587352), jnp.float32(0.047425874))
+    ```
     """
     z, y, whole, weak = _prepared(logits, labels, arithmetic)
     value, gradient = (f(z, y, arithmetic=arithmetic, whole=whole) for f in (_value_kernel, _gradient_kernel))

@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -23,7 +23,10 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from stability.losses import _shares as shares
-from stability.losses._kernel import Kernel, like_first
+from stability.losses._kernel import Abstract, Kernel, like_first
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float, Integer, Shaped
 
 Axis = int | tuple[int, ...] | None
 
@@ -36,7 +39,7 @@ def _centred(z: Array, v: Array) -> tuple[Array, Array, Array]:
     return p, w, jnp.sum(p * w, axis=-1, keepdims=True)
 
 
-def _probability_tangent(v: Array, z: Array, *_) -> Array:
+def _probability_tangent(v: Array, z: Array, *_: Array) -> Array:
     """`dp_k = p_k (v_k - Σ_j p_j v_j)`, which is the same for `v` less a constant."""
     p, w, mean = _centred(z, v)
     return p * (w - mean)
@@ -47,11 +50,11 @@ def _surprisal_tangent(v: Array, z: Array) -> Array:
     return mean - w
 
 
-def _gradient_of_labels(v: Array, z: Array, _) -> Array:
+def _gradient_of_labels(v: Array, z: Array, _: Array) -> Array:
     return (shares.total(v) - v) * _probability(z) - v * _complement(z)
 
 
-def _a_row(z, *_):
+def _a_row(z: Abstract, *_: Abstract) -> Abstract:
     return z.update(shape=z.shape[:-1])
 
 
@@ -69,7 +72,11 @@ def _at(x: Array, label: Array) -> Array:
 
 
 def _kernel(
-    name: str, kernel: Callable[..., Array], formula: Callable[..., Array], *derivatives, abstract=like_first
+    name: str,
+    kernel: Callable[..., Array],
+    formula: Callable[..., Array],
+    *derivatives: Callable[..., Array] | None,
+    abstract: Callable[..., Abstract] = like_first,
 ) -> Kernel:
     """Of arrays with the rows in front: logits `(..., n)`, labels the same or `(...)`."""
     return Kernel(f"softmax_{name}", jax.jit(kernel), formula, *derivatives, abstract=abstract)
@@ -174,7 +181,9 @@ def _masked(z: Array, where: ArrayLike | None, axis: Axis) -> tuple[Array, Array
     return jnp.where(where, z, jnp.where(where.any(axis, keepdims=True), -jnp.inf, 0.0).astype(z.dtype)), where
 
 
-def _prepared(logits, labels, axis: Axis, where) -> tuple[Array, Array, _Layout, jnp.dtype]:
+def _prepared(
+    logits: ArrayLike, labels: ArrayLike, axis: Axis, where: ArrayLike | None
+) -> tuple[Array, Array, _Layout, jnp.dtype]:
     logits, labels = _floating(logits), jnp.asarray(labels)
     if jnp.issubdtype(labels.dtype, jnp.complexfloating):
         raise TypeError(f"labels must be real, got {labels.dtype}")
@@ -194,55 +203,104 @@ def _prepared(logits, labels, axis: Axis, where) -> tuple[Array, Array, _Layout,
 
 
 def softmax_cross_entropy(
-    logits: ArrayLike, labels: ArrayLike, axis: Axis = -1, where: ArrayLike | None = None
-) -> Array:
-    """`-Σ_k y_k log softmax(logits)_k`, in nats; a drop-in for `optax.softmax_cross_entropy`.
+    logits: Float[ArrayLike, "*#shape"],
+    labels: Shaped[ArrayLike, "*#shape"],
+    axis: Axis = -1,
+    where: Bool[ArrayLike, ...] | None = None,
+) -> Float[Array, "*batch"]:
+    """`L = -Σ_k y_k log p_k` with `p = softmax(logits)`, in nats; a drop-in for `optax.softmax_cross_entropy`.
 
-    **Arguments:** `logits` floating point, one class an entry along `axis` (an axis, several, or `None` for all);
-    `labels` real, broadcast against the logits: one-hot, or any weights, which need not sum to one nor be positive;
-    `where` boolean, with the classes that count, of the logits' shape or without `axis`.
+    The cross-entropy of the multinomial logit model (https://en.wikipedia.org/wiki/Softmax_function). It differs from
+    optax's function of that name in the errors of its gradient (`softmax_cross_entropy_grad`).
 
-    **Returns:** the loss, in the shape without `axis` and in the promoted dtype of both. A class at `-inf` has
-    probability 0: its label must be 0, else the loss is `inf`. NaN where a logit or a label is NaN, where a logit
+    **Arguments:**
+
+    - `logits` float16, bfloat16, float32 or float64, one class an entry along `axis`.
+    - `labels` real numbers or booleans, of a shape that broadcasts with that of the logits: one-hot, or any weights,
+      which need not sum to one nor be positive.
+    - `axis` of the classes: one, several, or `None` for all.
+    - `where` booleans, true for the classes that count, of the logits' shape or of that without `axis`.
+
+    **Returns:** the losses, in the broadcast shape without `axis` and in the promoted dtype of both. A class at `-inf`
+    has probability 0: its label must be 0, else the loss is `inf`. NaN where a logit or a label is NaN, where a logit
     is `+inf`, and where all are `-inf`. 0 where `where` leaves no class.
 
     **Raises:** `TypeError` for logits that are not floating point, complex labels, or a `where` that is not boolean;
     `ValueError` for shapes that do not broadcast, an axis that is not there, or no classes at all.
+
+    ```python
+    import jax.numpy as jnp
+    from stability import softmax_cross_entropy
+
+    logits, one_hot = jnp.float32([[20, 0, 0], [0, 0, 0]]), jnp.float32([[1, 0, 0], [0, 1, 0]])
+    assert softmax_cross_entropy(logits, one_hot).tolist() == [4.1223073843355e-09, 1.0986123085021973]
+    ```
     """
     z, y, _, dtype = _prepared(logits, labels, axis, where)
     return _loss(z, y).astype(dtype)
 
 
 def softmax_cross_entropy_grad(
-    logits: ArrayLike, labels: ArrayLike, axis: Axis = -1, where: ArrayLike | None = None
-) -> Array:
-    """`dL/dz = p Σ_j y_j - y` of `softmax_cross_entropy`, per example: the backward pass of a hand-written step.
+    logits: Float[ArrayLike, "*#shape"],
+    labels: Shaped[ArrayLike, "*#shape"],
+    axis: Axis = -1,
+    where: Bool[ArrayLike, ...] | None = None,
+) -> Float[Array, "*shape"]:
+    """`dL/dz_k = p_k Σ_j y_j - y_k` of `softmax_cross_entropy`: the backward pass of a hand-written step.
 
-    Arguments and errors are those of `softmax_cross_entropy`.
+    **Arguments:**
 
-    **Returns:** the gradient in the broadcast shape and promoted dtype of logits and labels. It is
-    never NaN for finite logits and labels. For one-hot labels it is within 2 ulps of the true value wherever that is
-    normal (float16, bfloat16, float32); for soft ones the error grows as `p_k Σ y` comes close to `y_k`, from the
-    rounding of `p_k`. A class at `-inf` has `-y_k`.
+    - `logits`, `labels`, `axis`, `where` as for `softmax_cross_entropy`.
+
+    **Returns:** the gradients, in the broadcast shape and promoted dtype of logits and labels. They are never NaN for
+    finite logits and labels. For one-hot labels they are within 2 ulps of the true value wherever that is normal
+    (float16, bfloat16, float32); for soft ones the error grows as `p_k Σ y` comes close to `y_k`, from the rounding of
+    `p_k`. A class at `-inf` has `-y_k`.
+
+    **Raises:** as `softmax_cross_entropy`.
+
+    ```python
+    import jax
+    import jax.numpy as jnp
+    from stability import softmax_cross_entropy_grad
+
+    logits, one_hot = jnp.float32([20, 0, 0]), jnp.float32([1, 0, 0])
+    assert (jax.nn.softmax(logits) - one_hot)[0] == 0
+    assert softmax_cross_entropy_grad(logits, one_hot)[0] == jnp.float32(-4.1223073e-09)
+    ```
     """
     z, y, layout, dtype = _prepared(logits, labels, axis, where)
     return layout.restore(_gradient(z, y)).astype(dtype)
 
 
 def softmax_cross_entropy_with_integer_labels(
-    logits: ArrayLike, labels: ArrayLike, axis: Axis = -1, where: ArrayLike | None = None
-) -> Array:
-    """`-log softmax(logits)_label`, in nats; a drop-in for optax's function of this name.
+    logits: Float[ArrayLike, "*shape"],
+    labels: Integer[ArrayLike, "*#batch"],
+    axis: Axis = -1,
+    where: Bool[ArrayLike, ...] | None = None,
+) -> Float[Array, "*batch"]:
+    """`L = -log p_label` with `p = softmax(logits)`, in nats; a drop-in for optax's function of this name.
 
-    **Arguments:** `logits` and `where` as for `softmax_cross_entropy`; `labels` integers from 0 to `n - 1`,
-    broadcast to the logits' shape without `axis`; with several axes, flat indices into them.
+    **Arguments:**
 
-    **Returns:** the loss, in that shape and the logits' dtype, `inf` where the label's class is at `-inf`, 0 where
-    `where` leaves no class; NaN as for `softmax_cross_entropy`. A label out of range gives NaN, loss and
-    gradient, where it is traced (`jit`, `vmap`, `scan`); optax counts negative ones from the end.
+    - `logits`, `axis`, `where` as for `softmax_cross_entropy`.
+    - `labels` integers from 0 to `n - 1`, broadcast to the logits' shape without `axis`; with several axes, flat
+      indices into them.
 
-    **Raises:** `TypeError` and `ValueError` as for `softmax_cross_entropy`, `TypeError` for labels that are not
-    integers, `ValueError` for a label out of range that is not traced.
+    **Returns:** the losses, in that shape and the logits' dtype, `inf` where the label's class is at `-inf`, 0 where
+    `where` leaves no class; NaN as for `softmax_cross_entropy`. A label out of range gives NaN, loss and gradient,
+    where it is traced (`jit`, `vmap`, `scan`); optax counts negative ones from the end.
+
+    **Raises:** `TypeError` and `ValueError` as `softmax_cross_entropy`; `TypeError` for labels that are not integers,
+    `ValueError` for a label out of range that is not traced.
+
+    ```python
+    import jax.numpy as jnp
+    from stability import softmax_cross_entropy_with_integer_labels
+
+    loss = softmax_cross_entropy_with_integer_labels(jnp.float32([[20, 0, 0], [0, 0, 0]]), jnp.array([0, 2]))
+    assert loss.tolist() == [4.1223073843355e-09, 1.0986123085021973]
+    ```
     """
     logits, labels = _floating(logits), jnp.asarray(labels)
     if not jnp.issubdtype(labels.dtype, jnp.integer):

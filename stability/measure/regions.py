@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from stability.formats import FloatFormat, from_ordinal, hex_of, to_ordinal
-from stability.measure import INACCURATE, KINDS, NAN_INPUT, OK, Run, runs
+from stability.measure import FAILURE_KINDS, INACCURATE, KINDS, NAN_INPUT, OK, Run, runs
 
 LOOKED_AROUND = 256
 LOOKED_AHEAD = 256
@@ -59,6 +59,14 @@ class Region:
         return cls(
             data["kind"], ordinal_from(data["from"], fmt), ordinal_from(data["to"], fmt), data["count"], data["counted"]
         )
+
+
+def nearest(regions: tuple[Region, ...], positive: bool, kind: str | None = None) -> tuple[int, str] | None:
+    """The failing ordinal nearest to zero on one side, and its kind."""
+    chosen = [r for r in regions if (r.kind in FAILURE_KINDS if kind is None else r.kind == kind)]
+    if positive:
+        return min(((max(r.start, 0), r.kind) for r in chosen if r.stop >= 0), default=None)
+    return max(((min(r.stop, -1), r.kind) for r in chosen if r.start < 0), default=None)
 
 
 def hex_at(ordinal: int, fmt: FloatFormat) -> str:

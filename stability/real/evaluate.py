@@ -209,10 +209,16 @@ def nearest(output: Any, fmt: FloatFormat | None, aval: Any, dtype) -> np.ndarra
 def true_value(fn: Callable, *args, dtype=None, strict: bool = False):
     """The correctly rounded true value of `fn(*args)`.
 
-    **Arguments:** `args` pytrees of NumPy or JAX arrays of any shape, or Python floats, taken at face value in their
-    dtype (a Python float in `dtype`, or in JAX's default float); `dtype` the format to round to, by default that of
-    each output; `strict` whether a primitive that has no meaning over the reals is an error, and not evaluated in wider
-    floats.
+    The jaxpr of `fn` is evaluated in balls (F. Johansson, "Arb: efficient arbitrary-precision midpoint-radius interval
+    arithmetic", https://arxiv.org/abs/1611.02831) at a precision that is raised until they decide the rounding.
+
+    **Arguments:**
+
+    - `fn` a function of pytrees of arrays to a pytree of arrays, that JAX can trace.
+    - `args` pytrees of NumPy or JAX arrays of any shape, or Python floats, taken at face value in their dtype (a Python
+      float in `dtype`, or in JAX's default float).
+    - `dtype` the format to round to: float16, bfloat16, float32 or float64, by default that of each output.
+    - `strict` whether a primitive that has no meaning over the reals is an error, and not evaluated in wider floats.
 
     **Returns:** a pytree as of `fn(*args)` with NumPy arrays. An element is NaN where the true value is undefined or
     stays undecided at 4096 bits (`why_undefined` tells which; it is 0 where all that it can be rounds to 0), and
@@ -223,7 +229,7 @@ def true_value(fn: Callable, *args, dtype=None, strict: bool = False):
 
     ```python
     import jax.numpy as jnp
-    from stability.real import true_value
+    from stability import true_value
 
     assert true_value(lambda x: jnp.sin(x) / x, jnp.float32(0)) == 1
     ```
@@ -238,9 +244,20 @@ def true_value(fn: Callable, *args, dtype=None, strict: bool = False):
 def why_undefined(fn: Callable, *args, dtype=None):
     """Why elements of `true_value(fn, *args)` are no proven numbers, where they are not.
 
+    **Arguments:**
+
+    - `fn`, `args`, `dtype` as for `true_value`.
+
     **Returns:** a pytree as of `fn(*args)` with object arrays: `None` where the value is a number, else the kind of
     `stability.real.Undefined`, `pole` among them; where 4096 bits don't decide, `undecided`, and after a colon what is
     known; `not proven` where it depends on a primitive that has no meaning over the reals.
+
+    ```python
+    import jax.numpy as jnp
+    from stability import why_undefined
+
+    assert why_undefined(lambda x: 1 / x, jnp.float32([0, 2])).tolist() == ["pole", None]
+    ```
     """
     jaxpr, tree, leaves, formats = prepared(fn, args, dtype)
 
@@ -264,8 +281,11 @@ def true_derivative(fn: Callable, *args, argnum: int = 0, order: int = 1, dtype=
     It is that of the real function, by power series over balls from the program of its values; no derivative rule is
     read, so a rule that is wrong in real numbers makes no difference.
 
-    **Arguments:** `args` and `dtype` as of `true_value`; `argnum` the number of the argument to differentiate by, one
-    float or an array of them; `order` 1, or more for higher derivatives by each number alone.
+    **Arguments:**
+
+    - `fn`, `args`, `dtype` as for `true_value`.
+    - `argnum` the number of the argument to differentiate by, one float or an array of them.
+    - `order` 1, or more for higher derivatives by each number alone.
 
     **Returns:** a pytree as of `fn(*args)` with NumPy arrays of the shape of the output followed by that of the
     argument. An element is NaN where the derivative is undefined or undecided, infinite at a pole of one sign, and at a
@@ -275,7 +295,7 @@ def true_derivative(fn: Callable, *args, argnum: int = 0, order: int = 1, dtype=
 
     ```python
     import jax
-    from stability.real import true_derivative
+    from stability import true_derivative
 
     assert true_derivative(jax.scipy.special.i0, 0.0) == 0
     ```

@@ -22,7 +22,23 @@ from stability.real.walk import CONTROL, Semantics, inlined, walk
 
 
 class UnsupportedPrimitive(NotImplementedError):
-    """A primitive that has no meaning over the reals; names it and the user's source line."""
+    """A primitive that has no meaning over the reals; `primitive` is its name, `source` the user's line.
+
+    ```python
+    import jax
+    import jax.numpy as jnp
+    import numpy as np
+    from stability import UnsupportedPrimitive, true_value
+
+    def called_back(x):
+        return jax.pure_callback(np.sin, jax.ShapeDtypeStruct((), x.dtype), x)
+
+    try:
+        true_value(called_back, jnp.float32(1), strict=True)
+    except UnsupportedPrimitive as error:
+        assert error.primitive == "pure_callback"
+    ```
+    """
 
     def __init__(self, primitive: str, source: str):
         super().__init__(f"no rule for the primitive {primitive}, used at {source or 'an unknown line'}")

@@ -7,7 +7,7 @@ import numpy as np
 from stability.environment import untested
 from stability.formats import FORMATS, FloatFormat, from_ordinal
 from stability.measure import FAILURE_KINDS, KINDS
-from stability.measure.regions import Region
+from stability.measure.regions import Region, nearest
 from stability.sweep.outcome import Disagreement, Outcome, Row
 
 REGIONS_SHOWN = 30
@@ -51,14 +51,6 @@ def decimal(x: float, fmt: FloatFormat) -> str:
 
 def both(x: float, fmt: FloatFormat) -> str:
     return f"{decimal(x, fmt)} = {short_hex(x)}"
-
-
-def nearest(regions: tuple[Region, ...], positive: bool, kind: str | None = None) -> tuple[int, str] | None:
-    """The failing ordinal nearest to zero on one side, and its kind."""
-    chosen = [r for r in regions if (r.kind in FAILURE_KINDS if kind is None else r.kind == kind)]
-    if positive:
-        return min(((max(r.start, 0), r.kind) for r in chosen if r.stop >= 0), default=None)
-    return max(((min(r.stop, -1), r.kind) for r in chosen if r.start < 0), default=None)
 
 
 def how_many(region: Region) -> str:

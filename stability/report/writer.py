@@ -44,7 +44,7 @@ def foreign(directory: Path, *ours: str) -> str | None:
     """
     if not directory.is_dir() or all(path.name in ours for path in directory.iterdir()) or _files(directory):
         return None
-    return f"--out {directory}: holds files, but no report; give a new directory, an empty one, or one with a report"
+    return f"{directory}: holds files, but no report; give a new directory, an empty one, or one with a report"
 
 
 def _files(directory: Path) -> list[str]:

@@ -26,15 +26,30 @@ Form = Callable[[Array, Array], Array]
 class Study:
     """Several forms of one real function of a swept float and a label.
 
-    **Attributes:** `name` as in the reports and `title` over them; `forms` by name, in the order of the reports;
-    `formulas` of forms as TeX, by name, in the order of the picture that shows them beside their errors;
-    `truth(z, label, fmt)` the true values for floats `z` of shape `(n,)`; `condition(z, label)` the
-    condition numbers in `z` and in the label, each of shape `(n,)`: the relative change of the true
-    value for a relative change of that argument; `labels` the default ones; `label_range` the allowed
-    ones; `device_truth` the true values on the device, where the study has them: it is monotone in the float, and
-    float32 is swept exhaustively by it. A form of the swept float alone has the one label `None` and needs no
-    `condition`; it is called with label 0 and ignores it. `domain` is the closed range of the swept float, `swept` its
-    name; `landmarks` floats that the report shows one by one.
+    `study_of` makes one of functions of yours; a folder of `stability/study/` declares one.
+
+    **Attributes:**
+
+    - `name` as in the reports and `title` over them.
+    - `forms` by name, in the order of the reports. A form of the swept float alone is called with label 0 and ignores
+      it.
+    - `formulas` of forms as TeX, by name, in the order of the picture that shows them beside their errors.
+    - `truth(z, label, fmt)` the true values for floats `z` of shape `(n,)`.
+    - `condition(z, label)` the condition numbers in `z` and in the label, each of shape `(n,)`: the relative change of
+      the true value for a relative change of that argument. Without labels it is not needed.
+    - `labels` the default ones, the one label `None` where the forms have none; `label_range` the allowed ones.
+    - `device_truth` the true values on the device, where the study has them: it is monotone in the float, and float32
+      is swept exhaustively by it.
+    - `domain` the closed range of the swept float, `swept` its name.
+    - `landmarks` floats that the report shows one by one.
+
+    ```python
+    from stability.study import declared
+
+    study = declared()["sigmoid_bce"]
+    (row,) = study.sweep(forms=["cancelled"], dtypes=["bfloat16"], labels=[1.0], modes=["jit"]).rows
+    assert study.swept == "z" and row.counts["vanished"] > 0
+    ```
     """
 
     name: str
@@ -53,16 +68,35 @@ class Study:
     def sweep(self, **options: Any) -> Outcome:
         """Where the forms fail: the study measured against its truth.
 
-        **Arguments:** all of them by name, each with a default: those of `stability.sweep.engine.sweep`.
+        **Arguments:**
 
-        **Returns:** a `stability.sweep.outcome.Outcome`.
+        - `**options` by name, each with a default:
+        - `forms` names of the study's forms, all by default.
+        - `dtypes` of `"float16"`, `"bfloat16"`, `"float32"`, `"float64"`, all by default. float64 is on in its own rows,
+          and in all where `jax_enable_x64` is.
+        - `labels` in `label_range`, each rounded to the format it is used in; the study's by default.
+        - `modes` of `"eager"` (each operation its own XLA computation), `"jit"`, `"step"` (as the backward rule inside
+          a jitted training step); eager and jit by default.
+        - `points` the size of the grid of float32 and float64; every float of a 16-bit format is looked at.
+        - `tolerance` in ulps of the true value, beyond which a result is `inaccurate`; 16 by default.
+        - `seed` of the grid.
+        - `search` whether to hunt the worst error of float32 and float64 rows.
+        - `screened` whether every float32 is screened by float64 for the ends of regions.
+        - `besides` floats to look at in rows of float32 and float64, wherever the grid lies.
+        - `progress` is called once a row with its name.
+        - `executor` of `concurrent.futures` where rows are measured, this thread by default. The outcome, but for its
+          seconds, does not depend on it. One of other processes needs a source that can be pickled.
+
+        **Returns:** an `Outcome`, its rows in the order dtype, label, form, mode. A row that raised says so in `error`.
+
+        **Raises:** `ValueError` for a name that is none of these.
 
         ```python
         import jax.numpy as jnp
-        import stability
+        from stability import study_of
 
-        study = stability.study_of({"naive": lambda x: (1 - jnp.cos(x)) / x, "half": lambda x: jnp.sin(x / 2)})
-        outcome = study.sweep(dtypes=["bfloat16"], modes=["jit"], forms=["naive"])
+        study = study_of({"naive": lambda x: (1 - jnp.cos(x)) / x})
+        outcome = study.sweep(dtypes=["bfloat16"], modes=["jit"], tolerance=4)
         assert outcome.rows[0].counts["inaccurate"] > 0
         ```
         """

@@ -1,6 +1,6 @@
 """A user's function: checked, and made a study whose truth is the function itself in real arithmetic.
 
-The swept argument is a scalar float; the other arguments are held. A form of it over many points is the function under
+The swept argument is a scalar float; the other arguments are fixed. A form of it over many points is the function under
 `jax.vmap`. Everything that can be wrong with what the user named is a `BadFunction`, whose message is one line.
 """
 
@@ -10,7 +10,7 @@ import ast
 import functools
 import inspect
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,12 +19,13 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jax.extend import source_info_util
+from jax.typing import DTypeLike
 
 from stability import real
 from stability.formats import FORMATS, FloatFormat
 from stability.measure import FAILURES, classify
 from stability.study._study import Form, Study
-from stability.study.loading import BadFunction, first_line, load
+from stability.study.loading import BadFunction, NotFixed, first_line, load
 from stability.truth import State, Truth
 
 source_info_util.register_exclusion(__file__)
@@ -37,12 +38,12 @@ class Derivative:
     """A derivative of a function of one scalar: run as `jax.grad` has it, true by the function's own values.
 
     **Attributes:** `run` what is run; `value` the function, of the swept scalar and, unless that is the one to
-    differentiate by, of that other scalar, which `held` has; `order` of the derivative.
+    differentiate by, of that other scalar, which is fixed at `by`; `order` of the derivative.
     """
 
     run: Scalar
     value: Callable[..., Array]
-    held: float | None
+    by: float | None
     order: int
     __name__: str
 
@@ -51,7 +52,7 @@ class Derivative:
 
     def truth(self, z: np.ndarray, fmt: FloatFormat) -> Truth:
         """The true derivatives at floats of shape `(n,)`."""
-        args = () if self.held is None else (self.held,)
+        args = () if self.by is None else (self.by,)
         return real.truth(self.value, z, args=args, fmt=fmt, derivative=real.Order(len(args), self.order))
 
     def told_of_rules(self, x: np.ndarray, fmt: FloatFormat, tolerance: float) -> str:
@@ -64,7 +65,7 @@ class Derivative:
         kinds, _ = classify(by_rules.rounded, true, tolerance)
         if kinds[0] not in FAILURES or by_rules.state[0] == State.UNDECIDED:
             return ""
-        found = real.custom_rules(self.value, x, *(() if self.held is None else (fmt.dtype.type(self.held),)))
+        found = real.custom_rules(self.value, x, *(() if self.by is None else (fmt.dtype.type(self.by),)))
         said = f"by it the derivative is {by_rules.told(0)} in real numbers"
         if not found:
             return f"a derivative rule of the library is not the derivative: {said}"
@@ -76,24 +77,24 @@ def truth_of(scalar: Scalar, z: np.ndarray, fmt: FloatFormat) -> Truth:
     return scalar.truth(z, fmt) if isinstance(scalar, Derivative) else real.truth(scalar, z, fmt=fmt)
 
 
-def parse_held(texts: list[str]) -> dict[str, Any]:
+def parse_fixed(texts: Sequence[str]) -> dict[str, Any]:
     """`name=value` texts as a dictionary; a value is a Python number, bool, string, or a list of numbers.
 
     **Raises:** `BadFunction`.
     """
-    held = {}
+    fixed = {}
     for text in texts:
         name, equals, value = text.partition("=")
         try:
             if not (equals and name.isidentifier()):
                 raise ValueError
-            held[name] = ast.literal_eval(value.strip())
+            fixed[name] = ast.literal_eval(value.strip())
         except (ValueError, SyntaxError):
-            raise BadFunction(f"--fix {text}: not name=value with a Python number, list, bool or string") from None
-    return held
+            raise BadFunction(f"{text}: not name=value with a Python number, list, bool or string") from None
+    return fixed
 
 
-def _held_array(value: Any, dtype) -> Any:
+def _fixed_array(value: Any, dtype: DTypeLike) -> Any:
     """Floats, and lists and tuples of numbers, as arrays of the format of the swept argument; others as they are."""
     return jnp.asarray(value, dtype) if isinstance(value, float | list | tuple) else value
 
@@ -101,23 +102,26 @@ def _held_array(value: Any, dtype) -> Any:
 def hold(
     fn: Callable,
     *,
-    arg: int = 0,
-    held: Mapping[str, Any] | None = None,
-    grad: int | None = None,
+    swept: int = 0,
+    fixed: Mapping[str, Any] | None = None,
+    argnum: int | None = None,
     order: int = 1,
     rules: str = "derived",
 ) -> Scalar:
-    """`fn`, or a derivative of it, as a function of one scalar: its argument number `arg`.
+    """`fn`, or a derivative of it, as a function of one scalar: its positional argument number `swept`.
 
-    **Arguments:** `held` the values of other arguments by name (those with a default may be left out); floats and lists
-    of numbers take the format of the swept argument; `grad` the number of the argument to differentiate by, as
-    `argnums` of `jax.grad`, `order` times; `rules`, `derived` where the derivative is that of the function's values,
-    `trusted` where it is by definition what the derivative rules say that JAX finds.
+    **Arguments:**
 
-    **Raises:** `BadFunction` for an argument that `fn` does not have, or that nothing gives a value, and for one to
-    differentiate by that is held and no number.
+    - `fixed` the values of other arguments by name (those with a default may be left out); floats and lists of numbers
+      take the format of the swept argument;
+    - `argnum` the number of the argument to differentiate by, `order` times; without it `fn` itself is meant;
+    - `rules`, `derived` where the derivative is that of the function's values, `trusted` where it is by definition what
+      the derivative rules say that JAX finds.
+
+    **Raises:** `BadFunction` for an argument that `fn` does not have, and for one to differentiate by that is fixed and
+    no number; `NotFixed` where nothing gives an argument a value.
     """
-    held = dict(held or {})
+    fixed = dict(fixed or {})
     name = getattr(fn, "__name__", repr(fn))
     try:
         parameters = list(inspect.signature(fn).parameters.values())
@@ -126,38 +130,37 @@ def hold(
     positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     keyword = [p for p in parameters if p.kind == p.KEYWORD_ONLY]
     names = [p.name for p in positional]
-    for what, n in (("--arg", arg), ("--grad", grad)):
+    for n in (swept, argnum):
         if n is not None and not 0 <= n < len(positional):
             allowed = ", ".join(f"{i} ({a})" for i, a in enumerate(names)) or "none"
-            raise BadFunction(f"{what} {n}: {name} has no such positional argument; it has {allowed}")
-    swept = names[arg]
-    others = [a for a in [*names, *(p.name for p in keyword)] if a != swept]
-    for unknown in [a for a in held if a not in others]:
+            raise BadFunction(f"{name} has no positional argument number {n}; it has {allowed}")
+    others = [a for a in [*names, *(p.name for p in keyword)] if a != names[swept]]
+    for unknown in [a for a in fixed if a not in others]:
         allowed = ", ".join(others) or "none"
-        raise BadFunction(f"--fix {unknown}: not an argument of {name} that can be held; those are: {allowed}")
+        raise BadFunction(f"{unknown} is not an argument of {name} that can be fixed; those are: {allowed}")
     missing = [p.name for p in [*positional, *keyword] if p.name in others and p.default is p.empty]
-    if missing := [a for a in missing if a not in held]:
-        raise BadFunction(f"{name} needs a value for {', '.join(missing)}; give --fix name=value for each")
+    if missing := [a for a in missing if a not in fixed]:
+        raise NotFixed(f"{name} needs a value for {', '.join(missing)}")
     defaults = {p.name: p.default for p in positional}
-    keywords = [p.name for p in keyword if p.name in held]
+    keywords = [p.name for p in keyword if p.name in fixed]
 
     def applied(run: Callable, x: Array, *by: Array) -> Array:
-        given = {swept: x} | ({names[grad]: by[0]} if by and grad is not None else {})
-        values = [given[a] if a in given else _held_array(held.get(a, defaults[a]), x.dtype) for a in names]
-        return run(*values, **{a: _held_array(held[a], x.dtype) for a in keywords})
+        given = {names[swept]: x} | ({names[argnum]: by[0]} if by and argnum is not None else {})
+        values = [given[a] if a in given else _fixed_array(fixed.get(a, defaults[a]), x.dtype) for a in names]
+        return run(*values, **{a: _fixed_array(fixed[a], x.dtype) for a in keywords})
 
-    if grad is None:
+    if argnum is None:
         return _named(functools.partial(applied, fn), name)
     derived = fn
     for _ in range(order):
-        derived = jax.grad(derived, argnums=grad)
+        derived = jax.grad(derived, argnums=argnum)
     title = f"grad_{name}" if order == 1 else f"grad{order}_{name}"
     run = functools.partial(applied, derived)
     if rules == "trusted":
         return _named(run, title)
-    by = None if grad == arg else held.get(names[grad], defaults[names[grad]])
+    by = None if argnum == swept else fixed.get(names[argnum], defaults[names[argnum]])
     if by is not None and not isinstance(by, int | float):
-        raise BadFunction(f"{name}: the derivative by {names[grad]} is by one number; it is held at {by!r}")
+        raise BadFunction(f"{name}: the derivative by {names[argnum]} is by one number; it is fixed at {by!r}")
     return Derivative(run, functools.partial(applied, fn), None if by is None else float(by), order, title)
 
 
@@ -171,22 +174,22 @@ def _named(scalar: Callable[..., Array], name: str) -> Scalar:
 
 @dataclass(frozen=True)
 class Named:
-    """A user's function as a `Source`: by its name, `module:function`, and the options of `hold`.
+    """A user's function as a `Source`: by its name, `module:function`, and the arguments of `hold`.
 
-    **Attributes:** `held` texts `name=value`; `domain` as of `study_of`.
+    **Attributes:** `fixed` texts `name=value`; `domain` as of `study_of`.
     """
 
     reference: str
-    arg: int = 0
-    held: tuple[str, ...] = ()
-    grad: int | None = None
+    swept: int = 0
+    fixed: tuple[str, ...] = ()
+    argnum: int | None = None
     order: int = 1
     domain: tuple[float, float] = (-math.inf, math.inf)
 
     def scalar(self) -> Scalar:
         """The function of one scalar. **Raises:** `BadFunction`."""
-        held = parse_held(list(self.held))
-        return hold(load(self.reference), arg=self.arg, held=held, grad=self.grad, order=self.order)
+        fixed = parse_fixed(self.fixed)
+        return hold(load(self.reference), swept=self.swept, fixed=fixed, argnum=self.argnum, order=self.order)
 
     def __call__(self) -> Study:
         scalar = self.scalar()
@@ -236,11 +239,25 @@ def study_of(
 ) -> Study:
     """A study of several ways to write one real function of one scalar.
 
-    **Arguments:** `forms` by name, each from a scalar of a format to a scalar of it; `reference` the function whose
-    value in real arithmetic is the truth of all (the first form by default: in real numbers it
-    does not matter which way it is written); `domain` the closed range of the swept scalar; `swept` its name.
+    **Arguments:**
 
-    **Returns:** a `Study` for `engine.sweep` with `labels=[None]`. Where the truth is undefined, a NaN is right.
+    - `forms` by name, each from a scalar of a format to a scalar of that format.
+    - `reference` the function whose value in real arithmetic is the truth of all: by default the first form, since in
+      real numbers it does not matter which way it is written.
+    - `name` of the study in reports.
+    - `domain` the closed range of the swept scalar.
+    - `swept` the name of that scalar in reports.
+
+    **Returns:** a `Study`, to be measured by its `sweep`. Where the truth is undefined, a NaN is right.
+
+    ```python
+    import jax.numpy as jnp
+    from stability import study_of
+
+    study = study_of({"plain": lambda x: jnp.log(1 + x), "log1p": jnp.log1p}, domain=(1e-5, 1))
+    plain, log1p = study.sweep(dtypes=["bfloat16"], modes=["jit"]).rows
+    assert plain.counts["vanished"] > 0 and set(log1p.counts) == {"ok"}
+    ```
     """
     exact = reference or next(iter(forms.values()))
 

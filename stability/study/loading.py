@@ -13,6 +13,10 @@ class BadFunction(ValueError):
     """What was wrong with a function or with its arguments, and what is allowed, in one line."""
 
 
+class NotFixed(BadFunction):
+    """An argument that nothing gives a value."""
+
+
 def first_line(error: BaseException) -> str:
     """The kind of an error and the first line of what it says."""
     lines = str(error).strip().splitlines()

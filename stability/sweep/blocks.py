@@ -16,7 +16,8 @@ measuring both ends measures all: a study's `device_truth` is monotone in the fl
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -198,7 +199,9 @@ def _floats(magnitude: Array, negative: bool) -> Array:
     return lax.bitcast_convert_type(magnitude | jnp.int32(_SIGN if negative else 0), jnp.float32)
 
 
-def _streams(first: Array, given: Array, truth: DeviceTruth, forms: list[Form], labels: list[float], each):
+def _streams(
+    first: Array, given: Array, truth: DeviceTruth, forms: list[Form], labels: list[float], each: Callable[..., Any]
+) -> Any:
     """`each(result, truth, magnitude)` for every stream, in the order form, label, sign (positive first).
 
     `given` are the labels as an array, float32.
@@ -216,13 +219,15 @@ def _streams(first: Array, given: Array, truth: DeviceTruth, forms: list[Form], 
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *found)
 
 
-def summaries(truth: DeviceTruth, forms: list[Form], labels: list[float], tolerance: float):
+def summaries(
+    truth: DeviceTruth, forms: list[Form], labels: list[float], tolerance: float
+) -> Callable[[Array, Array], Summary]:
     """A function of first magnitudes, int32 `(blocks,)`, and of the labels again, float32 `(labels,)`.
 
     It gives a `Summary` of fields `(blocks, streams, ...)`.
     """
 
-    def each(result, known, magnitude):
+    def each(result: Array, known: Any, magnitude: Array) -> Summary:
         return summarise(result, known, magnitude, tolerance)
 
     def of_block(first: Array, given: Array) -> Summary:
@@ -233,11 +238,13 @@ def summaries(truth: DeviceTruth, forms: list[Form], labels: list[float], tolera
     return lambda firsts, given: lax.map(lambda first: of_block(first, given), firsts)
 
 
-def details(truth: DeviceTruth, forms: list[Form], labels: list[float], tolerance: float):
+def details(
+    truth: DeviceTruth, forms: list[Form], labels: list[float], tolerance: float
+) -> Callable[[Array, Array], tuple[Array, Array, Array]]:
     """As `summaries`, of one first magnitude: results (float32), kinds (uint8), and whether the bin of the error is
     open, each `(streams, BLOCK)`."""
 
-    def each(result, known, magnitude):
+    def each(result: Array, known: Any, magnitude: Array) -> tuple[Array, Array, Array]:
         points = measure(result, known, magnitude, tolerance)
         return result, points.kind.astype(jnp.uint8), points.open
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, as_completed
+from typing import Any
 
 import jax
 import numpy as np
@@ -22,7 +23,7 @@ SILENT = frozenset({"vanished", "flushed", "wrong_sign", "inaccurate"})
 class Here(Executor):
     """Runs what is submitted at once, in this thread."""
 
-    def submit(self, fn, /, *args, **kwargs) -> Future:
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future:
         done: Future = Future()
         done.set_result(fn(*args, **kwargs))
         return done
@@ -65,7 +66,14 @@ def _known(what: str, names: Iterable[str], allowed: Iterable[str]) -> None:
             raise ValueError(f"{what} {name!r}: allowed are {', '.join(allowed)}")
 
 
-def _true_values(source: Source, dtypes, labels, settings: Settings, pool: Executor, seconds: dict) -> dict:
+def _true_values(
+    source: Source,
+    dtypes: Sequence[str],
+    labels: Sequence[float | None],
+    settings: Settings,
+    pool: Executor,
+    seconds: dict[str, float],
+) -> dict[tuple[str, float | None], Truth]:
     """The true values by format and label, at the floats that a sweep starts from."""
     study = study_of_source(source)
     waiting = {
@@ -101,23 +109,10 @@ def sweep(
 ) -> Outcome:
     """Measures forms in formats, at labels, in modes, and compares jit with eager where both are asked for.
 
-    **Arguments:**
+    **Arguments:** `source` a `Study`, or what is pickled in its place (`stability.study.Source`); the others are the
+    options of `Study.sweep`, which tells what they mean.
 
-    - `source` a `Study`, or what is pickled in its place (`stability.study.Source`);
-    - `forms`, `dtypes`, `modes` names of the study's forms, of `FORMATS` and of `MODES`: all, all, and eager and jit;
-    - `labels` in `study.label_range`, each rounded to the format it is used in (`study.labels`);
-    - `points` the size of the grid of float32 and float64; `tolerance` in ulps of the true value; `seed` of the grid;
-    - `search` whether to hunt the worst error of float32 and float64 rows (`stability.sweep.search`);
-    - `screened` whether every float32 is screened by float64 for the ends of regions (`stability.sweep.screen`);
-    - `besides` floats to look at in rows of float32 and float64, wherever the grid lies;
-    - `progress` is called once a row with its name;
-    - `executor` where rows are measured, this thread by default. The outcome, but for its seconds, does not depend on
-      it. One of other processes needs a source that can be pickled.
-
-    **Returns:** an `Outcome`, its rows in the order dtype, label, form, mode. A row that raised says so in `error`.
-    float64 is on in its own rows, and in all where `jax_enable_x64` is.
-
-    **Raises:** `ValueError` for a name that is none of these.
+    **Returns:** an `Outcome`. **Raises:** `ValueError`.
     """
     study = study_of_source(source)
     chosen = list(study.forms if forms is None else forms)

@@ -18,10 +18,12 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
@@ -101,13 +103,13 @@ def load(path: Path, mine: dict, streams: list[Stream], span: tuple[int, int]) -
     except FileNotFoundError:
         return span[0], streams
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        raise Refused(f"{path} is not a checkpoint; delete it, or run without --resume") from None
+        raise Refused(f"{path} is not a checkpoint; delete it, or begin anew") from None
     if differ:
-        raise Refused(f"{path} is of another run: {', '.join(differ)} differ; run without --resume")
+        raise Refused(f"{path} is of another run: {', '.join(differ)} differ; begin anew")
     same = [(s.form, s.label, s.negative) for s in found] == [(s.form, s.label, s.negative) for s in streams]
     whole = type(begin) is int and span[0] <= begin <= span[1]
     if not same or not whole or any(sum(s.counts) != (begin - span[0]) * BLOCK for s in found):
-        raise Refused(f"{path} is not whole; delete it, or run without --resume")
+        raise Refused(f"{path} is not whole; delete it, or begin anew")
     return begin, found
 
 
@@ -157,7 +159,14 @@ def _remeasure(study: Study, stream: Stream, result: np.ndarray, first: int, tol
     return kinds
 
 
-def _join(study: Study, streams: list[Stream], found: Summary, first: int, details, tolerance: float) -> None:
+def _join(
+    study: Study,
+    streams: list[Stream],
+    found: Summary,
+    first: int,
+    details: Callable[[Array], Any],
+    tolerance: float,
+) -> None:
     """Adds one block's summary, fields of shape `(streams, ...)`, to the streams."""
     only = (np.delete(found.counts, _MEASURED, axis=1) == 0).all(1)
     alternating = only & (found.changes >= MAX_RUNS)

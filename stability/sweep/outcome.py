@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import html
 from dataclasses import asdict, dataclass
 from typing import NamedTuple
 
 import numpy as np
 
-from stability.formats import FORMATS, FloatFormat, hex_of, widen
-from stability.measure.regions import Region, hex_at, ordinal_from
+from stability.formats import FORMATS, FloatFormat, from_ordinal, hex_of, widen
+from stability.measure.regions import Region, hex_at, nearest, ordinal_from
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,16 +178,82 @@ class Disagreement:
         return cls(**(data | {"regions": regions}))
 
 
+class Line(NamedTuple):
+    """A form in a format, over its labels and modes: the float nearest to zero where it is NaN, that where it has
+    vanished, and its worst error in ulps, `exact` where no float was left out. `None` where there is none."""
+
+    form: str
+    dtype: str
+    nan: float | None
+    vanished: float | None
+    worst: float | None
+    exact: bool
+
+    def cells(self) -> tuple[str, ...]:
+        """The line as text."""
+        ends = ("–" if z is None else f"{z:.6g}" for z in (self.nan, self.vanished))
+        worst = "–" if self.worst is None else f"{'' if self.exact else '≥ '}{self.worst:.4g}"
+        return self.form, self.dtype, *ends, worst
+
+
+HEADINGS = ("form", "dtype", "first NaN", "first vanished", "worst [ulps]")
+"""Of the cells of lines."""
+
+
+def _nearest_to_zero(rows: list[Row], kind: str) -> float | None:
+    fmt = FORMATS[rows[0].dtype]
+    ends = [nearest(row.regions, positive, kind) for row in rows for positive in (False, True)]
+    return min((float(from_ordinal(np.array([end[0]]), fmt)[0]) for end in ends if end), key=abs, default=None)
+
+
+def _line(form: str, dtype: str, rows: list[Row]) -> Line:
+    worst = max((row.max_ulp for row in rows if row.max_ulp is not None), default=None)
+    ends = _nearest_to_zero(rows, "nan"), _nearest_to_zero(rows, "vanished")
+    return Line(form, dtype, *ends, worst, all(row.exhaustive for row in rows))
+
+
 @dataclass(frozen=True)
 class Outcome:
-    """What a sweep found; `seconds` by phase, `by_balls` the points that balls decided."""
+    """What a sweep found.
+
+    **Attributes:**
+
+    - `rows` one a form, format, label and mode, each with its counts by kind and its failing regions, ends exact.
+    - `disagreements` where jit and eager return different bits.
+    - `seconds` by phase.
+    - `by_balls` how many points interval arithmetic decided.
+
+    ```python
+    import json
+    import jax.numpy as jnp
+    from stability import Outcome, study_of
+
+    outcome = study_of({"log1p": lambda x: jnp.log(1 + x)}).sweep(dtypes=["bfloat16"], modes=["jit"])
+    assert outcome.rows[0].counts["vanished"] > 0
+    assert Outcome.from_json(json.loads(json.dumps(outcome.to_json()))) == outcome
+    ```
+    """
 
     rows: tuple[Row, ...]
     disagreements: tuple[Disagreement, ...]
     seconds: dict[str, float]
     by_balls: int
 
+    def lines(self) -> list[Line]:
+        """What matters of the rows that could be measured. **Returns:** a line a form and format."""
+        rows: dict[tuple[str, str], list[Row]] = {}
+        for row in self.rows:
+            if not row.error:
+                rows.setdefault((row.form, row.dtype), []).append(row)
+        return [_line(*names, found) for names, found in rows.items()]
+
+    def _repr_html_(self) -> str:
+        cells = [f"<th>{h}</th>" for h in HEADINGS]
+        body = ["".join(f"<td>{html.escape(cell)}</td>" for cell in line.cells()) for line in self.lines()]
+        return f"<table>{''.join(f'<tr>{row}</tr>' for row in (''.join(cells), *body))}</table>"
+
     def to_json(self) -> dict:
+        """All of it. **Returns:** a dictionary that `json` writes, and that `from_json` reads back whole."""
         return {
             "results": [row.to_json() for row in self.rows],
             "disagreements": [d.to_json() for d in self.disagreements],
@@ -196,7 +263,14 @@ class Outcome:
 
     @classmethod
     def from_json(cls, data: dict) -> Outcome:
-        """What `to_json` wrote, equal to what it was; `data` may hold more, as `summary.json` does."""
+        """What `to_json` wrote.
+
+        **Arguments:**
+
+        - `data` of `to_json`; it may hold more, as the `summary.json` of a report does.
+
+        **Returns:** an outcome equal to the one that was written.
+        """
         return cls(
             tuple(Row.from_json(row) for row in data["results"]),
             tuple(Disagreement.from_json(d) for d in data["disagreements"]),

@@ -12,11 +12,12 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 
 from stability import measure
 from stability.formats import FORMATS, FloatFormat, bits_of, from_ordinal, to_ordinal, widen
@@ -47,13 +48,13 @@ def train_step(form: Form) -> Form:
     """
 
     @jax.custom_vjp
-    def loss(z, y):
+    def loss(z: Array, y: Array) -> Array:
         return jnp.zeros_like(z)
 
     loss.defvjp(lambda z, y: (loss(z, y), (z, y)), lambda saved, g: (g * form(*saved), jnp.zeros_like(saved[1])))
 
     @jax.jit
-    def step(x, y):
+    def step(x: Array, y: Array) -> tuple[Array, Array]:
         weight = jnp.ones((), x.dtype)
         per_example = jax.vmap(jax.grad(lambda z, label: loss(z, label)), (0, None))(x * weight, y)
         gradient = jnp.mean(per_example)
@@ -120,7 +121,7 @@ class Measured(NamedTuple):
 class _Timing:
     seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
 
-    def run(self, phase: str, function: Callable, *args):
+    def run(self, phase: str, function: Callable, *args: Any) -> Any:
         start = time.perf_counter()
         result = function(*args)
         self.seconds[phase] += time.perf_counter() - start
@@ -202,7 +203,7 @@ def _measured(task: Task, known: Truth) -> Measured:
     run = _in_mode(study.forms[task.form], task.mode)
     timing.run("compile", evaluate, run, z[:1], label)
 
-    def judged(x: np.ndarray, truth: Truth):
+    def judged(x: np.ndarray, truth: Truth) -> tuple[np.ndarray, ...]:
         result = timing.run("run", evaluate, run, x, label)
         kinds, ulps = timing.run("measure", measure.classify, result, truth, settings.tolerance)
         return result, kinds, ulps, measure.true_is_normal(truth), truth.state

@@ -39,7 +39,9 @@ Measured = Callable[[np.ndarray], np.ndarray]
 """From sorted ordinals of shape `(n,)` to their errors in ulps of the true value, -1 where none counts."""
 
 
-def _at_random(fmt: FloatFormat, binades: slice, each: int, span: tuple[int, int], rng: np.random.Generator):
+def _at_random(
+    fmt: FloatFormat, binades: slice, each: int, span: tuple[int, int], rng: np.random.Generator
+) -> np.ndarray:
     """Ordinals of `span`: `each` of every chosen binade of both signs, or of the part of it that is inside."""
     edges = binade_starts(fmt)
     starts, stops = edges[:-1][binades], edges[1:][binades]

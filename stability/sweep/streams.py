@@ -69,7 +69,7 @@ class Stream:
             raise ValueError("numbers")
         return stream
 
-    def add(self, counts, histogram, error: int, ok_error: int, first: int) -> None:
+    def add(self, counts: list[int], histogram: list[int], error: int, ok_error: int, first: int) -> None:
         """Adds the counts and the largest errors of the block at `first`."""
         self.counts = [a + b for a, b in zip(self.counts, counts, strict=True)]
         self.histogram = [a + b for a, b in zip(self.histogram, histogram, strict=True)]

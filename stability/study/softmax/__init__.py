@@ -7,6 +7,7 @@ rounded in the format, and that of the third 0. Every form computes the whole gr
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -70,7 +71,7 @@ else:
 GRADIENTS["accurate"] = softmax_cross_entropy_grad
 
 
-def _rows(z, label, classes: int, np_) -> tuple:
+def _rows(z: Any, label: Any, classes: int, np_: Any) -> tuple[Any, Any]:
     """Logits and labels of shape `(..., classes)` for a swept logit and its label, in the dtype of the logit."""
     fixed = [np_.full_like(z, v) for v in FIXED[classes]]
     y = np_.broadcast_to(np_.asarray(label, z.dtype), z.shape)
@@ -86,7 +87,7 @@ def _form(gradient: Gradient, classes: int) -> Form:
     return form
 
 
-def _truth(classes: int):
+def _truth(classes: int) -> Callable[[np.ndarray, float, FloatFormat], Truth]:
     def truth(z: np.ndarray, label: float, fmt: FloatFormat) -> Truth:
         rows, labels = _rows(np.asarray(z), np.asarray(label).astype(np.asarray(z).dtype), classes, np)
         return softmax_gradient(rows, labels, fmt).at((slice(None), 0))
@@ -94,7 +95,7 @@ def _truth(classes: int):
     return truth
 
 
-def _condition(classes: int):
+def _condition(classes: int) -> Callable[[np.ndarray, float], tuple[np.ndarray, np.ndarray]]:
     def condition(z: np.ndarray, label: float) -> tuple[np.ndarray, np.ndarray]:
         """`|z p_1 (1 - p_1) / g|` and `|y / g|` for the gradient `g`, to a few digits, for finite float64 `z`."""
         z = np.asarray(z, dtype=np.float64)

@@ -23,6 +23,8 @@ infinite logits are taken as the greatest floats of float64, which gives the lim
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from flint import arb
 
@@ -109,7 +111,7 @@ def softmax_gradient(logits: np.ndarray, labels: np.ndarray, fmt: FloatFormat) -
     near_power_of_two = (np.abs(np.frexp(t[0])[0]) == 0.5) & (np.abs(t[1]) <= bound) & (t[0] != C[0])
     bound = np.where(near_power_of_two, np.inf, bound)
 
-    def enclose(i: int):
+    def enclose(i: int) -> Callable[[], arb]:
         row, column = divmod(i, n)
         return lambda: softmax_gradient_ball(z[row], y[row], column)
 
