@@ -82,3 +82,12 @@ def test_shapes_in_annotations_cost_nothing_at_run_time():
     code = "import sys\nfrom stability import *\nprint('jaxtyping' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize("name", [name for name in PUBLIC if "entropy" in name])
+def test_shapes_in_annotations_are_those_of_jaxtyping(name):
+    jaxtyping = pytest.importorskip("jaxtyping")
+    function = PUBLIC[name]
+    for annotation in function.__annotations__.values():
+        eval(annotation, function.__globals__ | vars(jaxtyping))
+    assert "Float[Array, '*" in function.__annotations__["return"].replace('"', "'")
