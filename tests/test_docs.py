@@ -1,9 +1,11 @@
 """The public names are documented: every argument a bullet, and examples that run and assert."""
 
+import ast
 import inspect
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -76,6 +78,12 @@ def test_a_wrong_value_and_a_missing_bullet_are_noticed():
     with pytest.raises(AssertionError):
         run(wrong, "planted")
     assert undescribed(text, ["fn", "precision"]) == ["precision"]
+
+
+def test_every_public_name_is_type_checked():
+    text = (Path(__file__).parent.parent / ".ci" / "public_names.py").read_text()
+    imported = [n for n in ast.parse(text).body if isinstance(n, ast.ImportFrom) and n.module == "stability"]
+    assert sorted(alias.name for alias in imported[0].names) == sorted(stability.__all__)
 
 
 def test_shapes_in_annotations_cost_nothing_at_run_time():
