@@ -1,9 +1,11 @@
 """The public names are documented: every argument a bullet, and examples that run and assert."""
 
+import ast
 import inspect
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -78,7 +80,22 @@ def test_a_wrong_value_and_a_missing_bullet_are_noticed():
     assert undescribed(text, ["fn", "precision"]) == ["precision"]
 
 
+def test_every_public_name_is_type_checked():
+    text = (Path(__file__).parent.parent / ".ci" / "public_names.py").read_text()
+    imported = [n for n in ast.parse(text).body if isinstance(n, ast.ImportFrom) and n.module == "stability"]
+    assert sorted(alias.name for alias in imported[0].names) == sorted(stability.__all__)
+
+
 def test_shapes_in_annotations_cost_nothing_at_run_time():
     code = "import sys\nfrom stability import *\nprint('jaxtyping' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize("name", [name for name in PUBLIC if "entropy" in name])
+def test_shapes_in_annotations_are_those_of_jaxtyping(name):
+    jaxtyping = pytest.importorskip("jaxtyping")
+    function = PUBLIC[name]
+    for annotation in function.__annotations__.values():
+        eval(annotation, function.__globals__ | vars(jaxtyping))
+    assert "Float[Array, '*" in function.__annotations__["return"].replace('"', "'")

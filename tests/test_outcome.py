@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from stability import report
-from stability.formats import FORMATS, to_ordinal
+from stability.formats import FORMATS, every_float, to_ordinal, widen
 from stability.measure.regions import Region
 from stability.report.tables import how_many
 from stability.study.functions import study_of
@@ -118,3 +118,14 @@ def test_the_ends_of_a_region_are_exact_in_json():
         for start, stop in itertools.pairwise(ends):
             region = Region("nan", start, stop, stop - start + 1)
             assert Region.from_json(region.to_json(fmt), fmt) == region
+
+
+def test_an_outcome_shows_itself_as_a_table_of_a_line_a_form_and_format():
+    study = study_of({"<b>": lambda x: jnp.log(1 + x), "log1p": jnp.log1p}, reference=jnp.log1p, domain=(1e-5, 1.0))
+    outcome = study.sweep(dtypes=["bfloat16"], modes=["eager", "jit"])
+    naive, right = outcome.lines()
+    first = min(z for z in widen(every_float(FORMATS["bfloat16"])) if z >= 1e-5)
+    assert naive == ("<b>", "bfloat16", None, first, naive.worst, True)
+    assert right.vanished is None and right.worst < 1 < naive.worst
+    shown = outcome._repr_html_()
+    assert shown.count("<tr>") == 3 and "<td>&lt;b&gt;</td>" in shown and "<b>" not in shown

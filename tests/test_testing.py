@@ -196,8 +196,13 @@ def test_what_cannot_be_checked_is_refused():
         assert_max_ulp(jnp.sqrt, jnp.ones(2), max_ulp=1, reference=np.ones(3))
     with pytest.raises(BadFunction, match="scalar"):
         assert_gradient_max_ulp(lambda x: jnp.sum(x[None] * jnp.ones(3)) * jnp.ones(2), domain=(0, 1), max_ulp=1)
-    with pytest.raises(BadFunction, match="value for y"):
-        assert_gradient_max_ulp(lambda x, y: x * y, domain=(0, 1), max_ulp=1)
+    for arguments, told in (
+        ({}, "needs a value for y$"),
+        ({"fixed": {"z": 1.0}}, "z is not an argument of <lambda> that can be fixed; those are: y$"),
+        ({"argnum": 2}, r"<lambda> has no positional argument number 2; it has 0 \(x\), 1 \(y\)$"),
+    ):
+        with pytest.raises(BadFunction, match=told):
+            assert_gradient_max_ulp(lambda x, y: x * y, **arguments, domain=(0, 1), max_ulp=1)
     with pytest.raises(ValueError, match="no float32"):
         assert_gradient_max_ulp(jnp.sqrt, domain=(1e39, 1e40), max_ulp=1)
 

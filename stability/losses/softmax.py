@@ -206,7 +206,7 @@ def softmax_cross_entropy(
     logits: Float[ArrayLike, "*#shape"],
     labels: Shaped[ArrayLike, "*#shape"],
     axis: Axis = -1,
-    where: Bool[ArrayLike, ...] | None = None,
+    where: Bool[ArrayLike, "*kept"] | None = None,
 ) -> Float[Array, "*batch"]:
     """`L = -Σ_k y_k log p_k` with `p = softmax(logits)`, in nats; a drop-in for `optax.softmax_cross_entropy`.
 
@@ -244,7 +244,7 @@ def softmax_cross_entropy_grad(
     logits: Float[ArrayLike, "*#shape"],
     labels: Shaped[ArrayLike, "*#shape"],
     axis: Axis = -1,
-    where: Bool[ArrayLike, ...] | None = None,
+    where: Bool[ArrayLike, "*kept"] | None = None,
 ) -> Float[Array, "*shape"]:
     """`dL/dz_k = p_k Σ_j y_j - y_k` of `softmax_cross_entropy`: the backward pass of a hand-written step.
 
@@ -277,7 +277,7 @@ def softmax_cross_entropy_with_integer_labels(
     logits: Float[ArrayLike, "*shape"],
     labels: Integer[ArrayLike, "*#batch"],
     axis: Axis = -1,
-    where: Bool[ArrayLike, ...] | None = None,
+    where: Bool[ArrayLike, "*kept"] | None = None,
 ) -> Float[Array, "*batch"]:
     """`L = -log p_label` with `p = softmax(logits)`, in nats; a drop-in for optax's function of this name.
 

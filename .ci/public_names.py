@@ -1,0 +1,37 @@
+"""Every public name as its users call it: `mypy --strict` reads this, nothing runs it."""
+
+import jax.numpy as jnp
+from jax import Array
+
+from stability import (
+    Diagnosis,
+    Outcome,
+    Study,
+    UnsupportedPrimitive,
+    diagnose,
+    sigmoid_binary_cross_entropy,
+    sigmoid_binary_cross_entropy_grad,
+    sigmoid_binary_cross_entropy_value_and_grad,
+    softmax_cross_entropy,
+    softmax_cross_entropy_grad,
+    softmax_cross_entropy_with_integer_labels,
+    study_of,
+    testing,
+    true_derivative,
+    true_value,
+    why_undefined,
+)
+
+x = jnp.float32(1)
+loss: Array = sigmoid_binary_cross_entropy(x, 1.0)
+gradient: Array = sigmoid_binary_cross_entropy_grad(x, True)
+both: tuple[Array, Array] = sigmoid_binary_cross_entropy_value_and_grad(x, 1, arithmetic="compensated")
+of_classes: Array = softmax_cross_entropy(x, x) + softmax_cross_entropy_grad(x, x, axis=(0, 1))
+of_integers: Array = softmax_cross_entropy_with_integer_labels(x, 1, where=jnp.array([True]))
+values = true_value(jnp.exp, x), why_undefined(jnp.exp, x), true_derivative(jnp.exp, x, order=2)
+found: Diagnosis = diagnose(jnp.exp, 1.0, mode="jit")
+study: Study = study_of({"exp": jnp.exp}, domain=(0, 1))
+outcome: Outcome = Outcome.from_json(study.sweep(dtypes=["bfloat16"]).to_json())
+testing.assert_max_ulp(jnp.exp, x, max_ulp=3)
+testing.assert_gradient_max_ulp(lambda x, y: x * y, argnum=1, domain=(0, 1), max_ulp=3, fixed={"x": 2.0})
+refusal: type[Exception] = UnsupportedPrimitive
