@@ -334,7 +334,7 @@ def test_a_traced_label_out_of_range_is_nan():
 WITHOUT_X64 = """
 import hashlib, jax, jax.numpy as jnp, numpy as np
 from jax.sharding import Mesh, PartitionSpec as P
-from stability.softmax import *
+from stability.losses.softmax import *
 digest = hashlib.sha256()
 losses = {"one-hot": softmax_cross_entropy, "integer": softmax_cross_entropy_with_integer_labels}
 for dtype, n, name in (("bfloat16", 3, "integer"), ("float32", 20, "one-hot")):
