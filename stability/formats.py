@@ -124,3 +124,10 @@ def widen(x: np.ndarray) -> np.ndarray:
 def hex_of(x) -> str:
     """A float as a hex string that Python's `float.fromhex` reads back exactly."""
     return float(x).hex()
+
+
+def short_hex(x: float) -> str:
+    """A hex float without the zeros that `float.hex` pads with."""
+    text = x.hex()
+    head, p, exponent = text.partition("p")
+    return f"{head.rstrip('0').rstrip('.')}{p}{exponent}" if p else text

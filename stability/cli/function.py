@@ -17,10 +17,10 @@ from stability.cli.executors import NoScheduler, executor
 from stability.diagnosis import diagnose
 from stability.environment import environment, tell_untested
 from stability.files import unwritable
-from stability.formats import FORMATS, FloatFormat, from_ordinal
+from stability.formats import FORMATS, FloatFormat, from_ordinal, short_hex
 from stability.measure import FAILURE_KINDS
 from stability.measure.regions import Region
-from stability.report.tables import both, short_hex, value
+from stability.report.tables import both, value
 from stability.study.functions import Derivative, Named, Scalar, check_scalar
 from stability.study.loading import BadFunction, NotFixed
 from stability.sweep import engine

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stability.formats import FloatFormat, from_ordinal, hex_of, to_ordinal
+from stability.formats import FloatFormat, from_ordinal, short_hex, to_ordinal
 from stability.measure import FAILURE_KINDS, INACCURATE, KINDS, NAN_INPUT, OK, Run, runs
 
 LOOKED_AROUND = 256
@@ -51,7 +51,6 @@ class Region:
             "to": hex_at(self.stop, fmt),
             "count": self.count,
             "counted": self.counted,
-            "alternates": self.alternates,
         }
 
     @classmethod
@@ -70,7 +69,7 @@ def nearest(regions: tuple[Region, ...], positive: bool, kind: str | None = None
 
 
 def hex_at(ordinal: int, fmt: FloatFormat) -> str:
-    return hex_of(from_ordinal(np.array([ordinal]), fmt)[0])
+    return short_hex(float(from_ordinal(np.array([ordinal]), fmt)[0]))
 
 
 def ordinal_from(text: str, fmt: FloatFormat) -> int:

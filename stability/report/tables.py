@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from stability.environment import untested
-from stability.formats import FORMATS, FloatFormat, from_ordinal
+from stability.formats import FORMATS, FloatFormat, from_ordinal, short_hex
 from stability.measure import FAILURE_KINDS, KINDS
 from stability.measure.regions import Region, nearest
 from stability.sweep.outcome import Disagreement, Outcome, Row
@@ -36,13 +36,6 @@ def spotlight(outcome: Outcome) -> float | None:
 
 def value(ordinal: int, fmt: FloatFormat) -> float:
     return float(from_ordinal(np.array([ordinal]), fmt)[0])
-
-
-def short_hex(x: float) -> str:
-    """A hex float without the zeros that `float.hex` pads with."""
-    text = x.hex()
-    head, p, exponent = text.partition("p")
-    return f"{head.rstrip('0').rstrip('.')}{p}{exponent}" if p else text
 
 
 def decimal(x: float, fmt: FloatFormat) -> str:

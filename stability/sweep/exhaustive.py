@@ -336,8 +336,8 @@ def _row(study: Study, above: Stream, below: Stream, tolerance: float) -> Row:
         regions=tuple(sorted(regions, key=lambda r: r.start)),
         counts={kind: int(n) for kind, n in zip(KINDS, counts, strict=True) if n},
         states={name: n for name, n in (("number", int(counts.sum()) - undefined), ("undefined", undefined)) if n},
-        profile=Profile(
-            from_ordinal(ordinals, FLOAT32).astype(np.float64),
+        profile=Profile.of(
+            from_ordinal(ordinals, FLOAT32),
             np.where(errors < 0, np.nan, errors.astype(np.int32).view(np.float32).astype(np.float64)),
         ),
         histogram=tuple(np.add(above.histogram, below.histogram).tolist()),

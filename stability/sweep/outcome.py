@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from stability.formats import FORMATS, FloatFormat, from_ordinal, hex_of, widen
+from stability.formats import FORMATS, FloatFormat, from_ordinal, short_hex, widen
 from stability.measure.regions import Region, hex_at, nearest, ordinal_from
 
 
@@ -24,6 +24,11 @@ class Profile:
     z: np.ndarray
     ulps: np.ndarray
 
+    @classmethod
+    def of(cls, z: np.ndarray, ulps: np.ndarray) -> Profile:
+        """A profile of errors to five digits, which is more than a picture shows."""
+        return cls(z.astype(np.float64), np.array([float(f"{u:.5g}") for u in ulps]))
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Profile) and all(
             np.array_equal(mine, theirs, equal_nan=True)
@@ -31,7 +36,10 @@ class Profile:
         )
 
     def to_json(self) -> dict:
-        return {"z": [hex_of(v) for v in self.z], "ulps": [None if np.isnan(u) else float(u) for u in self.ulps]}
+        return {
+            "z": [short_hex(float(v)) for v in self.z],
+            "ulps": [None if np.isnan(u) else float(u) for u in self.ulps],
+        }
 
     @classmethod
     def from_json(cls, data: dict) -> Profile:
@@ -112,14 +120,14 @@ class Row:
             "points": self.points,
             "exhaustive": self.exhaustive,
             "max_ulp": self.max_ulp,
-            "max_ulp_at": None if self.max_ulp_at is None else hex_of(self.max_ulp_at),
+            "max_ulp_at": None if self.max_ulp_at is None else short_hex(self.max_ulp_at),
             "worst_ok": self.worst_ok,
             "regions": [r.to_json(fmt) for r in self.regions],
             "counts": self.counts,
             "states": self.states,
             "profile": self.profile.to_json(),
             **({} if self.searched is None else {"searched": self.searched}),
-            "landmarks": [[hex_of(mark.z), mark.kind, mark.ulps] for mark in self.landmarks],
+            "landmarks": [[short_hex(mark.z), mark.kind, mark.ulps] for mark in self.landmarks],
             **({} if self.screening is None else {"screening": asdict(self.screening)}),
             **({} if self.error is None else {"error": self.error}),
             **({} if self.histogram is None else {"histogram": list(self.histogram), "undecided": self.undecided}),

@@ -259,7 +259,7 @@ def _profile(z: np.ndarray, sample: Sample, fmt: FloatFormat, labelled: bool) ->
     position = profile_position(z, fmt) if labelled else 2 * (sample.ordinals - first) / max(last - first, 1.0) - 1
     bins = np.split(np.arange(len(z)), np.flatnonzero(np.diff(np.floor(position * PROFILE_BINS / 2))) + 1)
     worst = np.array([b[np.argmax(ulps[b])] for b in bins])
-    return Profile(z[worst].astype(np.float64), np.where(ulps[worst] < 0, np.nan, ulps[worst]))
+    return Profile.of(z[worst], np.where(ulps[worst] < 0, np.nan, ulps[worst]))
 
 
 def _summarise(
