@@ -162,7 +162,8 @@ def test_what_is_no_checkpoint_at_all_is_refused(checkpointed, tmp_path):
 
 
 SLOW = """
-import sys, time
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from stability import cli
 from stability.report import tables
 def slow(row):

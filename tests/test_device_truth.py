@@ -7,7 +7,7 @@ from flint import arb
 
 from stability.formats import FORMATS
 from stability.study.sigmoid.truth import sigmoid_minus_label
-from stability.truth import device as device_truth
+from stability.study.sigmoid import device as device_truth
 from stability.truth.balls import ball
 
 F32 = FORMATS["float32"]

@@ -294,7 +294,7 @@ def _diagnosis(fn, jaxpr, leaves, mode: str, tolerance: float, known: Known) -> 
         note = f"{how} give {node.got!r}, the {mode} result is {result!r}"
     with flint.ctx.workprec(4096), jax.enable_x64(True):
         no_number = cmath.isnan(result) or isinstance(meant, Undefined)
-        bad = kind in FAILURE_KINDS or (no_number and not cmath.isfinite(result))
+        bad = kind in FAILURE_KINDS or (kind != "ok" and no_number and not cmath.isfinite(result))
         blamed = _blamed(tracer, node, meant, result, fmt) if bad else None
         chosen = {i: max(e.nodes, key=severity) for i, e in enumerate(tracer.executions) if e.nodes}
         if blamed is not None:
