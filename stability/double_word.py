@@ -79,24 +79,29 @@ def multiply(x: DoubleWord, y: DoubleWord) -> DoubleWord:
 
 
 def quotient(a: Array, b: Array) -> Array:
-    """`a / b`, as `-(a / -b)`, which is the same float.
+    """`a / b`, which must be over -2, or NaN.
 
-    XLA on CPU fuses a division into what uses it only where that is one operation; the negation is that one, and keeps
-    a whole kernel one pass over memory. LLVM cancels it against the other. (A maximum would do, but after the masks of
-    `two_product` it does not come back from the compiler of jaxlib 0.12.0: `reports/upstream/`.)
+    XLA on CPU fuses a division into what uses it only where that is one operation; the maximum, which changes nothing,
+    is that one, and keeps a whole kernel one pass over memory. Not after `two_product`: a maximum after a chain of bit
+    masks does not come back from the compiler of jaxlib 0.12.0 (`reports/upstream/`).
     """
+    return lax.max(a / b, jnp.full_like(a, -2))
+
+
+def quotient_after_masks(a: Any, b: Any) -> Any:
+    """`a / b`, as `-(a / -b)`, which is the same float: the negation is one operation too, and LLVM cancels it."""
     return -(a / -b)
 
 
 def divide(x: DoubleWord, y: DoubleWord) -> DoubleWord:
-    q = quotient(x[0], y[0])
+    q = quotient_after_masks(x[0], y[0])
     if isinstance(q, Array):
         p, e = two_product(q, y[0])
         e = e + q * y[1]
     else:
         p, e = multiply(y, (q, np.zeros_like(q)))
     rest = (x[0] - p) + (x[1] - e)
-    return fast_two_sum(q, quotient(rest, y[0]))
+    return fast_two_sum(q, quotient_after_masks(rest, y[0]))
 
 
 def scale(x: DoubleWord, factor: Array) -> DoubleWord:

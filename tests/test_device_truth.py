@@ -6,8 +6,8 @@ import pytest
 from flint import arb
 
 from stability.formats import FORMATS
-from stability.study.sigmoid.truth import sigmoid_minus_label
 from stability.study.sigmoid import device as device_truth
+from stability.study.sigmoid.truth import sigmoid_minus_label
 from stability.truth.balls import ball
 
 F32 = FORMATS["float32"]
