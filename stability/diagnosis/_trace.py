@@ -20,7 +20,7 @@ from stability.real.evaluate import parts
 from stability.real.function import Complex, Estimate
 from stability.real.records import Elementwise, Folds, Moves, moves, record_of
 from stability.real.values import ONE, UNDECIDED, ZERO, Undecided, Undefined, array, real
-from stability.real.walk import Semantics, called, walk
+from stability.real.walk import Semantics, called, dtype_of, walk
 
 
 @dataclass(eq=False)
@@ -336,4 +336,4 @@ def record(jaxpr: ClosedJaxpr, args: Sequence[Any]) -> Iterator[Sequence[Any]]:
         return recording.seen
 
     pairs = zip(args, jaxpr.jaxpr.invars, strict=True)
-    return iter(jax.jit(every)(*(x if is_opaque(v.aval) else np.asarray(x, v.aval.dtype) for x, v in pairs)))
+    return iter(jax.jit(every)(*(x if is_opaque(v.aval) else np.asarray(x, dtype_of(v)) for x, v in pairs)))

@@ -14,7 +14,7 @@ from stability.real.evaluate import FIRST_PRECISION, prepared
 from stability.real.meanings._recognition import MEANING
 from stability.real.reals import Letter, Reals, lift
 from stability.real.values import Undecided
-from stability.real.walk import is_library, opened, walk
+from stability.real.walk import dtype_of, is_library, opened, walk
 
 
 class _Rules(Letter):
@@ -56,7 +56,7 @@ def custom_rules(fn: Callable, *args) -> list[str]:
 
 def _called_at(jaxpr: ClosedJaxpr, leaves: Sequence[Any], semantics: _Rules | _Named) -> list:
     with flint.ctx.workprec(FIRST_PRECISION), jax.enable_x64(True):
-        held = [lift(x, v.aval.dtype) for x, v in zip(leaves, jaxpr.jaxpr.invars, strict=True)]
+        held = [lift(x, dtype_of(v)) for x, v in zip(leaves, jaxpr.jaxpr.invars, strict=True)]
         with contextlib.suppress(Undecided):
             walk(jaxpr, held, semantics)
     return list(dict.fromkeys(semantics.found))

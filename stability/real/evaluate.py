@@ -24,7 +24,7 @@ from stability.real.complexes import im, is_complex, re
 from stability.real.function import Complex, Estimate
 from stability.real.reals import is_inexact, lift, run
 from stability.real.values import UNDECIDED, Scalar, Undefined, array, infinite
-from stability.real.walk import is_float, trace
+from stability.real.walk import dtype_of, is_float, trace
 from stability.truth import Point, State, Truth
 
 FIRST_PRECISION = 128
@@ -94,7 +94,7 @@ def reals(
     What hangs on a branch that stays undecided at `LAST_PRECISION` bits is `UNDECIDED`. Where an element has no value
     but a limit as the one argument varies that it has none for, it is the limit.
     """
-    args = [lift(x, v.aval.dtype) for x, v in zip(leaves, jaxpr.jaxpr.invars, strict=True)]
+    args = [lift(x, dtype_of(v)) for x, v in zip(leaves, jaxpr.jaxpr.invars, strict=True)]
     out = raised(lambda: run(jaxpr, args, strict), formats)
     for k, (x, fmt) in enumerate(zip(out, formats, strict=True)):
         holes = [j for j, v in enumerate(as_array(x).ravel()) if isinstance(v, Undefined) and v.kind in HOLES]
@@ -186,7 +186,7 @@ def prepared(fn: Callable, args, dtype):
     args = jax.tree.map(lambda x: np.asarray(x, default) if type(x) is float else x, args)
     jaxpr, tree = trace(fn, *args)
     formats = [
-        None if not is_inexact(v.aval) else format_of(kind if kind is not None else jnp.finfo(v.aval.dtype).dtype)
+        None if not is_inexact(v.aval) else format_of(kind if kind is not None else jnp.finfo(dtype_of(v)).dtype)
         for v in jaxpr.jaxpr.outvars
     ]
     return jaxpr, tree, jax.tree.leaves(args), formats
@@ -311,7 +311,7 @@ def true_derivative(fn: Callable, *args, argnum: int = 0, order: int = 1, dtype=
         raise ValueError(
             f"argument {argnum} is not one float or array of floats, which is what can be differentiated by"
         )
-    held = [lift(x, v.aval.dtype) for x, v in zip(leaves, jaxpr.jaxpr.invars, strict=True)]
+    held = [lift(x, dtype_of(v)) for x, v in zip(leaves, jaxpr.jaxpr.invars, strict=True)]
     first = sum(as_array(h).size for h, v in zip(held[:before], jaxpr.jaxpr.invars, strict=False) if is_float(v.aval))
     columns = []
     for n, (x, outputs) in enumerate(varied(jaxpr, held)):

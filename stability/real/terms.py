@@ -31,7 +31,7 @@ from stability.real.function import Complex
 from stability.real.reals import Reals, is_inexact, lift, meaning
 from stability.real.records import moves, record_of
 from stability.real.values import Undecided, is_number
-from stability.real.walk import Semantics, walk
+from stability.real.walk import Semantics, dtype_of, walk
 
 PRECISION = 256
 NUDGE = arb(2) ** -64
@@ -158,7 +158,7 @@ def sizes_of_terms(jaxpr: ClosedJaxpr, leaves: Sequence[Any]) -> list[np.ndarray
 
     **Returns:** float64 arrays of shape `(n,)`, 0 where nothing was added; `None` where a branch stays undecided.
     """
-    args = [lift(x, v.aval.dtype) for x, v in zip(leaves, jaxpr.jaxpr.invars, strict=True)]
+    args = [lift(x, dtype_of(v)) for x, v in zip(leaves, jaxpr.jaxpr.invars, strict=True)]
     with flint.ctx.workprec(PRECISION), jax.enable_x64(True):
         try:
             out = walk(jaxpr, args, Sizes())

@@ -32,6 +32,11 @@ def aval(v: Any) -> Any:
     return v.aval
 
 
+def dtype_of(variable: Any) -> Any:
+    """The dtype of a variable of a jaxpr."""
+    return variable.aval.dtype
+
+
 def is_float(aval) -> bool:
     return jnp.issubdtype(aval.dtype, np.floating)
 
