@@ -77,6 +77,15 @@ def test_only_the_files_of_the_earlier_report_are_touched(earlier):
     assert (out / "notes.txt").read_text() == "mine"
 
 
+def test_a_report_is_known_by_its_table_alone(earlier, tmp_path):
+    out, _ = earlier
+    for name in ("summary.json", "index.html"):
+        (out / name).unlink()
+    assert report.foreign(out) is None
+    (out / "summary.csv").write_text("mine,too\n1,2\n")
+    assert report.foreign(out)
+
+
 def test_pictures_that_are_drawn_no_more_go(tmp_path):
     out = tmp_path / "r"
     assert sweep.main([*QUICK[:-1], "--mode", "jit", "--svg", "--out", str(out)]) == 0

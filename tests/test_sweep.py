@@ -33,7 +33,7 @@ def test_the_report_is_whole_and_repeatable(tmp_path, capsys):
         s["manifest"].pop("started")
         s["manifest"].pop("command")
     assert found[0] == found[1]
-    assert set(found[0]) == {"schema", "manifest", "files", "results", "disagreements", "by_balls"}
+    assert set(found[0]) == {"schema", "manifest", "results", "disagreements", "by_balls"}
     row = found[0]["results"][0]
     assert (row["study"], row["points"], row["exhaustive"]) == ("sigmoid_bce", 65536, True)
     assert "cancelled" in capsys.readouterr().out

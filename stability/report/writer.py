@@ -48,16 +48,15 @@ def foreign(directory: Path, *ours: str) -> str | None:
 
 
 def _files(directory: Path) -> list[str]:
-    """The files of the report in a directory, which are none where there is no report."""
+    """The files of the report in a directory, by whose table it is known; none where there is no report."""
     try:
-        summary = json.loads((directory / "summary.json").read_text(encoding="utf-8"))
-        if not isinstance(summary, dict) or not {"schema", "manifest", "results"} <= summary.keys():
-            return []
-        listed = summary.get("files") or []
-        drawn = [str(p.relative_to(directory)) for p in (directory / "plots").glob("*")] if not listed else []
-        return [*PAGES, *(name for name in [*listed, *drawn] if _PICTURE.fullmatch(name))]
-    except (OSError, ValueError, RecursionError):
+        with (directory / "summary.csv").open(encoding="utf-8") as table:
+            if not table.readline().startswith("study,form,dtype,label,mode,"):
+                return []
+    except (OSError, ValueError):
         return []
+    drawn = (str(path.relative_to(directory)) for path in (directory / "plots").glob("*"))
+    return [*PAGES, *(name for name in drawn if _PICTURE.fullmatch(name))]
 
 
 PAGES = ("README.md", "index.html", "summary.csv", "summary.json")
@@ -108,8 +107,7 @@ def write(
         for name in ("README.md", "index.html"):
             _text(staging / name, _TEMPLATES.get_template(f"{name}.j2").render(context))
         _text(staging / "summary.csv", _csv(outcome))
-        drawn = sorted(f"plots/{path.name}" for path in (staging / "plots").iterdir())
-        _text(staging / "summary.json", _summary(outcome, manifest, blame, drawn))
+        _text(staging / "summary.json", _summary(outcome, manifest, blame))
         with _uninterrupted():
             _move(staging, directory)
     finally:
@@ -141,14 +139,14 @@ def _draw(
     return [name for name, files in zip(tasks, drawn, strict=True) if files]
 
 
-def _summary(outcome: Outcome, manifest: dict, blame: list[dict] | None, drawn: list[str]) -> str:
+def _summary(outcome: Outcome, manifest: dict, blame: list[dict] | None) -> str:
     def text(item) -> str:
         return json.dumps(item, allow_nan=False)
 
     def lines(items: list) -> str:
         return "[\n" + ",\n".join(map(text, items)) + "\n]"
 
-    listed = {"schema": 2, "manifest": manifest, "files": [*PAGES, *drawn]}
+    listed = {"schema": 2, "manifest": manifest}
     parts = {**listed, **outcome.to_json(), **({} if blame is None else {"blame": blame})}
     written = (f"{text(name)}: {lines(v) if isinstance(v, list) else text(v)}" for name, v in parts.items())
     return "{" + ",\n".join(written) + "}\n"
