@@ -10,9 +10,9 @@ import importlib
 import pkgutil
 from dataclasses import dataclass
 
-from stability.study._study import Form, Source, Study, study_of_source
+from stability.study._study import Form, Quantity, Source, Study, study_of_source
 
-__all__ = ["DEFAULT", "Declared", "Form", "Source", "Study", "declared", "study_of_source"]
+__all__ = ["DEFAULT", "Declared", "Form", "Quantity", "Source", "Study", "declared", "study_of_source"]
 
 DEFAULT = "sigmoid_bce"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +20,20 @@ if TYPE_CHECKING:
 
 Form = Callable[[Array, Array], Array]
 """From arrays of the swept float and of labels, which broadcast, to an array."""
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """What a form computes on its way.
+
+    **Attributes:** `formula` as text; `computed(z, label)` as the form computes it; `true(z, label)` the same in real
+    numbers, a scalar function that loses nothing; `labelled` whether the label matters.
+    """
+
+    formula: str
+    computed: Form
+    true: Callable[[Array, Array], Array]
+    labelled: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +56,7 @@ class Study:
       is swept exhaustively by it.
     - `domain` the closed range of the swept float, `swept` its name.
     - `landmarks` floats that the report shows one by one.
+    - `quantities` that forms compute on their way, by name, and `lines` the names of those of a form, in order.
 
     ```python
     from stability.study import declared
@@ -64,6 +79,8 @@ class Study:
     domain: tuple[float, float] = (-math.inf, math.inf)
     swept: str = "z"
     landmarks: tuple[float, ...] = ()
+    quantities: Mapping[str, Quantity] = field(default_factory=dict)
+    lines: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def sweep(self, **options: Any) -> Outcome:
         """Where the forms fail: the study measured against its truth.

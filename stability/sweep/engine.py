@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, as_completed
+from dataclasses import replace
 from typing import Any
 
 import jax
 import numpy as np
 
 from stability import truth as truths
-from stability.formats import FORMATS
+from stability.formats import FORMATS, to_ordinal
 from stability.measure.regions import Region
-from stability.study import Source, study_of_source
+from stability.study import Source, Study, study_of_source
 from stability.sweep.outcome import Disagreement, Outcome, Row
-from stability.sweep.rows import MODES, Measured, Settings, Task, chunks, measure_rows, truth_of
+from stability.sweep.points import floats_of
+from stability.sweep.rows import MODES, Measured, Settings, Task, chunks, kept_of, measure_rows, truth_of
+from stability.sweep.singles import Known, TrueValues
 from stability.truth import Truth
 
 SILENT = frozenset({"vanished", "flushed", "wrong_sign", "inaccurate"})
@@ -91,6 +94,15 @@ def _true_values(
     return found
 
 
+def _known_values(
+    study: Study, dtype: str, truth: Truth, settings: Settings, at_ends: Sequence[TrueValues]
+) -> TrueValues:
+    fmt = FORMATS[dtype]
+    at = kept_of(study, fmt, settings)
+    z = floats_of(fmt, study.domain, settings.points, settings.seed)
+    return TrueValues.joined([TrueValues.of(to_ordinal(z[at]), truth.at(at)), *at_ends])
+
+
 def sweep(
     source: Source,
     *,
@@ -149,16 +161,22 @@ def sweep(
     if executor is not None:
         told(as_completed(waiting))
     rows: list[Row] = []
+    known_values: list[Known] = []
     disagreements: list[Disagreement] = []
     for dtype in dtypes:
         for label in labels:
+            at_ends = [m.at_ends for t, m in found.items() if (t.dtype, t.label) == (dtype, label) and m.at_ends]
+            values = _known_values(study, dtype, truth[dtype, label], settings, at_ends)
+            known_values.append(Known(study.name, dtype, label, values))
             for form in chosen:
                 here = {mode: found[Task(source, form, dtype, label, mode, settings)] for mode in modes}
-                rows += [measured.row for measured in here.values()]
+                rows += [
+                    replace(m.row, results=None if m.row.error else values.results(*m.singles)) for m in here.values()
+                ]
                 if {"jit", "eager"} <= here.keys() and (d := _disagreement(here["jit"], here["eager"])):
                     disagreements.append(d)
     for measured in found.values():
         for phase, s in measured.seconds.items():
             seconds[phase] = seconds.get(phase, 0.0) + s
     by_balls = sum(t.by_balls for t in truth.values()) + sum(m.by_balls for m in found.values())
-    return Outcome(tuple(rows), tuple(disagreements), seconds, by_balls)
+    return Outcome(tuple(rows), tuple(disagreements), seconds, by_balls, tuple(known_values))

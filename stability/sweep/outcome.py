@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import html
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import NamedTuple
 
 import numpy as np
 
 from stability.formats import FORMATS, FloatFormat, from_ordinal, short_hex, widen
 from stability.measure.regions import Region, hex_at, nearest, ordinal_from
+from stability.sweep.singles import Known, Results, Steps
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,9 +70,14 @@ class Screening:
 PROFILE_BINS = 240
 
 
+def furthest(fmt: FloatFormat) -> float:
+    """The |z| past which every gradient of the declared studies has vanished in the format, with a margin."""
+    return -1.2 * fmt.least_exponent * float(np.log(2))
+
+
 def profile_position(z: np.ndarray, fmt: FloatFormat) -> np.ndarray:
     """Floats on the axis of a profile: `arcsinh(2 z)` scaled to [-1, 1], clipped where every gradient has vanished."""
-    reach = -1.2 * fmt.least_exponent * np.log(2)
+    reach = furthest(fmt)
     return np.arcsinh(2 * np.clip(widen(z), -reach, reach)) / np.arcsinh(2 * reach)
 
 
@@ -84,8 +90,9 @@ class Row:
     gives a `histogram` (points with an error below 1/2 ulp, below 1, below 2, ..., from 2**21 up) and `undecided`, the
     points that the bound of its reference left to the proven one. `label` is `None` where the form has none. `counts`
     are of the points by kind, `states` by the state of their true values (`stability.truth.State`). `screening` counts
-    the floats that float64 screened; `landmarks` are the study's; `error` says why a row could not be measured, in one
-    line.
+    the floats that float64 screened; `landmarks` are the study's; `results` those at single floats: every one of a
+    16-bit format, else those that all rows of the format keep and the ends of the regions; `error` says why a row could
+    not be measured, in one line.
     """
 
     study: str
@@ -107,6 +114,7 @@ class Row:
     searched: int | None = None
     screening: Screening | None = None
     landmarks: tuple[Landmark, ...] = ()
+    results: Results | None = None
     error: str | None = None
 
     def to_json(self) -> dict:
@@ -129,6 +137,7 @@ class Row:
             **({} if self.searched is None else {"searched": self.searched}),
             "landmarks": [[short_hex(mark.z), mark.kind, mark.ulps] for mark in self.landmarks],
             **({} if self.screening is None else {"screening": asdict(self.screening)}),
+            **({} if self.results is None else {"results": self.results.to_json()}),
             **({} if self.error is None else {"error": self.error}),
             **({} if self.histogram is None else {"histogram": list(self.histogram), "undecided": self.undecided}),
         }
@@ -143,6 +152,7 @@ class Row:
             "landmarks": tuple(Landmark(float.fromhex(z), kind, u) for z, kind, u in data["landmarks"]),
             **({"histogram": tuple(data["histogram"])} if "histogram" in data else {}),
             **({"screening": Screening(**data["screening"])} if "screening" in data else {}),
+            **({"results": Results.from_json(data["results"])} if "results" in data else {}),
         }
         return cls(**(data | read))
 
@@ -230,6 +240,8 @@ class Outcome:
     - `disagreements` where jit and eager return different bits.
     - `seconds` by phase.
     - `by_balls` how many points interval arithmetic decided.
+    - `known` the true values at the floats at which rows keep their results, and `steps` what forms compute on their
+      way there.
 
     ```python
     import json
@@ -246,6 +258,8 @@ class Outcome:
     disagreements: tuple[Disagreement, ...]
     seconds: dict[str, float]
     by_balls: int
+    known: tuple[Known, ...] = ()
+    steps: Steps = field(default_factory=Steps)
 
     def lines(self) -> list[Line]:
         """What matters of the rows that could be measured. **Returns:** a line a form and format."""
@@ -267,6 +281,8 @@ class Outcome:
             "disagreements": [d.to_json() for d in self.disagreements],
             "seconds": self.seconds,
             "by_balls": self.by_balls,
+            "known": [known.to_json() for known in self.known],
+            "steps": self.steps.to_json(),
         }
 
     @classmethod
@@ -284,6 +300,8 @@ class Outcome:
             tuple(Disagreement.from_json(d) for d in data["disagreements"]),
             data["seconds"],
             data["by_balls"],
+            tuple(Known.from_json(known) for known in data["known"]),
+            Steps.from_json(data["steps"]),
         )
 
 
@@ -298,4 +316,9 @@ def joined(parts: list[Outcome]) -> Outcome:
         tuple(d for part in parts for d in part.disagreements),
         seconds,
         sum(part.by_balls for part in parts),
+        tuple(known for part in parts for known in part.known),
+        Steps(
+            {dtype: floats for part in parts for dtype, floats in part.steps.floats.items()},
+            tuple(step for part in parts for step in part.steps.steps),
+        ),
     )

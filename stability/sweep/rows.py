@@ -28,6 +28,7 @@ from stability.sweep.outcome import PROFILE_BINS, Landmark, Profile, Row, Screen
 from stability.sweep.points import floats_of, ordinals_within
 from stability.sweep.screen import screen
 from stability.sweep.search import hunted
+from stability.sweep.singles import TrueValues, kept, narrow, ordinals_of
 from stability.truth import State, Truth
 
 BATCH = 8192
@@ -108,11 +109,15 @@ class Task:
 
 class Measured(NamedTuple):
     """A row, and what it takes to compare it with that of another mode: the bits of its results at the floats that a
-    sweep starts from, and where they are finite failures; the points that balls decided, and seconds by phase."""
+    sweep starts from, and where they are finite failures; floats by ordinal with their results and kinds, which are
+    kept; the true values at those of them that a sweep does not start from; the points that balls decided, and seconds
+    by phase."""
 
     row: Row
     bits: np.ndarray
     silent: np.ndarray
+    singles: tuple[np.ndarray, np.ndarray, np.ndarray]
+    at_ends: TrueValues | None
     by_balls: int
     seconds: dict[str, float]
 
@@ -170,7 +175,8 @@ def measure_row(task: Task, known: Truth) -> Measured:
         lines = str(error).strip().splitlines() or [""]
         message = f"{type(error).__name__}: {lines[0]}"
         row = failed(study_of_source(task.source).name, task, message)
-        return Measured(row, np.zeros(0, fmt.unsigned), np.zeros(0, bool), 0, {})
+        nothing = np.zeros(0, np.int64)
+        return Measured(row, np.zeros(0, fmt.unsigned), np.zeros(0, bool), (nothing,) * 3, None, 0, {})
 
 
 def failed(study: str, task: Task, error: str) -> Row:
@@ -236,10 +242,40 @@ def _measured(task: Task, known: Truth) -> Measured:
         sample, inside = looked_inside(sample, at, settings.seed)
     regions, nans = regions_of(sample, inside), (kinds[numbers:], known.state[numbers:])
     row = _summarise(study.name, task, fmt, sample, regions, nans, looked_at)
-    shown = landmarks(study, run, label, fmt, settings.tolerance)
-    row = replace(row, screening=screening, landmarks=shown)
+    marks = landmarks(study, run, label, fmt, settings.tolerance)
+    shown = kept_of(study, fmt, settings)
+    singles, at_ends = [_single(z[shown], result[shown], kinds[shown], fmt)], None
+    ends = np.setdiff1d([end for r in regions for end in (r.start, r.stop)], to_ordinal(z[n])).astype(np.int64)
+    if len(ends):
+        truth = true_at(ends)
+        at_ends = TrueValues.of(ends, truth)
+        there = from_ordinal(ends, fmt)
+        found = judged(there, truth)
+        singles.append(_single(there, found[0], found[1], fmt))
+    row = replace(row, screening=screening, landmarks=marks)
     silent = np.isfinite(widen(result)) & np.isin(kinds, FAILURES)
-    return Measured(row, bits_of(result), silent, by_balls, dict(timing.seconds))
+    return Measured(row, bits_of(result), silent, _together(singles), at_ends, by_balls, dict(timing.seconds))
+
+
+def kept_of(study: Study, fmt: FloatFormat, settings: Settings) -> np.ndarray:
+    """Which of the floats that a sweep starts from are kept one by one, as indices."""
+    z = floats_of(fmt, study.domain, settings.points, settings.seed)
+    z = z[~np.isnan(widen(z))]
+    ordinals = to_ordinal(z)
+    return kept(ordinals, ordinals if study.labels == (None,) else profile_position(z, fmt), fmt)
+
+
+Singles = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""Floats and results by ordinal, and kinds."""
+
+
+def _single(z: np.ndarray, result: np.ndarray, kinds: np.ndarray, fmt: FloatFormat) -> Singles:
+    return narrow(to_ordinal(z)), narrow(ordinals_of(result, fmt)), narrow(kinds)
+
+
+def _together(parts: Sequence[Singles]) -> Singles:
+    floats, results, kinds = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+    return floats, results, kinds
 
 
 def landmarks(study: Study, run: Form, label: np.ndarray, fmt: FloatFormat, tolerance: float) -> tuple[Landmark, ...]:

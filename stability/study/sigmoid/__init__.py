@@ -9,6 +9,7 @@ from stability.losses.sigmoid import sigmoid_binary_cross_entropy_grad
 from stability.study import Study
 from stability.study.sigmoid import device
 from stability.study.sigmoid.forms import FORMS
+from stability.study.sigmoid.quantities import LINES, QUANTITIES
 from stability.study.sigmoid.truth import sigmoid_minus_label
 
 
@@ -47,6 +48,8 @@ STUDY = Study(
     label_range=(0.0, 1.0),
     device_truth=device.sigmoid_minus_label,
     landmarks=(-100.0, -88.0, -20.0, -3.0, 3.0, 8.0, 16.0, 20.0, 80.0),
+    quantities=QUANTITIES,
+    lines=LINES,
 )
 
 STUDIES = (STUDY,)

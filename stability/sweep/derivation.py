@@ -1,0 +1,68 @@
+"""What the forms of a study compute on their way, op by op, against what it is in real numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import Executor
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from stability import real
+from stability.formats import FORMATS, from_ordinal, widen
+from stability.study import Source, study_of_source
+from stability.sweep.engine import Here
+from stability.sweep.outcome import Outcome, furthest
+from stability.sweep.points import DENSE_BINADES, binade_starts
+from stability.sweep.rows import Settings, evaluate, exact_label
+from stability.sweep.singles import Computed, Step, Steps, narrow, ordinals_of
+
+
+def steps(source: Source, outcome: Outcome, executor: Executor | None = None) -> Steps:
+    """The quantities of a study in the formats and at the labels of an outcome of it, measured on an executor.
+
+    They are looked at where rows keep their results: at the powers of two, and in the binades where the functions
+    change.
+    """
+    study, pool = study_of_source(source), executor or Here()
+    x64 = bool(jax.config.read("jax_enable_x64"))
+    waiting = []
+    shown = {}
+    for dtype in dict.fromkeys(k.dtype for k in outcome.known):
+        shown[dtype] = floats = narrow(_floats(outcome, dtype))
+        labels = [k.label for k in outcome.known if k.dtype == dtype]
+        alike: dict[tuple, list[str]] = {}
+        for name, quantity in study.quantities.items():
+            alike.setdefault((quantity.true, quantity.labelled), []).append(name)
+        for (_, labelled), names in alike.items():
+            for label in labels if labelled else [None]:
+                waiting.append(pool.submit(of_quantities, source, names, dtype, label, floats, x64))
+    return Steps(shown, tuple(step for future in waiting for step in future.result()))
+
+
+def _floats(outcome: Outcome, dtype: str) -> np.ndarray:
+    fmt = FORMATS[dtype]
+    known = np.unique(np.concatenate([k.values.floats for k in outcome.known if k.dtype == dtype])).astype(np.int64)
+    size, starts = np.abs(widen(from_ordinal(known, fmt))), binade_starts(fmt)
+    most = min(2.0 ** DENSE_BINADES[1], furthest(fmt))
+    dense = (size >= 2.0 ** DENSE_BINADES[0]) & (size < most)
+    return known[dense | np.isin(known, starts) | np.isin(-known - 1, starts) | np.isin(known, (-1, 0))]
+
+
+def of_quantities(
+    source: Source, names: Sequence[str], dtype: str, label: float | None, floats: np.ndarray, x64: bool
+) -> list[Step]:
+    """Quantities that are one in real numbers, at floats by ordinal, each operation an XLA computation of its own."""
+    study, fmt = study_of_source(source), FORMATS[dtype]
+    z, y = from_ordinal(floats, fmt), exact_label(label, fmt)
+    found = []
+    with Settings(0, 0.0, 0, x64=x64).running(fmt):
+        true = real.truth(lambda x: study.quantities[names[0]].true(x, jnp.asarray(y)), z, fmt=fmt).rounded.astype(
+            fmt.dtype
+        )
+        for name in names:
+            computed = evaluate(study.quantities[name].computed, z, y)
+            columns = Computed(narrow(ordinals_of(computed, fmt)), narrow(ordinals_of(true, fmt)))
+            found.append(Step(name, dtype, label, columns))
+    return found
