@@ -12,7 +12,7 @@ import contextlib
 import os
 import time
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import jax
@@ -28,6 +28,7 @@ from stability.files import unwritable
 from stability.formats import FORMATS
 from stability.study import DEFAULT, Declared, Study, declared
 from stability.sweep import engine, exhaustive
+from stability.sweep.derivation import steps
 from stability.sweep.outcome import Outcome, joined
 from stability.sweep.rows import MODES
 
@@ -251,6 +252,7 @@ def main(argv: list[str]) -> int:
             outcome = _sweep(chosen, args, console, pool)
             if jax.process_index():
                 return 0
+            outcome = replace(outcome, steps=steps(Declared(study.name), outcome, pool))
             manifest = {"command": options.command(argv), "seed": args.seed, **environment()}
             told = {"tolerance": args.tolerance, "begun": begun, "svg": args.svg, "executor": pool}
             report.write(outcome, study, manifest, args.out, args.plots, **told)

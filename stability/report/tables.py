@@ -83,7 +83,8 @@ def _ulps(x: float | None) -> str:
     return "–" if x is None else f"{x:.4g}"
 
 
-def _bound(row: Row) -> str:
+def bound(row: Row) -> str:
+    """The worst error of a row in ulps, as text, `≥` where it is a lower bound."""
     return _ulps(row.max_ulp) if row.exhaustive or row.max_ulp is None else f"≥ {_ulps(row.max_ulp)}"
 
 
@@ -95,7 +96,7 @@ def _line(row: Row) -> dict:
         "nan_above": _end(row, True, "nan"),
         "vanished_below": _end(row, False, "vanished"),
         "vanished_above": _end(row, True, "vanished"),
-        "max_ulp": _bound(row),
+        "max_ulp": bound(row),
         "worst_ok": _ulps(row.worst_ok),
     }
 
@@ -137,54 +138,6 @@ def _disagreement(d: Disagreement) -> dict:
     }
 
 
-def _names(rows: list[Row]) -> str:
-    return ", ".join(f"`{code(name)}`" for name in dict.fromkeys(row.form for row in rows))
-
-
-def findings(outcome: Outcome) -> list[str]:
-    """What the rows at the spotlight label say, a sentence each."""
-    label = label_text(spotlight(outcome))
-    found = []
-    for dtype in dict.fromkeys(row.dtype for row in outcome.rows):
-        fmt = FORMATS[dtype]
-        rows = [row for row in outcome.rows if (row.dtype, label_text(row.label)) == (dtype, label)]
-        modes = list(dict.fromkeys(row.mode for row in rows))
-        for mode in modes:
-            here = [row for row in rows if row.mode == mode]
-            nan = [row for row in here if row.counts.get("nan")]
-            never = [row for row in here if not row.counts.get("nan") and not row.counts.get("vanished")]
-            groups: dict[tuple, list[Row]] = {}
-            for row in nan:
-                ends = nearest(row.regions, True, "nan"), nearest(row.regions, False, "nan")
-                groups.setdefault(ends, []).append(row)
-            for (above, below), group in groups.items():
-                where = [f"from z = {both(value(above[0], fmt), fmt)} up"] if above else []
-                where += [f"from z = {both(value(below[0], fmt), fmt)} down"] if below else []
-                found.append(f"{dtype}, label {label}, {mode}: {_names(group)} give NaN {' and '.join(where)}.")
-            if never:
-                worst = max(never, key=lambda row: row.max_ulp or 0.0)
-                found.append(
-                    f"{dtype}, label {label}, {mode}: {_names(never)} never give NaN nor lose a normal gradient; "
-                    f"the worst error among them is {_bound(worst)} ulps."
-                )
-        for d in (d for d in outcome.disagreements if (d.dtype, label_text(d.label)) == (dtype, label)):
-            for a, b, jit, eager in d.regions:
-                if {jit, eager} == {"nan", "vanished"}:
-                    silent = "jit" if jit == "vanished" else "eager"
-                    found.append(
-                        f"{dtype}, label {label}: `{d.form}` is silently 0 in mode {silent} and "
-                        f"NaN in the other mode at {b - a + 1:,} floats, from z = {both(value(a, fmt), fmt)} "
-                        f"to {both(value(b, fmt), fmt)}."
-                    )
-        cancelled = next((row for row in rows if row.form == "cancelled"), None)
-        if cancelled and (end := nearest(cancelled.regions, True, "vanished")):
-            found.append(
-                f"{dtype}, label {label}: `cancelled` is 0 from z = {both(value(end[0], fmt), fmt)} up, "
-                "where the gradient is still a normal float."
-            )
-    return found
-
-
 def context(outcome: Outcome, manifest: dict, tolerance: float) -> dict:
     """What the templates of the page and of its README show; `label` is empty where the forms have none."""
     label = spotlight(outcome)
@@ -195,7 +148,6 @@ def context(outcome: Outcome, manifest: dict, tolerance: float) -> dict:
         "warning": untested(manifest["jax"]) if "jax" in manifest else None,
         "tolerance": f"{tolerance:g}",
         "label": "" if label is None else f"{label:g}",
-        "findings": findings(outcome),
         "spotlight": {d: [_line(r) for r in outcome.rows if (r.dtype, r.label) == (d, label)] for d in dtypes},
         "rows": [_row(row) for row in outcome.rows],
         "errors": [f"{row.form}, {row.dtype}, {label_text(row.label)}, {row.mode}: {row.error}" for row in rows_failed],

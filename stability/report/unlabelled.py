@@ -14,6 +14,7 @@ from matplotlib.patches import Patch
 from stability.formats import FORMATS, FloatFormat, from_ordinal, to_ordinal
 from stability.measure import FAILURE_KINDS, KINDS
 from stability.measure.regions import Region
+from stability.report.findings import Finding
 from stability.report.plots import COLOURS, KIND_COLOURS, STYLES, Picture
 from stability.report.tables import both, how_many, value
 from stability.sweep.outcome import Outcome, Row
@@ -22,9 +23,9 @@ _REGIONS_TOLD = 3
 _APART = {"outside": "it gives a number where the truth is undefined", "undecided": "the truth is undecided"}
 
 
-def findings(outcome: Outcome, swept: str) -> list[str]:
+def findings(outcome: Outcome, swept: str) -> list[Finding]:
     """A sentence for each row: where it fails, by kind, or that it never does."""
-    return [_finding(row, swept) for row in outcome.rows]
+    return [Finding(_finding(row, swept)) for row in outcome.rows if not row.error]
 
 
 def _finding(row: Row, swept: str) -> str:

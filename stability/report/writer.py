@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import csv
 import io
@@ -21,7 +22,7 @@ from pathlib import Path
 
 import jinja2
 
-from stability.report import plots, tables, unlabelled
+from stability.report import findings, page, plots, tables, unlabelled
 from stability.study import Study
 from stability.sweep.outcome import Outcome
 
@@ -35,6 +36,7 @@ _TEMPLATES = jinja2.Environment(
 
 _TEMPLATES.filters["cell"] = tables.cell
 _TEMPLATES.filters["code"] = tables.code
+_TEMPLATES.filters["codes"] = page.codes
 
 
 def foreign(directory: Path, *ours: str) -> str | None:
@@ -99,15 +101,18 @@ def write(
         names = _draw(outcome, study, tolerance, svg, executor, staging / "plots") if pictures else []
         now = time.perf_counter()
         manifest = manifest | {"seconds": {"plots": round(now - start, 3), "total": round(now - begun, 3)}}
-        context = tables.context(outcome, manifest, tolerance) | {"pictures": names, "blame": blame or []}
-        context["title"] = study.title
-        if not context["label"]:
-            context["findings"] = unlabelled.findings(outcome, study.swept)
-        context["findings"] = [*context["findings"], *notes]
-        for name in ("README.md", "index.html"):
-            _text(staging / name, _TEMPLATES.get_template(f"{name}.j2").render(context))
+        shown = tables.context(outcome, manifest, tolerance) | {"pictures": names, "blame": blame or []}
+        shown["title"] = study.title
+        told = findings.findings(outcome, study.swept) if shown["label"] else unlabelled.findings(outcome, study.swept)
+        shown["findings"] = [*told, *map(findings.Finding, notes)]
+        _text(staging / "README.md", _TEMPLATES.get_template("README.md.j2").render(shown))
+        about = page.about(study)
+        still = next((staging / "plots" / f"{name}.png" for name in names if name.startswith("errors_")), None)
+        shown |= page.context(outcome, about, blame or [], tolerance, shown["rows"])
+        shown["still"] = base64.b64encode(still.read_bytes()).decode() if still else ""
+        _text(staging / "index.html", _TEMPLATES.get_template("index.html.j2").render(shown))
         _text(staging / "summary.csv", _csv(outcome))
-        _text(staging / "summary.json", _summary(outcome, manifest, blame))
+        _text(staging / "summary.json", _summary(outcome, manifest, about, blame))
         with _uninterrupted():
             _move(staging, directory)
     finally:
@@ -139,14 +144,14 @@ def _draw(
     return [name for name, files in zip(tasks, drawn, strict=True) if files]
 
 
-def _summary(outcome: Outcome, manifest: dict, blame: list[dict] | None) -> str:
+def _summary(outcome: Outcome, manifest: dict, study: dict, blame: list[dict] | None) -> str:
     def text(item) -> str:
         return json.dumps(item, allow_nan=False)
 
     def lines(items: list) -> str:
         return "[\n" + ",\n".join(map(text, items)) + "\n]"
 
-    listed = {"schema": 2, "manifest": manifest}
+    listed = {"schema": 3, "manifest": manifest, "study": study}
     parts = {**listed, **outcome.to_json(), **({} if blame is None else {"blame": blame})}
     written = (f"{text(name)}: {lines(v) if isinstance(v, list) else text(v)}" for name, v in parts.items())
     return "{" + ",\n".join(written) + "}\n"

@@ -47,7 +47,7 @@ class Study:
     - `name` as in the reports and `title` over them.
     - `forms` by name, in the order of the reports. A form of the swept float alone is called with label 0 and ignores
       it.
-    - `formulas` of forms as TeX, by name, in the order of the picture that shows them beside their errors.
+    - `formulas` of forms as text, by name, in the order of the picture that shows them beside their errors.
     - `truth(z, label, fmt)` the true values for floats `z` of shape `(n,)`.
     - `condition(z, label)` the condition numbers in `z` and in the label, each of shape `(n,)`: the relative change of
       the true value for a relative change of that argument. Without labels it is not needed.

@@ -17,7 +17,7 @@ from stability.truth import Truth
 KEPT = 2048
 """Floats of a wide format at which all rows of a format and label keep their results, apart from powers of two."""
 FRACTIONS = 254
-"""A `fraction` is told in this part of an ulp."""
+"""A `fraction` is told in this part of an ulp, and as 0 only where it is 0."""
 
 
 def packed(integers: np.ndarray) -> str:
@@ -104,7 +104,7 @@ class TrueValues(Columns):
         columns = (
             ordinals,
             ordinals_of(truth.rounded.astype(fmt.dtype), fmt),
-            np.rint(np.where(np.isfinite(truth.quanta), truth.fraction, 0) * FRACTIONS).astype(np.int64),
+            _parts(np.where(np.isfinite(truth.quanta), truth.fraction, 0.0)),
             truth.state,
             ordinals_of((nowhere if truth.other is None else truth.other.rounded).astype(fmt.dtype), fmt),
         )
@@ -123,6 +123,11 @@ class TrueValues(Columns):
         order = np.argsort(floats)
         at = np.searchsorted(self.floats, floats[order])
         return Results(*(narrow(c) for c in (at, results[order], kinds[order])))
+
+
+def _parts(fraction: np.ndarray) -> np.ndarray:
+    size = np.rint(np.abs(fraction) * FRACTIONS).astype(np.int64)
+    return np.where(fraction == 0, 0, np.copysign(np.maximum(size, 1), fraction).astype(np.int64))
 
 
 @dataclass(frozen=True)

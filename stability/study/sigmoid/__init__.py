@@ -24,17 +24,17 @@ def condition(z: np.ndarray, label: float) -> tuple[np.ndarray, np.ndarray]:
 
 
 FORMULAS = {
-    "autodiff": r"grad of $L(\sigma(z), y)$",
-    "autodiff_textbook": r"the same, $\sigma = 1/(1+e^{-z})$",
-    "chain_split": r"$(-y/a + (1-y)/(1-a)) \times a(1-a)$",
-    "chain_common": r"$(-y(1-a)/(a(1-a)) + a(1-y)/(a(1-a))) \times a(1-a)$",
-    "chain_expanded": r"$(-y + ay + a - ay)/(a(1-a)) \times a(1-a)$",
-    "chain_combined": r"$(a-y)/(a(1-a)) \times a(1-a)$",
-    "cancelled": r"$a - y$",
-    "componentwise": r"$(1-y)\,\sigma(z) - y\,\sigma(-z)$",
-    "logits": r"grad of $\max(z,0) - zy + \log(1+e^{-|z|})$",
-    "optax": "optax.sigmoid_binary_cross_entropy",
-    "rounded": r"$\sigma(z) - y$, rounded once",
+    "autodiff": "grad of L(σ(z), y)",
+    "autodiff_textbook": "grad of L(1/(1 + e^-z), y)",
+    "chain_split": "(-y/a + (1 - y)/(1 - a)) × a(1 - a)",
+    "chain_common": "(-y(1 - a)/(a(1 - a)) + a(1 - y)/(a(1 - a))) × a(1 - a)",
+    "chain_expanded": "(-y + ay + a - ay)/(a(1 - a)) × a(1 - a)",
+    "chain_combined": "(a - y)/(a(1 - a)) × a(1 - a)",
+    "cancelled": "a - y",
+    "componentwise": "(1 - y) σ(z) - y σ(-z)",
+    "logits": "grad of max(z, 0) - zy + log(1 + e^-|z|)",
+    "optax": "grad of optax.sigmoid_binary_cross_entropy",
+    "rounded": "σ(z) - y, rounded once",
 }
 
 STUDY = Study(

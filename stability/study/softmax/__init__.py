@@ -48,11 +48,11 @@ def logsumexp(z: Array, y: Array) -> Array:
 
 GRADIENTS: dict[str, Gradient] = {f.__name__: f for f in (jacobian, autodiff, cancelled, logsumexp)}
 FORMULAS = {
-    "jacobian": r"$\sum_j p_j(\delta_{jk} - p_k) \times (-y_j/p_j)$",
-    "autodiff": r"grad of $-\sum y \log \mathrm{softmax}(z)$",
-    "cancelled": r"$p - y$",
-    "logsumexp": r"grad of $\log\sum e^z - \sum yz$",
-    "optax": "optax.softmax_cross_entropy",
+    "jacobian": "Σ_j p_j (δ_jk - p_k) × (-y_j/p_j)",
+    "autodiff": "grad of -Σ y log softmax(z)",
+    "cancelled": "p - y",
+    "logsumexp": "grad of log Σ e^z - Σ yz",
+    "optax": "grad of optax.softmax_cross_entropy",
     "accurate": "stability.softmax_cross_entropy_grad",
 }
 

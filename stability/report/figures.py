@@ -1,0 +1,102 @@
+"""The figures of the page, empty, as `bokeh` embeds them, and what gives a form its look in every view."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from functools import cache
+
+from stability.report.plots import COLOURS
+
+DASHES = ("solid", "dashed", "dashdot", "dotted")
+
+
+def style_of(form: str, forms: Sequence[str]) -> tuple[str, str]:
+    """The colour and the dash of a form, the same in every view."""
+    i = list(forms).index(form)
+    return COLOURS[i % len(COLOURS)], DASHES[i % len(DASHES)]
+
+
+def figures(forms: Sequence[str], swept: str, tolerance: float) -> str:
+    """The empty figures as `bokeh` embeds them; the scripts of the page fill them."""
+    from bokeh.embed import json_item
+    from bokeh.events import MouseMove, Tap
+    from bokeh.layouts import column
+    from bokeh.models import (
+        ColumnDataSource,
+        CustomJS,
+        CustomJSTickFormatter,
+        FactorRange,
+        FixedTicker,
+        Range1d,
+        Span,
+        WheelZoomTool,
+    )
+    from bokeh.plotting import figure
+
+    shared = Range1d(-1, 1, name="range")
+    ticker = FixedTicker(ticks=[], name="ticks")
+    formatter = CustomJSTickFormatter(code="return tickLabel(tick)")
+    common = {"x_range": shared, "sizing_mode": "stretch_width", "toolbar_location": None, "output_backend": "canvas"}
+    tools = "xpan,xbox_zoom,crosshair"
+    curve = figure(
+        name="curve",
+        height=330,
+        y_axis_type="log",
+        y_range=(2.0**-7, 2.0**26),
+        tools=tools,
+        min_border_left=112,
+        **common,
+    )
+    bars = figure(
+        name="bars",
+        height=60 + 22 * len(forms),
+        y_range=FactorRange(*reversed(forms)),
+        tools=tools,
+        min_border_left=112,
+        **common,
+    )
+    curve.yaxis.axis_label = "error [ulps of the true value]"
+    bars.xaxis.axis_label = f"{swept}"
+    for plot in (curve, bars):
+        plot.xaxis.ticker, plot.xaxis.formatter = ticker, formatter
+        plot.xgrid.ticker = ticker
+        wheel = WheelZoomTool(dimensions="width")
+        plot.add_tools(wheel)
+        plot.toolbar.active_scroll = wheel
+        plot.js_on_event(MouseMove, CustomJS(code="cursorAt(cb_obj.x)"))
+    curve.js_on_event(Tap, CustomJS(code="tapped(cb_obj.x)"))
+    bars.js_on_event(Tap, CustomJS(code="barTapped(cb_obj.x, cb_obj.y)"))
+    curve.add_layout(Span(location=tolerance, dimension="width", line_color="gray", line_dash="dotted"))
+    marker = ColumnDataSource({"x": []}, name="marker")
+    for plot in (curve, bars):
+        plot.vspan(x="x", source=marker, line_color="#D55E00", line_width=1.5, line_dash="dashed")
+    for form in forms:
+        colour, dash = style_of(form, forms)
+        source = ColumnDataSource({"x": [], "y": []}, name=f"source {form}")
+        curve.line("x", "y", source=source, line_color=colour, line_dash=dash, line_width=2, name=form)
+        curve.scatter("x", "y", source=source, color=colour, size=3, name=form)
+    regions = ColumnDataSource({k: [] for k in ("left", "right", "form", "colour", "hatch")}, name="regions")
+    bars.hbar(
+        y="form",
+        left="left",
+        right="right",
+        height=0.8,
+        source=regions,
+        fill_color="colour",
+        line_color="gray",
+        hatch_pattern="hatch",
+        hatch_color="white",
+        hatch_alpha=0.6,
+        hatch_scale=8,
+    )
+    bars.ygrid.grid_line_color = None
+    return json.dumps(json_item(column(curve, bars, sizing_mode="stretch_width")))
+
+
+@cache
+def library() -> str:
+    """The scripts of the plotting library."""
+    from bokeh.resources import Resources
+
+    return "\n".join(Resources(mode="inline", components=["bokeh"]).js_raw)

@@ -1,0 +1,207 @@
+// The error curves, the failing regions under them, and what steers both.
+
+const plots = {};
+
+function startPlots() {
+  const doc = Bokeh.documents[0];
+  for (const name of ["curve", "bars", "range", "ticks", "factors", "regions", "marker"]) {
+    plots[name] = doc.get_model_by_name(name);
+  }
+  plots.sources = Object.fromEntries(DATA.forms.map((form) => [form, doc.get_model_by_name(`source ${form}`)]));
+  for (const end of ["start", "end"]) plots.range.properties[end].change.connect(() => scheduled());
+  restyled();
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", restyled);
+}
+
+function restyled() {
+  const style = getComputedStyle(document.documentElement);
+  const [ink, ground, line] = ["--ink", "--card", "--line"].map((v) => style.getPropertyValue(v).trim());
+  for (const figure of [plots.curve, plots.bars]) {
+    figure.setv({ background_fill_color: ground, border_fill_color: ground, outline_line_color: line });
+    for (const axis of [...figure.below, ...figure.left]) {
+      if (!("major_label_text_color" in axis)) continue;
+      axis.setv({ major_label_text_color: ink, axis_label_text_color: ink, axis_line_color: line,
+        major_tick_line_color: line, minor_tick_line_color: line });
+    }
+    for (const { glyph } of figure.renderers) {
+      if (glyph?.line_color?.value === undefined) continue;
+      glyph.colour ??= glyph.line_color.value;
+      if (glyph.colour === "#000000") glyph.setv({ line_color: { value: ink }, ...("fill_color" in glyph ? { fill_color: { value: ink } } : {}) });
+    }
+    for (const grid of figure.center) if ("grid_line_color" in grid) grid.grid_line_color = line;
+  }
+}
+
+let waiting = false;
+
+function scheduled() {
+  if (waiting) return;
+  waiting = true;
+  requestAnimationFrame(() => { waiting = false; redrawn(); });
+}
+
+function axisOf() {
+  const f = DATA.formats[view.dtype], axis = AXES[view.axis];
+  return {
+    f,
+    position: (z, base = view.base) => axis.position(z, base, f),
+    value: (x, base = view.base) => axis.value(x, base, f),
+  };
+}
+
+// The ends of what is shown, as values.
+function shownEnds() {
+  const axis = axisOf(), [low, high] = wholeLine(view);
+  return [Math.max(axis.value(plots.range.start), low), Math.min(axis.value(plots.range.end), high)];
+}
+
+// Shows the line from low to high, values, with a margin.
+function showLine(low, high) {
+  const f = DATA.formats[view.dtype], axis = axisOf(), [first, last] = wholeLine(view);
+  const whole = low <= first && high >= last;
+  view.base = whole ? 0 : nearestFloat(Number.isFinite(low / 2 + high / 2) ? low / 2 + high / 2 : 0, f);
+  let [start, end] = [axis.position(Math.max(low, first)), axis.position(Math.min(high, last))];
+  const margin = Math.max((end - start) * (whole ? 0.02 : 0.3), view.axis === "floats" ? 4 : 1e-300);
+  let least = 0;
+  if (view.axis === "z") least = 8 * Math.abs(axis.position(neighbour(view.base, f, 1)));
+  const extra = Math.max(margin, (least - (end - start)) / 2);
+  plots.range.setv({ start: start - extra, end: end + extra });
+  scheduled();
+}
+
+// A base near the middle keeps neighbouring floats apart in a narrow view.
+function rebased() {
+  const { start, end } = plots.range, middle = (start + end) / 2, axis = axisOf();
+  if (Math.abs(middle) < 1e3 * (end - start)) return;
+  const base = nearestFloat(axis.value(middle), axis.f), shift = axis.position(base);
+  if (base === view.base || !Number.isFinite(base)) return;
+  view.base = base;
+  plots.range.setv({ start: start - shift, end: end - shift });
+}
+
+async function redrawn() {
+  rebased();
+  const rows = rowsAt(view), axis = axisOf(), [low, high] = shownEnds(), asked = view.serial;
+  const curves = await Promise.all(rows.map((row) => (view.forms.has(row.form) ? curveOf(row, view) : null)));
+  const regions = await Promise.all(rows.map(regionsOf));
+  if (asked !== view.serial) return scheduled();
+  const columns = Math.max(Math.floor((plots.curve.inner_width || 800) / 3), 100);
+  for (const form of DATA.forms) plots.sources[form].data = { x: [], y: [] };
+  rows.forEach((row, i) => {
+    if (curves[i]) plots.sources[row.form].data = columnsOf(curves[i], low, high, columns, axis);
+  });
+  barsDrawn(rows, regions, axis, low, high);
+  ticksDrawn(axis, low, high);
+  plots.marker.data = view.z === null ? { x: [] } : { x: [axis.position(view.z)] };
+  said(low, high);
+  if (view.ready) stateWritten();
+}
+
+// The worst error in each column of pixels; the points themselves where they are fewer.
+function columnsOf(curve, low, high, columns, axis) {
+  const first = Math.max(indexNear(curve.z, low) - 1, 0), last = Math.min(indexNear(curve.z, high) + 1, curve.z.length - 1);
+  const x = [], y = [], { start, end } = plots.range;
+  if (last - first < columns) {
+    for (let i = first; i <= last; i++) { x.push(axis.position(curve.z[i])); y.push(drawable(curve.ulps[i])); }
+    return { x, y };
+  }
+  const at = once(`places ${view.axis} ${view.base} ${curve.key ??= ++curveKeys}`, () => curve.z.map((z) => axis.position(z)));
+  const worst = new Float64Array(columns).fill(-1), seen = new Uint8Array(columns), scale = columns / (end - start);
+  for (let i = first; i <= last; i++) {
+    const column = Math.floor((at[i] - start) * scale);
+    if (column < 0 || column >= columns) continue;
+    seen[column] = 1;
+    if (curve.ulps[i] > worst[column]) worst[column] = curve.ulps[i];
+  }
+  for (let c = 0; c < columns; c++) {
+    if (!seen[c]) continue;
+    x.push(start + (c + 0.5) / scale);
+    y.push(worst[c] < 0 ? NaN : drawable(worst[c]));
+  }
+  return { x, y };
+}
+
+let curveKeys = 0;
+
+function drawable(ulps) {
+  return Math.max(ulps, 2 ** -6);
+}
+
+function barsDrawn(rows, regions, axis, low, high) {
+  const data = { left: [], right: [], form: [], colour: [], hatch: [] };
+  const pixel = (plots.range.end - plots.range.start) / Math.max(plots.curve.inner_width || 800, 100);
+  rows.forEach((row, i) => {
+    let last = null;
+    for (const r of regions[i]) {
+      if (r.stop < low || r.start > high) continue;
+      const left = axis.position(Math.max(r.start, low)), right = axis.position(Math.min(r.stop, high));
+      if (last && last.kind === r.kind && left - data.right[last.at] < pixel) {
+        data.right[last.at] = Math.max(right, data.right[last.at]);
+        continue;
+      }
+      last = { kind: r.kind, at: data.left.length };
+      data.left.push(left);
+      data.right.push(Math.max(right, left + pixel));
+      data.form.push(row.form);
+      data.colour.push(DATA.colours[r.kind]);
+      data.hatch.push(DATA.hatches[r.kind]);
+    }
+  });
+  plots.regions.data = data;
+}
+
+let tickTexts = new Map();
+
+function ticksDrawn(axis, low, high) {
+  const most = Math.max(Math.floor((plots.curve.inner_width || 800) / 90), 3);
+  const floats = Number(toOrdinal(high, axis.f)) - Number(toOrdinal(low, axis.f));
+  let values = tickValues(low, high, most, axis.f, axis.position);
+  if (floats <= most) values = Array.from({ length: floats + 1 }, (_, i) => neighbour(low, axis.f, i));
+  tickTexts = new Map(values.map((z) => [axis.position(z), floats <= most ? decimalOf(z, axis.f) : tickText(z, high - low)]));
+  plots.ticks.ticks = [...tickTexts.keys()];
+}
+
+function tickLabel(x) {
+  return tickTexts.get(x) ?? "";
+}
+
+function said(low, high) {
+  const f = DATA.formats[view.dtype], many = Number(toOrdinal(high, f)) - Number(toOrdinal(low, f)) + 1;
+  byId("shown").textContent =
+    `${DATA.study.swept} from ${decimalOf(nearestFloat(low, f), f)} to ${decimalOf(nearestFloat(high, f), f)}: ` +
+    `${many < 2 ** 53 ? Math.max(many, 1).toLocaleString("en") : "about " + many.toExponential(1)} floats of ${view.dtype}, ` +
+    `${view.mode}${view.label === null ? "" : `, label ${view.label}`}`;
+}
+
+function cursorAt(x) {
+  const f = DATA.formats[view.dtype], z = nearestFloat(axisOf().value(x), f);
+  byId("cursor").textContent = Number.isNaN(z) ? "" : `${DATA.study.swept} = ${decimalOf(z, f)} = ${hexOf(z)}`;
+}
+
+function tapped(x) {
+  chosen(nearestFloat(axisOf().value(x), DATA.formats[view.dtype]));
+}
+
+async function barTapped(x, y) {
+  const row = rowOf(DATA.forms[DATA.forms.length - 1 - Math.floor(y)], view);
+  if (!row) return;
+  const axis = axisOf(), slack = 3 * (plots.range.end - plots.range.start) / (plots.curve.inner_width || 800);
+  const hit = (await regionsOf(row)).find((r) => axis.position(r.start) - slack <= x && x <= axis.position(r.stop) + slack);
+  if (hit) await regionTold(row, hit);
+}
+
+// A region in words, in the panel under the bars; it is shown whole, and its end nearest to 0 looked up.
+async function regionTold(row, region) {
+  const f = DATA.formats[view.dtype], end = (z) => `${decimalOf(z, f)} = ${hexOf(z)}`;
+  const alternate = region.count < region.width ? ` among the ${region.width.toLocaleString("en")} there: kinds alternate` : "";
+  const culprit = DATA.blame.find((b) => b.form === row.form && b.dtype === row.dtype && b.mode === row.mode && b.kind === region.kind);
+  byId("region").innerHTML = "";
+  byId("region").append(
+    element("p", {}, `${row.form}, ${row.dtype}, ${row.mode}: `, element("strong", {}, DATA.words[region.kind])),
+    element("p", {}, `from ${end(region.start)} to ${end(region.stop)}, ${region.count.toLocaleString("en")} floats${alternate}`),
+    ...(culprit ? [element("p", {}, `it begins at ${culprit.primitive}: ${culprit.cause} (${culprit.source})`)] : []),
+  );
+  const nearest = Math.abs(region.start) < Math.abs(region.stop) ? region.start : region.stop;
+  chosen(nearest, false);
+  showLine(region.start, region.stop);
+}
