@@ -77,7 +77,8 @@ def _who(some: list[Row], every: list[Row]) -> str:
     told = []
     for those, forms in alike.items():
         names = "all" if len(forms) == len({row.form for row in every}) else _names(forms)
-        told.append(f"{names} in {"both modes" if len(every_mode) == len(those) == 2 else ', '.join(those)}")
+        both_modes = len(every_mode) == len(those) == 2
+        told.append(f"{names} in {'both modes' if both_modes else ', '.join(those)}")
     return f" ({'; '.join(told)})"
 
 
