@@ -29,6 +29,7 @@ from stability.formats import FORMATS
 from stability.study import DEFAULT, Declared, Study, declared
 from stability.sweep import engine, exhaustive
 from stability.sweep.derivation import steps
+from stability.sweep.maps import MAPPED, maps
 from stability.sweep.outcome import Outcome, joined
 from stability.sweep.rows import MODES
 
@@ -200,6 +201,16 @@ def _sweep(chosen: Plan, args: argparse.Namespace, console: Console, pool: Execu
     return joined(found)
 
 
+def _looked_into(outcome: Outcome, chosen: Plan, args: argparse.Namespace, pool: Executor | None) -> Outcome:
+    """With what the page of a report shows besides: the steps of the derivation, and maps where labels are soft."""
+    source, here = Declared(chosen.study.name), pool or engine.Here()
+    found = replace(outcome, steps=steps(source, outcome, here))
+    if not args.plots or "jit" not in {row.mode for row in outcome.rows}:
+        return found
+    dtypes = [d for d in MAPPED if d in chosen.dtypes]
+    return replace(found, maps=maps(source, forms=chosen.forms, dtypes=dtypes, tolerance=args.tolerance, executor=here))
+
+
 def _list(study: Study) -> None:
     print("studies: " + " ".join(declared()) + f" ({study.name} listed)")
     print("forms: " + " ".join(study.forms))
@@ -252,7 +263,7 @@ def main(argv: list[str]) -> int:
             outcome = _sweep(chosen, args, console, pool)
             if jax.process_index():
                 return 0
-            outcome = replace(outcome, steps=steps(Declared(study.name), outcome, pool))
+            outcome = _looked_into(outcome, chosen, args, pool)
             manifest = {"command": options.command(argv), "seed": args.seed, **environment()}
             told = {"tolerance": args.tolerance, "begun": begun, "svg": args.svg, "executor": pool}
             report.write(outcome, study, manifest, args.out, args.plots, **told)

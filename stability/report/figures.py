@@ -94,6 +94,37 @@ def figures(forms: Sequence[str], swept: str, tolerance: float) -> str:
     return json.dumps(json_item(column(curve, bars, sizing_mode="stretch_width")))
 
 
+def map_figure(swept: str) -> str:
+    """The empty figure of a map, over the swept float and the label."""
+    from bokeh.embed import json_item
+    from bokeh.models import ColumnDataSource, CustomJSTickFormatter, FixedTicker, Range1d
+    from bokeh.plotting import figure
+
+    plot = figure(
+        name="map",
+        height=420,
+        sizing_mode="stretch_width",
+        x_range=Range1d(0, 1, name="map across"),
+        y_range=Range1d(0, 1, name="map up"),
+        toolbar_location=None,
+        tools="hover",
+        tooltips=[(swept, "@z"), ("label", "@label"), ("worst there", "@what")],
+        min_border_left=70,
+    )
+    names = ("left", "right", "bottom", "top", "colour", "z", "label", "what")
+    cells = ColumnDataSource({name: [] for name in names}, name="map cells")
+    drawn = plot.quad("left", "right", "top", "bottom", source=cells, fill_color="colour", line_color="colour")
+    plot.hover.renderers = [drawn]
+    zero = ColumnDataSource({"x": [], "y": []}, name="map zero")
+    plot.line("x", "y", source=zero, line_color="white", line_width=4)
+    plot.line("x", "y", source=zero, line_color="black", line_width=2, line_dash="dashed")
+    plot.xaxis.ticker = FixedTicker(ticks=[], name="map ticks")
+    plot.xaxis.formatter = CustomJSTickFormatter(code="return mapTick(tick)")
+    plot.xaxis.axis_label, plot.yaxis.axis_label = swept, "label"
+    plot.grid.grid_line_color = None
+    return json.dumps(json_item(plot))
+
+
 @cache
 def library() -> str:
     """The scripts of the plotting library."""

@@ -14,10 +14,11 @@ from markupsafe import Markup, escape
 
 from stability.formats import FORMATS, FloatFormat, short_hex, to_ordinal
 from stability.measure import FAILURE_KINDS, KINDS
-from stability.report.figures import figures, library, style_of
+from stability.report.figures import figures, library, map_figure, style_of
 from stability.report.plots import KIND_COLOURS
 from stability.report.tables import label_text, spotlight
 from stability.study import Study
+from stability.sweep.map import BEYOND, LEAST, SEVERITY, STEPS
 from stability.sweep.outcome import Landmark, Outcome, Profile, Row, furthest
 from stability.sweep.singles import packed
 
@@ -37,6 +38,17 @@ HATCHES = {
 """The pattern of a kind in a bar, as `bokeh` names them."""
 
 
+PALETTE = (
+    (0.5, "≤ 1/2 ulp", "#fdf6c9"),
+    (1.0, "≤ 1", "#f5e08f"),
+    (4.0, "≤ 4", "#d9c56b"),
+    (16.0, "≤ 16", "#a9a05f"),
+    (256.0, "≤ 256", "#7a8166"),
+    (2.0**16, "≤ 2^16", "#4d6580"),
+    (2.0**24, "≤ 2^24", "#2c4a86"),
+    (2.0**300, "more", "#1b2f6b"),
+)
+"""The colours of errors in a map, each for those up to a bound in ulps, which is said."""
 SVG_DASHES = {"solid": "none", "dashed": "7 4", "dashdot": "7 3 2 3", "dotted": "2 3"}
 MEANINGS = {
     "ok": "Within the tolerance; an infinity where the true value overflows, too.",
@@ -158,6 +170,8 @@ def data(outcome: Outcome, study: dict, blame: Sequence[dict], tolerance: str) -
         "known": [known.to_json() for known in outcome.known],
         "steps": outcome.steps.to_json(),
         "blame": list(blame),
+        "maps": [found.to_json() for found in outcome.maps],
+        "map": {"beyond": BEYOND, "severity": SEVERITY, "least": LEAST, "steps": STEPS, "palette": PALETTE},
     }
 
 
@@ -212,9 +226,12 @@ def context(outcome: Outcome, study: dict, blame: Sequence[dict], tolerance: flo
         "meanings": MEANINGS,
         "kinds_shown": [kind for kind in KINDS if kind in there],
         "styles": {form: (colour, SVG_DASHES[dash]) for form in forms for colour, dash in [style_of(form, forms)]},
+        "map_forms": list(dict.fromkeys(found.form for found in outcome.maps)),
+        "map_dtypes": list(dict.fromkeys(found.dtype for found in outcome.maps)),
         "ladder": ladder(outcome, study["formulas"], shown["shown"]["dtype"]),
         "blob": blob(shown),
         "figures": figures(forms, study["swept"], tolerance),
+        "map_figure": map_figure(study["swept"]) if outcome.maps else "",
         "library": library(),
         "rows": tables,
     }

@@ -10,6 +10,7 @@ import numpy as np
 
 from stability.formats import FORMATS, FloatFormat, from_ordinal, short_hex, widen
 from stability.measure.regions import Region, hex_at, nearest, ordinal_from
+from stability.sweep.map import Map
 from stability.sweep.singles import Known, Results, Steps
 
 
@@ -242,6 +243,7 @@ class Outcome:
     - `by_balls` how many points interval arithmetic decided.
     - `known` the true values at the floats at which rows keep their results, and `steps` what forms compute on their
       way there.
+    - `maps` of forms over the swept float and the label at once.
 
     ```python
     import json
@@ -260,6 +262,7 @@ class Outcome:
     by_balls: int
     known: tuple[Known, ...] = ()
     steps: Steps = field(default_factory=Steps)
+    maps: tuple[Map, ...] = ()
 
     def lines(self) -> list[Line]:
         """What matters of the rows that could be measured. **Returns:** a line a form and format."""
@@ -283,6 +286,7 @@ class Outcome:
             "by_balls": self.by_balls,
             "known": [known.to_json() for known in self.known],
             "steps": self.steps.to_json(),
+            "maps": [found.to_json() for found in self.maps],
         }
 
     @classmethod
@@ -302,6 +306,7 @@ class Outcome:
             data["by_balls"],
             tuple(Known.from_json(known) for known in data["known"]),
             Steps.from_json(data["steps"]),
+            tuple(Map.from_json(found) for found in data["maps"]),
         )
 
 
@@ -321,4 +326,5 @@ def joined(parts: list[Outcome]) -> Outcome:
             {dtype: floats for part in parts for dtype, floats in part.steps.floats.items()},
             tuple(step for part in parts for step in part.steps.steps),
         ),
+        tuple(found for part in parts for found in part.maps),
     )

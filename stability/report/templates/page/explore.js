@@ -14,9 +14,14 @@ function startPlots() {
 }
 
 function restyled() {
+  restyledFigures([plots.curve, plots.bars]);
+}
+
+// Figures in the colours of the page, which follow the theme.
+function restyledFigures(figures) {
   const style = getComputedStyle(document.documentElement);
   const [ink, ground, line] = ["--ink", "--card", "--line"].map((v) => style.getPropertyValue(v).trim());
-  for (const figure of [plots.curve, plots.bars]) {
+  for (const figure of figures) {
     figure.setv({ background_fill_color: ground, border_fill_color: ground, outline_line_color: line });
     for (const axis of [...figure.below, ...figure.left]) {
       if (!("major_label_text_color" in axis)) continue;
