@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
+import math
 import os
 import time
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import jax
@@ -23,7 +27,9 @@ from stability.measure.regions import Region
 from stability.report.tables import both, value
 from stability.study.functions import Derivative, Named, Scalar, check_scalar
 from stability.study.loading import BadFunction, NotFixed
+from stability.study.pairs import Pair
 from stability.sweep import engine
+from stability.sweep.maps import MAPPED, maps
 from stability.sweep.outcome import Outcome, Row, Screening
 from stability.sweep.points import ordinals_within
 
@@ -36,7 +42,13 @@ def parser() -> Parser:
     own = dict.fromkeys(studies, "the declared studies, not to --function")
     p = Parser(prog="stability sweep", description=__doc__, elsewhere=own)
     p.add_argument("--function", metavar="MODULE:FUNCTION", required=True, help="the function to sweep")
-    p.add_argument("--arg", type=whole_number(0), default=0, metavar="N", help="the swept argument (default 0)")
+    p.add_argument(
+        "--arg",
+        action="append",
+        type=whole_number(0),
+        metavar="N",
+        help="the swept argument (default 0); given twice, both are swept at once, with a --range for each",
+    )
     p.add_argument(
         "--grad", type=whole_number(0), metavar="N", help="sweep the gradient by argument N, as jax.grad's argnums"
     )
@@ -47,7 +59,12 @@ def parser() -> Parser:
         "--fix", action="append", default=[], metavar="NAME=VALUE", help="hold another argument (repeatable)"
     )
     p.add_argument(
-        "--range", nargs=2, type=number, metavar=("A", "B"), help="sweep from A to B only (decimal or hex floats)"
+        "--range",
+        action="append",
+        nargs=2,
+        type=number,
+        metavar=("A", "B"),
+        help="sweep from A to B only (decimal or hex floats)",
     )
     options.add_arguments(p)
     p.add_argument(
@@ -61,6 +78,38 @@ def _domain(ends: list[float] | None) -> tuple[float, float]:
     if not low <= high:
         raise BadFunction(f"--range {low:g} {high:g}: give the lower one first, and no NaN")
     return low, high
+
+
+def _source(args: argparse.Namespace) -> Named | Pair:
+    swept, ranges = args.arg or [0], args.range or []
+    if len(swept) > 2:
+        raise BadFunction("--arg: one argument is swept, or two")
+    if len(ranges) > len(swept):
+        raise BadFunction("--range: one for each --arg")
+    if len(swept) == 1:
+        domain = _domain(ranges[0] if ranges else None)
+        return Named(args.function, swept[0], tuple(args.fix), args.grad, args.order, domain)
+    if len(ranges) < 2:
+        raise BadFunction("two swept arguments need a --range each, in their order")
+    domain, (low, high) = _domain(ranges[0]), _domain(ranges[1])
+    if not low < high:
+        raise BadFunction(f"--range {low:g} {high:g}: the second argument needs two different ends")
+    if not (math.isfinite(low) and math.isfinite(high)):
+        raise BadFunction(f"--range {low:g} {high:g}: the second argument needs finite ends")
+    labels = low, (low + high) / 2, high
+    return Pair(
+        args.function, (swept[0], swept[1]), labels, (low, high), tuple(args.fix), args.grad, args.order, domain
+    )
+
+
+def _check(source: Named | Pair, dtypes: Sequence[str]) -> None:
+    for dtype in dtypes:
+        with jax.enable_x64(dtype == "float64" or bool(jax.config.read("jax_enable_x64"))):
+            if isinstance(source, Pair):
+                source.check(FORMATS[dtype])
+            else:
+                check_scalar(source.scalar(), FORMATS[dtype])
+        _ask_floats(source.domain, FORMATS[dtype])
 
 
 def _ask_floats(domain: tuple[float, float], fmt: FloatFormat) -> None:
@@ -120,6 +169,14 @@ def _nearby(source: str) -> str:
     return (os.path.relpath(path) if Path(path).is_relative_to(Path.cwd()) else path) + colon + rest if path else ""
 
 
+def _blamed(source: Named | Pair, outcome: Outcome, tolerance: float) -> list[dict]:
+    """The diagnoses of a function of one swept argument; a map of two is read by its labels."""
+    if isinstance(source, Pair):
+        return []
+    scalar = source.scalar()
+    return blame(outcome, {scalar.__name__: scalar}, tolerance)
+
+
 def main(argv: list[str]) -> int:
     """Sweeps what the arguments name and writes its report; a mistake of the user's ends before anything is written."""
     begun = time.perf_counter()
@@ -134,14 +191,11 @@ def main(argv: list[str]) -> int:
     try:
         if problem := unwritable(out) or report.foreign(out):
             raise ValueError(f"--out {problem}")
-        source = Named(args.function, args.arg, tuple(args.fix), args.grad, args.order, _domain(args.range))
-        scalar = source.scalar()
-        for dtype in dtypes:
-            with jax.enable_x64(dtype == "float64" or bool(jax.config.read("jax_enable_x64"))):
-                check_scalar(scalar, FORMATS[dtype])
-            _ask_floats(source.domain, FORMATS[dtype])
+        source = _source(args)
+        _check(source, dtypes)
+        rows = len(dtypes) * len(modes) * len(source().labels)
         with executor(args.jobs, args.scheduler, few=False) as pool:
-            with terminal.counting(console, len(dtypes) * len(modes)) as progress:
+            with terminal.counting(console, rows) as progress:
                 outcome = engine.sweep(
                     source,
                     dtypes=dtypes,
@@ -153,7 +207,12 @@ def main(argv: list[str]) -> int:
                     progress=progress,
                     executor=pool,
                 )
-            table = blame(outcome, {scalar.__name__: scalar}, args.tolerance)
+            if isinstance(source, Pair) and "jit" in modes:
+                dtypes_mapped, here = [d for d in MAPPED if d in dtypes], pool or engine.Here()
+                (form,) = source().forms
+                found = maps(source, forms=[form], dtypes=dtypes_mapped, tolerance=args.tolerance, executor=here)
+                outcome = replace(outcome, maps=found)
+            table = _blamed(source, outcome, args.tolerance)
             notes = [_screened(row.screening) for row in outcome.rows if row.screening][:1]
             manifest = {"command": options.command(argv), "seed": args.seed, **environment()}
             told = {"tolerance": args.tolerance, "begun": begun, "svg": args.svg, "executor": pool}

@@ -15,7 +15,6 @@ from stability.measure import INACCURATE, KINDS, OK, classify
 from stability.study import Source, Study, study_of_source
 from stability.sweep.map import BEYOND, LEAST, SEVERITY, STEPS, Map
 from stability.sweep.outcome import furthest
-from stability.sweep.points import ordinals_within
 from stability.sweep.rows import MODES, Settings
 
 COLUMNS, ROWS = 160, 65
@@ -62,16 +61,12 @@ def of_forms(source: Source, forms: Sequence[str], dtype: str, mode: str, settin
 
 
 def columns(study: Study, fmt: FloatFormat) -> np.ndarray:
-    """The floats of the columns, of shape `(COLUMNS, FLOATS)`: at equal distances of `arcsinh(2 z)`, as far out as any
-    gradient is left; where the study has a domain, of their ordinals."""
+    """The floats of the columns, of shape `(COLUMNS, FLOATS)`: at equal distances of `arcsinh(2 z)` over the domain of
+    the study, as far out as any gradient is left."""
     count = COLUMNS * FLOATS
-    if study.domain == (-np.inf, np.inf):
-        reach = float(np.arcsinh(2 * furthest(fmt)))
-        middle = (np.arange(count) + 0.5) / count * 2 - 1
-        return (np.sinh(reach * middle) / 2).astype(fmt.dtype).reshape(COLUMNS, FLOATS)
-    first, last = ordinals_within(study.domain, fmt)
-    at = first + np.floor((np.arange(count) + 0.5) / count * float(last - first)).astype(np.int64)
-    return from_ordinal(at, fmt).reshape(COLUMNS, FLOATS)
+    low, high = np.arcsinh(2 * np.clip(study.domain, -furthest(fmt), furthest(fmt)))
+    at = low + (np.arange(count) + 0.5) / count * (high - low)
+    return np.clip(np.sinh(at) / 2, *study.domain).astype(fmt.dtype).reshape(COLUMNS, FLOATS)
 
 
 def rows(study: Study, fmt: FloatFormat) -> np.ndarray:
