@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from functools import cache
 
@@ -91,7 +92,7 @@ def figures(forms: Sequence[str], swept: str, tolerance: float) -> str:
         hatch_scale=8,
     )
     bars.ygrid.grid_line_color = None
-    return json.dumps(json_item(column(curve, bars, sizing_mode="stretch_width")))
+    return _renumbered(json.dumps(json_item(column(curve, bars, sizing_mode="stretch_width"))))
 
 
 def map_figure(swept: str) -> str:
@@ -122,7 +123,13 @@ def map_figure(swept: str) -> str:
     plot.xaxis.formatter = CustomJSTickFormatter(code="return mapTick(tick)")
     plot.xaxis.axis_label, plot.yaxis.axis_label = swept, "label"
     plot.grid.grid_line_color = None
-    return json.dumps(json_item(plot))
+    return _renumbered(json.dumps(json_item(plot)))
+
+
+def _renumbered(text: str) -> str:
+    """The text of figures with the numbers of their parts counted from 1, whatever was drawn before."""
+    numbers: dict[str, str] = {}
+    return re.sub(r'"p\d+"', lambda found: numbers.setdefault(found[0], f'"p{len(numbers) + 1}"'), text)
 
 
 @cache

@@ -245,7 +245,7 @@ def _measured(task: Task, known: Truth) -> Measured:
     marks = landmarks(study, run, label, fmt, settings.tolerance)
     shown = kept_of(study, fmt, settings)
     singles, at_ends = [_single(z[shown], result[shown], kinds[shown], fmt)], None
-    ends = np.setdiff1d([end for r in regions for end in (r.start, r.stop)], to_ordinal(z[n])).astype(np.int64)
+    ends = np.setdiff1d([end for r in regions for end in (r.start, r.stop)], to_ordinal(z[shown])).astype(np.int64)
     if len(ends):
         truth = true_at(ends)
         at_ends = TrueValues.of(ends, truth)

@@ -60,13 +60,13 @@ function shownEnds() {
   return [Math.max(axis.value(plots.range.start), low), Math.min(axis.value(plots.range.end), high)];
 }
 
-// Shows the line from low to high, values, with a margin.
-function showLine(low, high) {
+// Shows the line from low to high, values, with a margin on both sides as a part of it.
+function showLine(low, high, part = 0.3) {
   const f = DATA.formats[view.dtype], axis = axisOf(), [first, last] = wholeLine(view);
   const whole = low <= first && high >= last;
   view.base = whole ? 0 : nearestFloat(Number.isFinite(low / 2 + high / 2) ? low / 2 + high / 2 : 0, f);
   let [start, end] = [axis.position(Math.max(low, first)), axis.position(Math.min(high, last))];
-  const margin = Math.max((end - start) * (whole ? 0.02 : 0.3), view.axis === "floats" ? 4 : 1e-300);
+  const margin = Math.max((end - start) * (whole ? 0.02 : part), part === 0 ? 0 : view.axis === "floats" ? 4 : 1e-300);
   let least = 0;
   if (view.axis === "z") least = 8 * Math.abs(axis.position(neighbour(view.base, f, 1)));
   const extra = Math.max(margin, (least - (end - start)) / 2);
@@ -171,9 +171,11 @@ function tickLabel(x) {
 }
 
 function said(low, high) {
-  const f = DATA.formats[view.dtype], many = Number(toOrdinal(high, f)) - Number(toOrdinal(low, f)) + 1;
+  const f = DATA.formats[view.dtype];
+  [low, high] = [nearestFloat(low, f), nearestFloat(high, f)];
+  const many = Number(toOrdinal(high, f)) - Number(toOrdinal(low, f)) + 1;
   byId("shown").textContent =
-    `${DATA.study.swept} from ${decimalOf(nearestFloat(low, f), f)} to ${decimalOf(nearestFloat(high, f), f)}: ` +
+    `${DATA.study.swept} from ${decimalOf(low, f)} to ${decimalOf(high, f)}: ` +
     `${many < 2 ** 53 ? Math.max(many, 1).toLocaleString("en") : "about " + many.toExponential(1)} floats of ${view.dtype}, ` +
     `${view.mode}${view.label === null ? "" : `, label ${view.label}`}`;
 }

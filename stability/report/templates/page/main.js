@@ -91,7 +91,7 @@ async function asCsv() {
 }
 
 function asPicture() {
-  const shown = Bokeh.index[Object.keys(Bokeh.index)[0]] ?? Bokeh.index.roots[0];
+  const shown = Bokeh.index.roots.find((root) => root.model.type === "Column");
   shown.export("png").canvas.toBlob((blob) => offered("stability.png", blob, "image/png"));
 }
 
@@ -133,7 +133,7 @@ async function started() {
     button.addEventListener("click", (event) => { event.preventDefault(); history.replaceState(null, "", button.getAttribute("href")); arrived(); byId("explore").scrollIntoView(); });
   }
   window.addEventListener("hashchange", arrived);
-  showLine(...ends);
+  showLine(...ends, 0);
   await lookedUp();
   view.ready = true;
   document.documentElement.dataset.ready = "yes";
@@ -153,7 +153,7 @@ async function arrived() {
   const ends = stateRead();
   view.serial++;
   controlsShown();
-  showLine(...ends);
+  showLine(...ends, 0);
   await lookedUp();
   view.ready = true;
   scheduled();
