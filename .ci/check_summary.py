@@ -13,9 +13,9 @@ from stability.study.sigmoid import STUDY
 from stability.sweep.outcome import Outcome
 
 summary = json.loads(Path(sys.argv[1]).read_text())
-assert summary["schema"] == 2
+assert summary["schema"] == 3
 outcome = Outcome.from_json(summary)
-assert {"schema", "manifest"} | outcome.to_json().keys() == summary.keys()
+assert {"schema", "manifest", "study"} | outcome.to_json().keys() == summary.keys()
 assert all(summary[name] == part for name, part in outcome.to_json().items())
 rows = {(r["form"], r["dtype"], r["label"], r["mode"]): r for r in summary["results"]}
 assert len(rows) == len(STUDY.forms) * 2 * 4 * 2, len(rows)

@@ -76,7 +76,7 @@ def test_the_summary_holds_the_outcome(tmp_path, swept):
     study, outcome = swept
     report.write(outcome, study, {"command": "a test"}, tmp_path / "r", False, tolerance=16.0, begun=0.0, blame=[])
     summary = json.loads((tmp_path / "r" / "summary.json").read_text())
-    assert summary["schema"] == 2 and summary["blame"] == [] and Outcome.from_json(summary) == outcome
+    assert summary["schema"] == 3 and summary["blame"] == [] and Outcome.from_json(summary) == outcome
 
 
 def test_points_are_counted_by_kind_and_by_state(outcomes):

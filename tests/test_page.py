@@ -207,15 +207,17 @@ def test_every_end_of_a_region_is_found_with_its_kind(page, outcome):
         fmt = FORMATS[row.dtype]
         ends = {end: r.kind for r in row.regions for end in (r.start, r.stop) if not r.alternates}
         chosen = dict(list(ends.items())[:40])
+        texts = [x.hex() for x in widen(from_ordinal(np.array(list(chosen), np.int64), fmt)).tolist()]
         found = page.tab.evaluate(
             """async ([form, dtype, label, mode, texts]) => {
             const there = { dtype, label, mode }, row = rowOf(form, there), singles = await singlesOf(row, there);
             return texts.map((t) => { const i = indexNear(singles.z, parseFloatText(t));
                 return [hexOf(singles.z[i]), DATA.kinds[singles.kinds[i]]]; }); }""",
-            [row.form, row.dtype, row.label, row.mode, [float(from_ordinal(np.array([e]), fmt)[0]).hex() for e in chosen]],
+            [row.form, row.dtype, row.label, row.mode, texts],
         )
         for (end, kind), (z, told) in zip(chosen.items(), found, strict=True):
-            assert int(to_ordinal(np.array(float.fromhex(z)).astype(fmt.dtype))) == end and told == kind, (row.form, end)
+            at = to_ordinal(np.array(float.fromhex(z)).astype(fmt.dtype))
+            assert int(at) == end and told == kind, (row.form, end)
         looked_at += len(chosen)
     assert looked_at > 300
 
@@ -252,7 +254,7 @@ def test_the_controls_do_what_they_say(page):
     page.look_up("8")
     tab.click("text=float above")
     page.settle()
-    assert hex_in(page.text("#where").split(" = ")[2].split(" ")[0]) == float(np.nextafter(ml_dtypes.bfloat16(8), ml_dtypes.bfloat16(9)))
+    assert float.fromhex(page.text("#where").split(" = ")[2].split(" ")[0]) == 8 + 2**-4
     tab.click("text=float below")
     page.settle()
     tab.click("text=neighbours of my float")
@@ -315,7 +317,7 @@ def test_a_link_shows_the_same_view(browser, written, page):
         lambda p: p.text("#shown"),
         lambda p: p.found(),
         lambda p: p.text("#derivation"),
-        lambda p: sorted(p.tab.evaluate("[...document.querySelectorAll('input[name=form]:checked')].map((b) => b.value)")),
+        lambda p: p.tab.locator("input[name=form]:checked").evaluate_all("boxes => boxes.map((b) => b.value)"),
         lambda p: p.tab.evaluate("location.hash"),
     ):
         assert seen(other) == seen(page)
@@ -353,3 +355,47 @@ def test_labels_contrast_and_landmarks_pass_axe(browser, written):
             told = [(v["id"], [n["target"] for n in v["nodes"]][:3]) for v in found.response["violations"]]
             assert told == [], (width, scheme)
             page.context.close()
+
+
+QUESTIONS = {
+    "what is the first NaN of `chain_split` in float32 under jit?": (
+        [],
+        "#findings",
+        r"`?chain_split`?.*NaN[\s\S]*float32: from z = 16\.63",
+    ),
+    "is `a - y` good at z = 20, y = 1?": (
+        [("#ladder a:has-text('z = 20')", "click")],
+        "#found",
+        r"cancelled[\s\S]*0: vanished",
+    ),
+    "and what is right there?": ([("#ladder a:has-text('z = 20')", "click")], "#found", r"rounded\s+-2\.06115"),
+    "which forms never fail?": ([], "#findings", r"componentwise, rounded never are NaN"),
+    "what does `componentwise` compute?": ([], "#ladder", r"componentwise\s+\(1 - y\) σ\(z\) - y σ\(-z\)"),
+    "how large is the error of `a - y` at z = 8?": ([], "#ladder", r"cancelled\s+a - y(\s+\S+){5}\s+495"),
+    "which line of `chain_combined` goes wrong at z = 16?": (
+        [("#ladder a:has-text('z = 16')", "click"), ("#line", "chain_combined")],
+        "#derivation",
+        r"1 - a\s+\S+\s+wrong",
+    ),
+    "what is a ulp here?": ([], "#method", r"spacing of the floats around it"),
+    "does jit differ from eager, silently?": ([], "#findings", r"silently 0 in one mode where the other gives NaN"),
+    "how do soft labels fare in bfloat16?": ([("#map-form", "cancelled")], "#map-part", r"true value is 0"),
+}
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_a_newcomer_finds_the_answer_in_three_actions(page, question):
+    """Each action is a click on what the page shows, or a choice; reading what is on the page is none."""
+    actions, where, answer = QUESTIONS[question]
+    assert len(actions) <= 3
+    for selector, act in actions:
+        if act == "click":
+            page.tab.click(selector)
+        else:
+            page.tab.select_option(selector, act)
+        page.settle()
+    page.tab.evaluate("derived()")
+    page.tab.wait_for_function(
+        "([where, answer]) => new RegExp(answer).test(document.querySelector(where).innerText)", arg=[where, answer]
+    )
+    assert page.tab.is_visible(where)

@@ -33,7 +33,8 @@ def test_the_report_is_whole_and_repeatable(tmp_path, capsys):
         s["manifest"].pop("started")
         s["manifest"].pop("command")
     assert found[0] == found[1]
-    assert set(found[0]) == {"schema", "manifest", "results", "disagreements", "by_balls"}
+    listed = {"schema", "manifest", "study", "results", "disagreements", "by_balls", "known", "steps", "maps"}
+    assert set(found[0]) == listed
     row = found[0]["results"][0]
     assert (row["study"], row["points"], row["exhaustive"]) == ("sigmoid_bce", 65536, True)
     assert "cancelled" in capsys.readouterr().out
@@ -45,7 +46,7 @@ def test_plots_are_drawn_in_both_formats(tmp_path):
     wanted = {"ladder", "errors_bfloat16", "regions_bfloat16", "condition_bfloat16"}
     assert names == {f"{n}.{ending}" for n in wanted for ending in ("png", "svg")}
     assert "plots/ladder.png" in (tmp_path / "r" / "README.md").read_text()
-    assert 'src="plots/ladder.png"' in (tmp_path / "r" / "index.html").read_text()
+    assert "data:image/png;base64," in (tmp_path / "r" / "index.html").read_text()
     for picture in (tmp_path / "r" / "plots").glob("*.svg"):
         assert f"jax {jax.__version__}, cpu" in picture.read_text()
 
