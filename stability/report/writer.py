@@ -14,7 +14,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Sequence
-from concurrent.futures import Executor
+from concurrent.futures import Executor, Future
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +23,7 @@ import jinja2
 
 from stability.report import plots, tables, unlabelled
 from stability.study import Study
+from stability.sweep.engine import Here
 from stability.sweep.outcome import Outcome
 
 _TEMPLATES = jinja2.Environment(
@@ -81,7 +82,7 @@ def write(
 
     **Arguments:**
 
-    - `manifest` as in `summary.json`, to which the `seconds` of drawing, `plots`, and in all since `begun` (of
+    - `manifest` as in `summary.json`, to which the `seconds` of the report, `plots`, and in all since `begun` (of
       `time.perf_counter`), `total`, are added; `tolerance` in ulps of the true value;
     - `pictures` whether to draw, `svg` whether as SVG too, on the `executor`;
     - `blame` the equation where each failing region begins, a dictionary of JSON values a region; `notes` further
@@ -96,18 +97,23 @@ def write(
     try:
         start = time.perf_counter()
         (staging / "plots").mkdir()
-        names = _draw(outcome, study, tolerance, svg, executor, staging / "plots") if pictures else []
-        now = time.perf_counter()
-        manifest = manifest | {"seconds": {"plots": round(now - start, 3), "total": round(now - begun, 3)}}
-        context = tables.context(outcome, manifest, tolerance) | {"pictures": names, "blame": blame or []}
-        context["title"] = study.title
+        waiting = _drawing(outcome, study, tolerance, svg, executor or Here()) if pictures else {}
+        context = tables.context(outcome, manifest, tolerance) | {"blame": blame or [], "title": study.title}
         if not context["label"]:
             context["findings"] = unlabelled.findings(outcome, study.swept)
         context["findings"] = [*context["findings"], *notes]
+        _text(staging / "summary.csv", _csv(outcome))
+        found = _json_lines({**outcome.to_json(), **({} if blame is None else {"blame": blame})})
+        drawn = {name: future.result() for name, future in waiting.items()}
+        for name, files in drawn.items():
+            for ending, data in files.items():
+                (staging / "plots" / f"{name}.{ending}").write_bytes(data)
+        now = time.perf_counter()
+        manifest = manifest | {"seconds": {"plots": round(now - start, 3), "total": round(now - begun, 3)}}
+        context |= {"manifest": manifest, "pictures": [name for name, files in drawn.items() if files]}
         for name in ("README.md", "index.html"):
             _text(staging / name, _TEMPLATES.get_template(f"{name}.j2").render(context))
-        _text(staging / "summary.csv", _csv(outcome))
-        _text(staging / "summary.json", _summary(outcome, manifest, blame))
+        _text(staging / "summary.json", f"{{{_json_lines({'schema': 2, 'manifest': manifest})},\n{found}}}\n")
         with _uninterrupted():
             _move(staging, directory)
     finally:
@@ -118,38 +124,30 @@ def _text(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8", newline="\n")
 
 
-def _draw(
-    outcome: Outcome, study: Study, tolerance: float, svg: bool, executor: Executor | None, directory: Path
-) -> list[str]:
-    """Draws the pictures, each a task, and returns their names in the order in which they are shown."""
+def _drawing(
+    outcome: Outcome, study: Study, tolerance: float, svg: bool, executor: Executor
+) -> dict[str, Future[dict[str, bytes]]]:
+    """The pictures by name, each a task, in the order in which they are shown."""
     measured = replace(outcome, rows=tuple(row for row in outcome.rows if not row.error))
     if not measured.rows:
-        return []
+        return {}
     if all(row.label is None for row in measured.rows):
         tasks = unlabelled.pictures(measured, tolerance, study.swept)
     else:
         tasks = plots.pictures(measured, study, tolerance)
-    if executor is None:
-        drawn = [plots.drawn(*task, svg) for task in tasks.values()]
-    else:
-        drawn = [f.result() for f in [executor.submit(plots.drawn, *task, svg) for task in tasks.values()]]
-    for name, files in zip(tasks, drawn, strict=True):
-        for ending, data in files.items():
-            (directory / f"{name}.{ending}").write_bytes(data)
-    return [name for name, files in zip(tasks, drawn, strict=True) if files]
+    return {name: executor.submit(plots.drawn, *task, svg) for name, task in tasks.items()}
 
 
-def _summary(outcome: Outcome, manifest: dict, blame: list[dict] | None) -> str:
+def _json_lines(parts: dict) -> str:
+    """The items of a JSON object without its braces, an item and an element of a list a line."""
+
     def text(item) -> str:
         return json.dumps(item, allow_nan=False)
 
     def lines(items: list) -> str:
         return "[\n" + ",\n".join(map(text, items)) + "\n]"
 
-    listed = {"schema": 2, "manifest": manifest}
-    parts = {**listed, **outcome.to_json(), **({} if blame is None else {"blame": blame})}
-    written = (f"{text(name)}: {lines(v) if isinstance(v, list) else text(v)}" for name, v in parts.items())
-    return "{" + ",\n".join(written) + "}\n"
+    return ",\n".join(f"{text(name)}: {lines(v) if isinstance(v, list) else text(v)}" for name, v in parts.items())
 
 
 def _csv(outcome: Outcome) -> str:
