@@ -37,21 +37,23 @@ def executor(jobs: int | None, scheduler: str | None, few: bool) -> Iterator[Exe
 
     **Raises:** `NoScheduler`.
     """
-    jobs = jobs or (1 if few else _cores())
     if scheduler:
         with _cluster(scheduler) as found:
             yield found
-    elif jobs == 1:
+    elif processes(jobs, few) == 1:
         yield None
     else:
-        pool = ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn"))
+        pool = ProcessPoolExecutor(processes(jobs, few), mp_context=multiprocessing.get_context("spawn"))
         try:
             yield pool
         finally:
             pool.shutdown(cancel_futures=True)
 
 
-def _cores() -> int:
+def processes(jobs: int | None, few: bool) -> int:
+    """How many processes measure: those asked for, or this one alone for few rows, or one a core."""
+    if jobs or few:
+        return jobs or 1
     try:
         return len(os.sched_getaffinity(0))
     except AttributeError:

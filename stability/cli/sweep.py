@@ -22,7 +22,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from stability import report
 from stability.cli import function, options, terminal
 from stability.cli.arguments import Parser, number_in, whole_number
-from stability.cli.executors import NoScheduler, executor
+from stability.cli.executors import NoScheduler, executor, processes
 from stability.environment import environment, tell_untested
 from stability.files import unwritable
 from stability.formats import FORMATS
@@ -158,6 +158,7 @@ def _sampled(
             search=args.search,
             progress=progress,
             executor=pool,
+            at_once=None if args.scheduler else processes(args.jobs, chosen.few),
         )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from stability.formats import FloatFormat, from_ordinal, short_hex, to_ordinal
 from stability.measure import FAILURE_KINDS, INACCURATE, KINDS, NAN_INPUT, OK, Run, runs
 
 LOOKED_AROUND = 256
-LOOKED_AHEAD = 256
+LOOKED_AHEAD = 1024
 """Points up to which bisection measures more than one round at once."""
 INSIDE = 4096
 """Random floats looked at inside the regions of a row of a wide format, at least 8 a region."""
@@ -102,12 +103,26 @@ class Sample:
         return np.where(self.normal & np.isin(self.kinds, (OK, INACCURATE)), self.ulps, -1.0)
 
 
-def _open_gaps(sample: Sample) -> tuple[np.ndarray, np.ndarray]:
-    """The neighbouring points of different kinds that have floats between them."""
-    changes = np.flatnonzero(np.diff(sample.kinds))
-    low, high = sample.ordinals[changes], sample.ordinals[changes + 1]
-    apart = high - low > 1
-    return low[apart], high[apart]
+class Gaps(NamedTuple):
+    """Neighbouring points of different kinds that have floats between them: ordinals and kinds of both."""
+
+    low: np.ndarray
+    high: np.ndarray
+    below: np.ndarray
+    above: np.ndarray
+
+    @classmethod
+    def of(cls, low: np.ndarray, high: np.ndarray, below: np.ndarray, above: np.ndarray) -> Gaps:
+        """The gaps among pairs of points."""
+        open_ = (below != above) & (high - low > 1)
+        return cls(low[open_], high[open_], below[open_], above[open_])
+
+    def split(self, kinds: np.ndarray) -> Gaps:
+        """The gaps that are left when the kinds in the middles are known."""
+        middle, pair = _middles(self.low, self.high), np.concatenate
+        return Gaps.of(
+            pair([self.low, middle]), pair([middle, self.high]), pair([self.below, kinds]), pair([kinds, self.above])
+        )
 
 
 def _middles(low: np.ndarray, high: np.ndarray) -> np.ndarray:
@@ -154,11 +169,15 @@ def refine(sample: Sample, measured: Callable[[np.ndarray], Sample]) -> Sample:
     """
 
     def bisect(s: Sample) -> Sample:
-        while len((gaps := _open_gaps(s))[0]):
-            points, depth = _ahead(*gaps)
-            looked_at = measured(points)
+        gaps = Gaps.of(s.ordinals[:-1], s.ordinals[1:], s.kinds[:-1], s.kinds[1:])
+        while len(gaps.low):
+            points, depth = _ahead(gaps.low, gaps.high)
+            looked_at, needed = measured(points), np.zeros(len(points), bool)
             for _ in range(depth):
-                s = s.merged(looked_at.only(np.isin(points, _middles(*_open_gaps(s)))))
+                middles = np.searchsorted(points, _middles(gaps.low, gaps.high))
+                needed[middles] = True
+                gaps = gaps.split(looked_at.kinds[middles])
+            s = s.merged(looked_at.only(needed))
         return s
 
     sample = bisect(sample)

@@ -10,14 +10,16 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import PolyCollection
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from PIL import Image
 
 from stability.environment import mark
-from stability.formats import FORMATS, FloatFormat
+from stability.formats import FORMATS, FloatFormat, from_ordinal, widen
 from stability.measure import KINDS
+from stability.measure.regions import Region
 from stability.report.tables import spotlight, value
 from stability.study import Study
 from stability.sweep.outcome import Outcome, Row
@@ -48,6 +50,7 @@ KIND_COLOURS = {
     "ok": "#E8E8E8",
 }
 _LINEAR_WIDTH = 0.5
+DPI = 110
 STYLE: dict[Any, Any] = {
     "svg.hashsalt": "stability",
     "font.size": 8.5,
@@ -89,18 +92,20 @@ def drawn(make: Callable[..., Figure | None], arguments: tuple, svg: bool) -> di
         if figure is None:
             return {}
         mark(figure)
-        FigureCanvasAgg(figure)
-        figure.savefig(png := io.BytesIO(), format="png", dpi=110)
+        figure.dpi = DPI
+        canvas = FigureCanvasAgg(figure)
+        canvas.draw()
+        png = _png(np.asarray(canvas.buffer_rgba()))
         if not svg:
-            return {"png": _fewer_colours(png)}
+            return {"png": png}
         figure.savefig(vector := io.BytesIO(), format="svg", metadata={"Date": None})
-        return {"png": _fewer_colours(png), "svg": vector.getvalue()}
+        return {"png": png, "svg": vector.getvalue()}
 
 
-def _fewer_colours(png: io.BytesIO) -> bytes:
+def _png(pixels: np.ndarray) -> bytes:
     """A picture of 256 colours, which is a third of the bytes."""
     small = io.BytesIO()
-    Image.open(png).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(small, "png", optimize=True)
+    Image.fromarray(pixels).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(small, "png", optimize=True)
     return small.getvalue()
 
 
@@ -162,8 +167,8 @@ def _errors(rows: list[Row], fmt: FloatFormat, tolerance: float) -> Figure:
     return figure
 
 
-def _spans(starts: np.ndarray, stops: np.ndarray, reach: float) -> list[tuple[float, float]]:
-    """Intervals of z clipped to the axis and merged where a gap would be under a pixel, as `(left, width)`."""
+def _spans(starts: np.ndarray, stops: np.ndarray, reach: float) -> np.ndarray:
+    """Intervals of z clipped to the axis and merged where a gap would be under a pixel: `(left, right)` in each row."""
     left, right = (np.arcsinh(np.clip(x, -reach, reach) / _LINEAR_WIDTH) for x in (starts, stops))
     pixel = 2 * np.arcsinh(reach / _LINEAR_WIDTH) / 900
     merged: list[list[float]] = []
@@ -172,19 +177,28 @@ def _spans(starts: np.ndarray, stops: np.ndarray, reach: float) -> list[tuple[fl
             merged[-1][1] = max(b, merged[-1][1])
         else:
             merged.append([a, b])
-    ends = [(np.sinh(a) * _LINEAR_WIDTH, np.sinh(b) * _LINEAR_WIDTH) for a, b in merged]
-    return [(a, b - a) for a, b in ends]
+    return np.sinh(np.array(merged)) * _LINEAR_WIDTH
 
 
-def _bars(ax: Axes, y: float, height: float, regions: list[tuple[int, int, str]], fmt: FloatFormat) -> None:
+def _bars(ax: Axes, places: list[tuple[float, float]], regions: list[tuple[Region, ...]], fmt: FloatFormat) -> None:
+    """Bars in their places, which are `(y, height)`: all of it `ok`, and over it, a kind after the other, the regions.
+
+    The rectangles of a kind are one artist.
+    """
     reach = _reach(fmt)
+    ax.barh(*np.array([(y + h / 2, 2 * reach, h, -reach) for y, h in places]).T, color=KIND_COLOURS["ok"])
     for kind in [k for k in KINDS[::-1] if k in KIND_COLOURS]:
-        chosen = [(value(a, fmt), value(b, fmt)) for a, b, k in regions if k == kind]
-        inside = np.array([(a, b) for a, b in chosen if a <= reach and b >= -reach]).reshape(-1, 2)
-        if len(inside):
-            ax.broken_barh(
-                _spans(inside[:, 0], inside[:, 1], reach), (y, height), color=KIND_COLOURS[kind], linewidth=0
-            )
+        corners = []
+        for (y, h), row in zip(places, regions, strict=True):
+            ends = np.array([(r.start, r.stop) for r in row if r.kind == kind], np.int64).reshape(-1, 2)
+            start, stop = widen(from_ordinal(ends, fmt)).T
+            inside = (start <= reach) & (stop >= -reach)
+            if inside.any():
+                spans = _spans(start[inside], stop[inside], reach)
+                corners += [[(a, y), (a, y + h), (b, y + h), (b, y)] for a, b in spans]
+        if corners:
+            drawn = PolyCollection(corners, facecolors=KIND_COLOURS[kind], linewidths=0)
+            ax.add_collection(drawn, autolim=False)
 
 
 def _kind_legend(figure: Figure, present: set[str]) -> None:
@@ -201,10 +215,9 @@ def _regions(rows: list[Row], fmt: FloatFormat) -> Figure:
     figure = Figure(figsize=(9, (0.26 * len(forms) + 0.7) * lines + 0.9), layout="constrained")
     axes = figure.subplots(lines, columns, squeeze=False, sharex=True, sharey=True).ravel()
     for ax, label in zip(axes, labels, strict=False):
-        for row in (r for r in rows if r.label == label):
-            y = forms.index(row.form) - 0.4 + modes.index(row.mode) * height
-            ax.barh(y + height / 2, 2 * _reach(fmt), height * 0.9, -_reach(fmt), color=KIND_COLOURS["ok"])
-            _bars(ax, y, height * 0.9, [(r.start, r.stop, r.kind) for r in row.regions], fmt)
+        here = [r for r in rows if r.label == label]
+        tops = [forms.index(row.form) - 0.4 + modes.index(row.mode) * height for row in here]
+        _bars(ax, [(y, height * 0.9) for y in tops], [row.regions for row in here], fmt)
         ax.set_title(f"label y = {label:g}", loc="left")
         ax.set_yticks(range(len(forms)), forms)
         ax.set_ylim(len(forms) - 0.5, -0.5)

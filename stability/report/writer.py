@@ -15,7 +15,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Sequence
-from concurrent.futures import Executor
+from concurrent.futures import Executor, Future
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +24,7 @@ import jinja2
 
 from stability.report import findings, page, plots, tables, unlabelled
 from stability.study import Study
+from stability.sweep.engine import Here
 from stability.sweep.outcome import Outcome
 
 _TEMPLATES = jinja2.Environment(
@@ -83,7 +84,7 @@ def write(
 
     **Arguments:**
 
-    - `manifest` as in `summary.json`, to which the `seconds` of drawing, `plots`, and in all since `begun` (of
+    - `manifest` as in `summary.json`, to which the `seconds` of the report, `plots`, and in all since `begun` (of
       `time.perf_counter`), `total`, are added; `tolerance` in ulps of the true value;
     - `pictures` whether to draw, `svg` whether as SVG too, on the `executor`;
     - `blame` the equation where each failing region begins, a dictionary of JSON values a region; `notes` further
@@ -98,21 +99,25 @@ def write(
     try:
         start = time.perf_counter()
         (staging / "plots").mkdir()
-        names = _draw(outcome, study, tolerance, svg, executor, staging / "plots") if pictures else []
-        now = time.perf_counter()
-        manifest = manifest | {"seconds": {"plots": round(now - start, 3), "total": round(now - begun, 3)}}
-        shown = tables.context(outcome, manifest, tolerance) | {"pictures": names, "blame": blame or []}
-        shown["title"] = study.title
+        waiting = _drawing(outcome, study, tolerance, svg, executor or Here()) if pictures else {}
+        about = page.about(study)
+        shown = tables.context(outcome, manifest, tolerance) | {"blame": blame or [], "title": study.title}
         told = findings.findings(outcome, study.swept) if shown["label"] else unlabelled.findings(outcome, study.swept)
         shown["findings"] = [*told, *map(findings.Finding, notes)]
-        _text(staging / "README.md", _TEMPLATES.get_template("README.md.j2").render(shown))
-        about = page.about(study)
-        still = next((staging / "plots" / f"{name}.png" for name in names if name.startswith("errors_")), None)
-        shown |= page.context(outcome, about, blame or [], tolerance, shown["rows"])
-        shown["still"] = base64.b64encode(still.read_bytes()).decode() if still else ""
-        _text(staging / "index.html", _TEMPLATES.get_template("index.html.j2").render(shown))
+        explored = page.context(outcome, about, blame or [], tolerance, shown["rows"])
         _text(staging / "summary.csv", _csv(outcome))
-        _text(staging / "summary.json", _summary(outcome, manifest, about, blame))
+        found = _json_lines({"study": about, **outcome.to_json(), **({} if blame is None else {"blame": blame})})
+        drawn = {name: files for name, future in waiting.items() if (files := future.result())}
+        for name, files in drawn.items():
+            for ending, data in files.items():
+                (staging / "plots" / f"{name}.{ending}").write_bytes(data)
+        explored["still"] = base64.b64encode(_still(drawn)).decode()
+        now = time.perf_counter()
+        manifest = manifest | {"seconds": {"plots": round(now - start, 3), "total": round(now - begun, 3)}}
+        shown |= {"manifest": manifest, "pictures": list(drawn)}
+        _text(staging / "README.md", _TEMPLATES.get_template("README.md.j2").render(shown))
+        _text(staging / "index.html", _TEMPLATES.get_template("index.html.j2").render(shown | explored))
+        _text(staging / "summary.json", f"{{{_json_lines({'schema': 3, 'manifest': manifest})},\n{found}}}\n")
         with _uninterrupted():
             _move(staging, directory)
     finally:
@@ -123,38 +128,35 @@ def _text(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8", newline="\n")
 
 
-def _draw(
-    outcome: Outcome, study: Study, tolerance: float, svg: bool, executor: Executor | None, directory: Path
-) -> list[str]:
-    """Draws the pictures, each a task, and returns their names in the order in which they are shown."""
+def _drawing(
+    outcome: Outcome, study: Study, tolerance: float, svg: bool, executor: Executor
+) -> dict[str, Future[dict[str, bytes]]]:
+    """The pictures by name, each a task, in the order in which they are shown."""
     measured = replace(outcome, rows=tuple(row for row in outcome.rows if not row.error))
     if not measured.rows:
-        return []
+        return {}
     if all(row.label is None for row in measured.rows):
         tasks = unlabelled.pictures(measured, tolerance, study.swept)
     else:
         tasks = plots.pictures(measured, study, tolerance)
-    if executor is None:
-        drawn = [plots.drawn(*task, svg) for task in tasks.values()]
-    else:
-        drawn = [f.result() for f in [executor.submit(plots.drawn, *task, svg) for task in tasks.values()]]
-    for name, files in zip(tasks, drawn, strict=True):
-        for ending, data in files.items():
-            (directory / f"{name}.{ending}").write_bytes(data)
-    return [name for name, files in zip(tasks, drawn, strict=True) if files]
+    return {name: executor.submit(plots.drawn, *task, svg) for name, task in tasks.items()}
 
 
-def _summary(outcome: Outcome, manifest: dict, study: dict, blame: list[dict] | None) -> str:
+def _still(drawn: dict[str, dict[str, bytes]]) -> bytes:
+    """The picture of a page that is read without scripts."""
+    return next((files["png"] for name, files in drawn.items() if name.startswith("errors_")), b"")
+
+
+def _json_lines(parts: dict) -> str:
+    """The items of a JSON object without its braces, an item and an element of a list a line."""
+
     def text(item) -> str:
         return json.dumps(item, allow_nan=False)
 
     def lines(items: list) -> str:
         return "[\n" + ",\n".join(map(text, items)) + "\n]"
 
-    listed = {"schema": 3, "manifest": manifest, "study": study}
-    parts = {**listed, **outcome.to_json(), **({} if blame is None else {"blame": blame})}
-    written = (f"{text(name)}: {lines(v) if isinstance(v, list) else text(v)}" for name, v in parts.items())
-    return "{" + ",\n".join(written) + "}\n"
+    return ",\n".join(f"{text(name)}: {lines(v) if isinstance(v, list) else text(v)}" for name, v in parts.items())
 
 
 def _csv(outcome: Outcome) -> str:

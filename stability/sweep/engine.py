@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Executor, Future, as_completed
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import replace
 from typing import Any
 
@@ -118,11 +119,14 @@ def sweep(
     besides: Sequence[float] = (),
     progress: Callable[[str], None] = lambda row: None,
     executor: Executor | None = None,
+    at_once: int | None = None,
 ) -> Outcome:
     """Measures forms in formats, at labels, in modes, and compares jit with eager where both are asked for.
 
     **Arguments:** `source` a `Study`, or what is pickled in its place (`stability.study.Source`); the others are the
-    options of `Study.sweep`, which tells what they mean.
+    options of `Study.sweep`, which tells what they mean. The `executor` is given `at_once` groups of rows, of a form
+    and format each, and another when one is done: who is done with a format goes on with it, and so little is compiled
+    twice. By default it is given all of them.
 
     **Returns:** an `Outcome`. **Raises:** `ValueError`.
     """
@@ -139,27 +143,35 @@ def sweep(
     pool, seconds = executor or Here(), dict[str, float]()
     truth = _true_values(source, dtypes, labels, settings, pool, seconds)
     by_width = sorted(dtypes, key=lambda dtype: -FORMATS[dtype].bits)
-    waiting: dict[Future, tuple[Task, ...]] = {}
+    left = {
+        dtype: [
+            tuple(Task(source, form, dtype, label, mode, settings) for label in labels for mode in modes)
+            for form in chosen
+        ]
+        for dtype in by_width
+    }
+    running: dict[Future, tuple[Task, ...]] = {}
     found: dict[Task, Measured] = {}
 
-    def known(dtype: str) -> dict[float | None, Truth]:
-        return {label: truth[dtype, label] for label in labels}
+    def begin(before: str | None = None) -> None:
+        """Submits the rows of a form: in the format that was measured `before`, whose operations are compiled where
+        that was, else in the one that the fewest are being measured in."""
+        busy = Counter(tasks[0].dtype for tasks in running.values())
+        if places := [dtype for dtype in by_width if left[dtype]]:
+            dtype = min(places, key=lambda dtype: (dtype != before, busy[dtype]))
+            tasks = left[dtype].pop(0)
+            known = {label: truth[dtype, label] for label in labels}
+            running[pool.submit(measure_rows, tasks, known)] = tasks
 
-    def told(futures: Iterable[Future]) -> None:
-        for future in futures:
-            for task, measured in zip(waiting[future], future.result(), strict=True):
+    for _ in range(1 if executor is None else at_once or len(dtypes) * len(chosen)):
+        begin()
+    while running:
+        for future in wait(running, return_when=FIRST_COMPLETED).done:
+            tasks = running.pop(future)
+            for task, measured in zip(tasks, future.result(), strict=True):
                 found[task] = measured
                 progress(task.name)
-
-    for dtype in by_width:
-        for form in chosen:
-            tasks = tuple(Task(source, form, dtype, label, mode, settings) for label in labels for mode in modes)
-            future = pool.submit(measure_rows, tasks, known(dtype))
-            waiting[future] = tasks
-            if executor is None:
-                told([future])
-    if executor is not None:
-        told(as_completed(waiting))
+            begin(tasks[0].dtype)
     rows: list[Row] = []
     known_values: list[Known] = []
     disagreements: list[Disagreement] = []

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from flint import arb
 
+from stability.double_word import two_sum
 from stability.formats import FloatFormat, hex_of, ulp_exponent, widen
 from stability.truth.balls import HUGE, decide_quanta, quanta_of, round_ball
 
@@ -211,21 +212,29 @@ def enclosed(x: arb, fmt: FloatFormat) -> Point:
 
 
 def nearest_quanta(
-    value: tuple[Any, Any], scale: np.ndarray | int, bound: np.ndarray, fmt: FloatFormat
+    value: tuple[Any, Any], scale: np.ndarray | int, bound: np.ndarray, fmt: FloatFormat, lean: np.ndarray | int = 0
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """`quantize` without balls: `quanta`, `fraction`, `exponent`, and where `bound` leaves the rounding undecided."""
+    """`quantize` without balls: `quanta`, `fraction`, `exponent`, and where `bound` leaves the rounding undecided.
+
+    How far `value` is from a tie, `margin`, is known to a rounding of itself: `x - n` is exact, TwoSum adds `rest` to
+    it exactly, 1/2 less a number from 1/4 to 1 is exact, and the last difference is rounded once, so that it is 0 for a
+    tie and for nothing else. `rest` itself is exact unless the scaling brought it below the normal floats.
+    """
     h, l = value
     mantissa, exponent = np.frexp(h)
-    below = (np.abs(mantissa) == 0.5) & (np.sign(l) == -np.sign(h))
+    below = (np.abs(mantissa) == 0.5) & (np.sign(np.where(l == 0, lean, l)) == -np.sign(h))
     e = np.maximum(exponent - below + scale - fmt.precision, fmt.least_exponent).astype(np.int64)
     e = np.where(h == 0, fmt.least_exponent, e)
     shift = (scale - e).astype(np.int64)
     x, rest = np.ldexp(h, shift), np.ldexp(l, shift)
     n = np.rint(x)
-    f = (x - n) + rest
-    step = np.where(np.abs(f) > 0.5, np.sign(f), 0.0)
-    n, f = n + step, f - step
-    return n, f, e, np.abs(np.abs(f) - 0.5) <= np.ldexp(bound, shift) + 2.0**-50
+    f, g = two_sum(x - n, rest)
+    side = np.sign(f)
+    margin = (0.5 - np.abs(f)) - side * g
+    leaning = (margin == 0) & (lean != 0) & (np.ldexp(rest, -shift) == l)
+    step = np.where((margin < 0) | (leaning & (side == lean)), side, 0.0)
+    unclear = np.abs(margin) <= np.ldexp(bound, shift) * (1 + 2.0**-50) + 2.0**-1073
+    return n + step, f - step, e, unclear & ~leaning
 
 
 def quantize(
@@ -234,16 +243,18 @@ def quantize(
     bound: np.ndarray,
     fmt: FloatFormat,
     enclose: Callable[[int], Callable[[], arb]],
+    lean: np.ndarray | int = 0,
 ) -> Truth:
     """Double-doubles times `2**scale` against the floats of `fmt`.
 
     **Arguments:** `value` double-doubles and `bound` their absolute errors, both before the scaling;
     `enclose(i)` gives a function that encloses the i-th value in a ball, for the points that the
-    bound leaves undecided. All arrays have shape `(n,)`.
+    bound leaves undecided; `lean` is -1 or 1 where the true value is known to be less or greater than the
+    double-double, by at most `bound`: on that side of a tie it is then proven to lie. All arrays have shape `(n,)`.
 
     **Returns:** a `Truth`. Its rounding is proven at every point.
     """
-    n, f, e, open_ = nearest_quanta(value, scale, bound, fmt)
+    n, f, e, open_ = nearest_quanta(value, scale, bound, fmt, lean)
     left = np.flatnonzero(open_)
     for i in left:
         n[i], f[i], e[i] = decide_quanta(enclose(int(i)), fmt)

@@ -7,11 +7,19 @@ With `u = 2**-53`, `exp_scaled` good to `2**-96` and the operations as in `stabi
 `1 - y` is exact as a double-double and `add` costs `3u² + 13u³` of the result `t`. So the absolute error is
 below `2**-94 s + 2**-104 |t| + 2**-1073` (the last for a scaling that underflows), and only below
 `2**-94 s` where the constant is 0, in which case the power of two is kept apart and nothing underflows.
-For `|z| < 2**-55`, `s = 1/2 - |z|/4 + |z|**3/48 - ...`, and `(1/2, -|z|/4)` is off by less than
-`2**-112 |z| + 2**-1074`; where the constant and the 1/2 add without rounding, so is the value, which then keeps its
-distance from a power of two.
+Next to zero, `_next_to_zero` takes over.
 Inputs beyond ±4096 are taken as ±4096: every float64 and every midpoint of two is a multiple of
 `2**-1075`, σ(-4096) < 2**-5909, and so nothing that is rounded to a format changes.
+
+**Bound of `_next_to_zero`.** For `|z| < 2**-55` the value is `(1/2 - y) + z/4 - z**3/48 + ...`, a series whose terms
+alternate and shrink, and TwoSum gives `1/2 - y = c0 + c1` exactly. The first case that holds:
+
+1. `c0` is 0: four times the value is `z`, and what is left out, less than `2**-110 |z|`, has the sign of `-z`.
+2. `|z|` is below `2**-102`, or below `2**-1000` where `c1` is 0: the value is `c0 + c1`, and what is left out, at most
+   `|z|/4`, has the sign of `z`. In ulps it is nothing: `c1` is not 0 only for `y < 1/4`, where an ulp of float64 is
+   `2**-54` or more, and elsewhere `|c0|` is at least `2**-54` and an ulp `2**-106`.
+3. `c1` is 0: `c0 + z/4` is a double-double exactly, `z/4` being normal, and what is left out, at most `2**-112 |z|`,
+   has the sign of `-z`. Else `add` costs `3u² + 13u³` of at most 1/2, less than `2**-105`, to either side.
 
 **Bound of `log_loss`.** `log(1 + E)` is `2 atanh(t)`, `t = f/(2 + f)`, with `f = E` up to 0.41 and `f = (E - 1)/2`
 plus `ln 2` above. `f` is off by `2**-96` relatively, or by `2**-96` of the sum that is at least 0.34. The quotient
@@ -28,7 +36,7 @@ from fractions import Fraction
 import numpy as np
 from flint import arb
 
-from stability.double_word import add, divide, multiply, two_sum, words
+from stability.double_word import DoubleWord, add, divide, multiply, two_sum, words
 from stability.formats import FloatFormat, widen
 from stability.truth import Truth, of_quanta, quantize
 from stability.truth.balls import ball
@@ -45,6 +53,19 @@ def sigmoid_minus_label_ball(z: float, y: float) -> arb:
     return (1 - label) / (1 + (-x).exp()) - label / (1 + x.exp())
 
 
+def _next_to_zero(z: np.ndarray, y: np.ndarray) -> tuple[DoubleWord, np.ndarray, np.ndarray, np.ndarray]:
+    """Arguments of `quantize` for `σ(z) - y` next to zero: value, scale, bound and lean (module docstring)."""
+    size, zero = np.abs(z), np.zeros_like(z)
+    c = two_sum(0.5, -y)
+    alone, whole = c[0] == 0, c[1] == 0
+    hidden = size < np.where(whole, 2.0**-1000, 2.0**-102)
+    line = add(c, (z / 4, zero))
+    h, l = (np.select([alone, hidden], parts[:2], parts[2]) for parts in zip((z, zero), c, line, strict=True))
+    bound = np.select([hidden & ~alone, whole], [size, np.ldexp(size, -110)], 2.0**-105)
+    lean = np.select([hidden & ~alone, whole], [np.sign(z), -np.sign(z)], 0.0)
+    return (h, l), np.where(alone, -2, 0), bound, lean
+
+
 def sigmoid_minus_label(logits: np.ndarray, label: float | np.ndarray, fmt: FloatFormat) -> Truth:
     """The true `σ(z) - y` for floats `z` of any format, to be rounded to `fmt`.
 
@@ -55,14 +76,12 @@ def sigmoid_minus_label(logits: np.ndarray, label: float | np.ndarray, fmt: Floa
     """
     z = widen(logits)
     nan = np.isnan(z)
-    z = np.clip(np.where(nan, 0.0, z), -CLAMP, CLAMP)
+    z = np.clip(np.where(nan, 1.0, z), -CLAMP, CLAMP)
     y = np.broadcast_to(label, z.shape)
     zero = np.zeros_like(z)
     E, k = exp_scaled(-np.abs(z))
     E_scaled = np.ldexp(E[0], k), np.ldexp(E[1], k)
     s = divide(E, add((np.ones_like(z), zero), E_scaled))
-    tiny = np.abs(z) < 2.0**-55
-    s = np.where(tiny, 0.5, s[0]), np.where(tiny, -np.abs(z) / 4, s[1])
     sign = np.where(z < 0, 1.0, -1.0)
     c = two_sum(np.where(z < 0, -y, 1.0), np.where(z < 0, 0.0, -y))
     tail = c[0] == 0
@@ -70,14 +89,19 @@ def sigmoid_minus_label(logits: np.ndarray, label: float | np.ndarray, fmt: Floa
     h, l = np.ldexp(s[0], k - scale) * sign, np.ldexp(s[1], k - scale) * sign
     t = add(c, (h, l))
     t = np.where(tail, h, t[0]), np.where(tail, l, t[1])
-    towards_zero = ~tail & (t[1] == 0) & (z != 0)
+    towards_zero = ~tail & (t[1] == 0)
     t = t[0], np.where(towards_zero, -np.copysign(5e-324, t[0]), t[1])
     bound = np.ldexp(np.abs(h), -94) + np.where(tail, 0.0, np.ldexp(np.abs(t[0]), -104) + 2.0**-1073)
-    exact = tiny & (c[1] == 0) & (two_sum(c[0], 0.5 * sign)[1] == 0)
-    bound = np.where(exact, np.ldexp(np.abs(z), -112) + 2.0**-1073, bound)
-    near_power_of_two = (np.abs(np.frexp(t[0])[0]) == 0.5) & (np.abs(t[1]) <= bound) & (t[0] != c[0])
-    bound = np.where(near_power_of_two, np.inf, bound)
-    truth = quantize(t, scale, bound, fmt, lambda i: lambda: sigmoid_minus_label_ball(z[i], y[i]))
+    near = np.abs(z) < 2.0**-55
+    t_near, scale_near, bound_near, lean = _next_to_zero(np.where(near, z, 0.0), y)
+    t = np.where(near, t_near[0], t[0]), np.where(near, t_near[1], t[1])
+    scale, bound, lean = np.where(near, scale_near, scale), np.where(near, bound_near, bound), np.where(near, lean, 0.0)
+    mantissa, exponent = np.frexp(np.abs(t[0]))
+    power = np.copysign(np.ldexp(np.where(mantissa < 0.75, 0.5, 1.0), exponent), t[0])
+    leaning = (t[0] == power) & (t[1] == 0) & (lean != 0)
+    either_side = (np.abs((t[0] - power) + t[1]) <= bound) & (bound > 0) & ~leaning & (t[0] != c[0])
+    bound = np.where(either_side, np.inf, bound)
+    truth = quantize(t, scale, bound, fmt, lambda i: lambda: sigmoid_minus_label_ball(z[i], y[i]), lean)
     return of_quanta(np.where(nan, np.nan, truth.quanta), truth.fraction, truth.exponent, fmt, truth.by_balls)
 
 
