@@ -16,8 +16,7 @@ from jax.extend.core import ClosedJaxpr
 from stability.formats import FORMATS, FloatFormat
 from stability.real import arrays, reals, scalars
 from stability.real.arrays import as_array, bare
-from stability.real.evaluate import parts
-from stability.real.function import Complex, Estimate
+from stability.real.function import Complex, guessed, is_unproven, parts
 from stability.real.records import Elementwise, Folds, Moves, moves, record_of
 from stability.real.values import ONE, UNDECIDED, ZERO, Undecided, Undefined, array, real
 from stability.real.walk import Semantics, called, dtype_of, walk
@@ -83,10 +82,8 @@ def as_real(x):
 
 def settled(x: Any) -> Any:
     """A number as what follows goes on with it: an estimate as it is, a complex one without a part has no value."""
-    if isinstance(x, Estimate):
-        return x.value
     if not isinstance(x, Complex):
-        return x
+        return guessed(x)
     re, im = settled(x.re), settled(x.im)
     return next((part for part in (re, im) if isinstance(part, Undefined)), Complex(re, im))
 
@@ -228,7 +225,7 @@ class Tracer(Semantics):
         for k, (x, (parents, rules)) in enumerate(zip(floats, provenance(eqn, inputs, source), strict=True)):
             fmt = format_of(eqn.outvars[k].aval)
             true = [rule(*(p.true for p in ps)) for ps, rule in zip(parents, rules, strict=True)]
-            execution.proven &= not any(isinstance(part, Estimate) for v in true for part in parts(v))
+            execution.proven &= not any(is_unproven(part) for v in true for part in parts(v))
             nodes = [
                 Node(plain(g), settled(t), fmt, index, tuple(ps), rule, eqn.primitive.name)
                 for g, t, ps, rule in zip(x.ravel(), true, parents, rules, strict=True)

@@ -17,6 +17,7 @@ import numpy as np
 from flint import arb
 
 from stability.real import scalars
+from stability.real.function import is_unproven
 from stability.real.values import UNDECIDED, Undefined, array, chosen, real
 
 CHOOSING = ("pad", "gather", "scatter", "dynamic_slice", "dynamic_update_slice")
@@ -143,7 +144,7 @@ def arg_extreme(better: Callable, top: bool) -> Callable:
                 return found
             verdict = better(row[i], row[found])
             if isinstance(verdict, Undefined):
-                return verdict
+                return UNDECIDED if is_unproven(verdict) else verdict
             found = i if verdict else found
         return found
 

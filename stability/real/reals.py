@@ -14,7 +14,7 @@ from jax.extend.core import ClosedJaxpr, Jaxpr
 from stability.real import _bits as bits
 from stability.real import arrays
 from stability.real.arrays import as_array, bare, is_real
-from stability.real.function import Complex
+from stability.real.function import Complex, as_unproven, guessed, is_unproven, parts
 from stability.real.meanings import meant
 from stability.real.records import Elementwise, Folds, Picks, moves, record_of
 from stability.real.values import LITERAL_ZERO, UNDECIDED, Undecided, Undefined, array, chosen, real
@@ -73,6 +73,7 @@ class Reals(Semantics):
 
     def __init__(self, strict: bool = False):
         self.strict = strict
+        self.guesses = False
 
     def literal(self, value, aval):
         return lift(value, aval.dtype, literal=True)
@@ -81,18 +82,25 @@ class Reals(Semantics):
         return lift(value, aval.dtype)
 
     def equation(self, eqn, values, source):
-        if self.strict and not has_meaning(eqn):
+        out = meaning(eqn, values, source) if has_meaning(eqn) or not self.strict else None
+        if out is None or (self.strict and not all(map(is_proven, out))):
             raise UnsupportedPrimitive(eqn.primitive.name, source)
-        return meaning(eqn, values, source)
+        return out
 
     def follow(self, eqn, inside, as_one):
+        before, self.guesses = self.guesses, False
         try:
-            return inside()
+            out = inside()
+            return list(map(arrays.elementwise(as_unproven), out)) if self.guesses else out
         except Undecided as e:
             return [bits.filled(v.aval, e.value) for v in eqn.outvars]
+        finally:
+            self.guesses = before
 
     def decided(self, value, what):
         flag = bare(value)
+        self.guesses |= any(map(is_unproven, as_array(flag).ravel()))
+        flag = arrays.elementwise(guessed)(flag)
         if isinstance(flag, np.ndarray):
             return any(not isinstance(v, Undefined) and bool(v) for v in flag.ravel())
         if isinstance(flag, Undefined):
@@ -121,6 +129,12 @@ def has_meaning(eqn) -> bool:
     """Whether an equation is of no reals, or one over them."""
     known = record_of(eqn.primitive) is not None and eqn.primitive.name not in bits.UNPROVEN
     return known or not any(is_inexact(v.aval) for v in (*eqn.invars, *eqn.outvars))
+
+
+def is_proven(output: Any) -> bool:
+    """Whether nothing of an output was computed in wider floats."""
+    found = as_array(output)
+    return found.dtype != object or not any(is_unproven(part) for v in found.ravel() for part in parts(v))
 
 
 def run(jaxpr: Jaxpr | ClosedJaxpr, args: Sequence[Any], strict: bool = False) -> list:

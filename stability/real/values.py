@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -18,11 +18,13 @@ class Undefined:
     `undecided` is the kind of what a higher precision may still decide; every other kind is certain: `zero_over_zero`,
     `pole` (a nonzero number over 0, log 0), `zero_times_infinity`, `infinity_minus_infinity`,
     `infinity_over_infinity`, `unsigned_infinity` (of what hangs on the sign of a pole), `domain`, `nan` (of an input).
-    `sign` is that of a pole at the end of a program, where all limits are one infinity.
+    `sign` is that of a pole at the end of a program, where all limits are one infinity. `guess` is what wider floats
+    make of something undecided that is no float: a truth value or an integer that is not proven.
     """
 
     kind: str
     sign: int = 0
+    guess: Any = field(default=None, compare=False)
 
     @property
     def certain(self) -> bool:
