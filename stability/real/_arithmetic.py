@@ -29,11 +29,14 @@ def is_pole(x: Scalar) -> bool:
 
 
 def at_pole(above: Any, below: Any, outside: Any) -> Scalar:
-    """A function at 1/0, from its limits at the infinities: a pole where it is defined at one, and infinite there."""
+    """A function at 1/0, from its limits at the infinities: a pole where it is defined at one, or at both, and infinite
+    there."""
     if above is None or below is None:
         one_sided = below is None and outside is not None
         return POLE if above is not None and one_sided and infinite(above) else DOMAIN
-    return above if above == below else DOMAIN
+    if above == below:
+        return above
+    return POLE if infinite(above) and infinite(below) else Undefined("unsigned_infinity")
 
 
 def add(x: Scalar, y: Scalar) -> Scalar:

@@ -59,6 +59,10 @@ def derivatives(evaluate: Callable[[Any], Sequence[Any]], x: Scalar, order: int)
         return [Sides(v, v) for v in smooth]
 
     here = list(evaluate(x))
+    holes = {k for k, v in enumerate(here) if isinstance(v, Undefined) and v.kind in HOLES}
+    for k, sides in enumerate(limits(evaluate, x) if holes else ()):
+        if k in holes:
+            here[k] = plain.DOMAIN if jumps(*sides) else UNDECIDED
 
     def side(near: Series, sign: int, n: int) -> list[Scalar]:
         values = evaluate(near)
@@ -74,9 +78,14 @@ def derivatives(evaluate: Callable[[Any], Sequence[Any]], x: Scalar, order: int)
 def found_here(at: Any, beside: Any, slope: Scalar) -> Scalar:
     """The limit of a derivative from a side, none where the value at the point is another than its limit from there."""
     if isinstance(at, Undefined):
-        return at if at.certain and at.kind not in HOLES else slope
-    apart = is_known(at) and is_known(beside) and (at > beside or at < beside)
-    return plain.DOMAIN if apart else slope
+        return at if at.certain else slope
+    return plain.DOMAIN if jumps(at, beside) else slope
+
+
+def jumps(x: Any, y: Any) -> bool:
+    """Whether two limits of a value, or one and the value, are not one number."""
+    both_infinite = is_known(x) and is_known(y) and infinite(x) and infinite(y)
+    return is_known(x) and is_known(y) and not both_infinite and bool(x > y or x < y)
 
 
 def limits(evaluate: Callable[[Any], Sequence[Any]], x: Scalar) -> list[Sides]:

@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flint import arb
 from jax.extend.core import ClosedJaxpr, Jaxpr
 
 from stability.real import _bits as bits
@@ -16,8 +17,9 @@ from stability.real import arrays
 from stability.real.arrays import as_array, bare, is_real
 from stability.real.function import Complex, as_unproven, guessed, is_unproven, parts
 from stability.real.meanings import meant
+from stability.real.meanings._recognition import of_values
 from stability.real.records import Elementwise, Folds, Picks, moves, record_of
-from stability.real.values import LITERAL_ZERO, UNDECIDED, Undecided, Undefined, array, chosen, real
+from stability.real.values import LITERAL_ZERO, UNDECIDED, ZERO, Undecided, Undefined, array, chosen, real
 from stability.real.walk import CONTROL, Semantics, inlined, walk
 
 
@@ -64,6 +66,16 @@ def is_inexact(aval) -> bool:
     return jnp.issubdtype(aval.dtype, np.inexact)
 
 
+SUMS = ("reduce_sum", "cumsum", "dot_general", "scatter-add", "reduce_window_sum")
+
+
+def added(x):
+    """A sum of numbers: one of nothing but chosen zeros is computed, and an ordinary zero."""
+    if isinstance(x, Complex):
+        return Complex(added(x.re), added(x.im))
+    return arb(0) if x is ZERO else x
+
+
 class Reals(Semantics):
     """Floats are real numbers (`Scalar`, or object arrays of them), or power series; integers and truth values are
     native, unless some element is undecided."""
@@ -74,6 +86,7 @@ class Reals(Semantics):
     def __init__(self, strict: bool = False):
         self.strict = strict
         self.guesses = False
+        self.derived = False
 
     def literal(self, value, aval):
         return lift(value, aval.dtype, literal=True)
@@ -85,12 +98,23 @@ class Reals(Semantics):
         out = meaning(eqn, values, source) if has_meaning(eqn) or not self.strict else None
         if out is None or (self.strict and not all(map(is_proven, out))):
             raise UnsupportedPrimitive(eqn.primitive.name, source)
+        return list(map(arrays.elementwise(added), out)) if self.adds_values(eqn) else out
+
+    def adds_values(self, eqn) -> bool:
+        """Whether an equation is a sum of floats over an array in the program of the values."""
+        of_floats = eqn.primitive.name in SUMS and is_inexact(eqn.outvars[0].aval)
+        return of_floats and not self.derived and of_values(eqn)
+
+    def enter(self, eqn, inner, values, inside):
+        before, self.derived = self.derived, self.derived or not of_values(eqn)
+        out = inside()
+        self.derived = before
         return out
 
     def follow(self, eqn, inside, as_one):
         before, self.guesses = self.guesses, False
         try:
-            out = inside()
+            out = self.enter(eqn, None, (), inside)
             return list(map(arrays.elementwise(as_unproven), out)) if self.guesses else out
         except Undecided as e:
             return [bits.filled(v.aval, e.value) for v in eqn.outvars]

@@ -72,6 +72,11 @@ def is_number(x) -> bool:
     return isinstance(x, arb | Near)
 
 
+def is_nan(x) -> bool:
+    """Whether a float would certainly be NaN here."""
+    return isinstance(x, Undefined) and x.kind not in ("undecided", "pole")
+
+
 def real(x: float) -> Scalar:
     """A float as a real number: exact, with both zeros as 0."""
     x = float(x)
