@@ -21,7 +21,7 @@ from stability import truth
 from stability.diagnosis import _trace as trace
 from stability.diagnosis import _walk as walk
 from stability.diagnosis._diagnosis import Diagnosis, Input, Row
-from stability.diagnosis._trace import Node, SumOfProducts, Tracer, as_real, is_opaque, plain
+from stability.diagnosis._trace import Node, SumOfProducts, Tracer, as_number, as_real, is_opaque, plain
 from stability.formats import FORMATS, FloatFormat, ulp_exponent, widen
 from stability.measure import FAILURE_KINDS, KINDS, OK, classify
 from stability.real import evaluate, scalars
@@ -89,7 +89,7 @@ def condition_number(node: Node) -> float:
         return math.nan
     values = [p.true for p in node.parents]
     if isinstance(node.rule, SumOfProducts):
-        terms = [scalars.mul(x, node.rule.partner(values, i)) for i, x in enumerate(values)]
+        terms = [scalars.mul(as_number(x), node.rule.partner(values, i)) for i, x in enumerate(values)]
         sizes = [magnitude(t) for t in terms if walk.is_finite(t)]
         return float(max(sizes, default=arb(0)) / magnitude(node.true))
     found = [0.0]
@@ -316,6 +316,7 @@ def _diagnosis(fn, jaxpr, leaves, mode: str, tolerance: float, known: Known) -> 
 
 def told(x: Any) -> Any:
     """An argument as Python numbers: floats, the pairs of complex ones, integers, truth values, a random key's data."""
+    x = x if isinstance(x, jax.Array) else np.asarray(x)
     if is_opaque(x):
         x = jax.random.key_data(x)
     x = np.asarray(x)

@@ -14,7 +14,7 @@ import numpy as np
 from jax.extend.core import ClosedJaxpr
 
 from stability.formats import FORMATS, FloatFormat
-from stability.real import arrays, reals, scalars
+from stability.real import arrays, logic, reals, scalars
 from stability.real.arrays import as_array, bare
 from stability.real.function import Complex, guessed, is_unproven, parts
 from stability.real.records import Elementwise, Folds, Moves, moves, record_of
@@ -53,9 +53,15 @@ class Node:
         """The real result where only input `i` is as the floats have it."""
         if isinstance(self.rule, SumOfProducts):
             slope = self.rule.partner([p.true for p in self.parents], i)
-            moved = scalars.mul(slope, scalars.sub(as_real(self.parents[i].got), self.parents[i].true))
+            got, true = (as_number(x) for x in (as_real(self.parents[i].got), self.parents[i].true))
+            moved = scalars.mul(slope, scalars.sub(got, true))
             return settled(scalars.add(self.true, moved))
         return self.of([as_real(p.got) if j == i else p.true for j, p in enumerate(self.parents)])
+
+
+def as_number(x: Any) -> Any:
+    """An integer or a truth value as a real number; real ones as they are."""
+    return logic.from_integer(x) if isinstance(x, int | np.generic) else x
 
 
 class SumOfProducts:
@@ -64,13 +70,14 @@ class SumOfProducts:
     def __init__(self, width: int):
         self.width = width
 
-    def __call__(self, *values: Any) -> Any:
+    def __call__(self, *numbers: Any) -> Any:
+        values = list(map(as_number, numbers))
         terms = values if self.width == 1 else map(scalars.mul, values[::2], values[1::2])
         return functools.reduce(scalars.add, terms, ZERO)
 
     def partner(self, values: Sequence[Any], i: int) -> Any:
         """What input `i` is multiplied by."""
-        return ONE if self.width == 1 else values[i ^ 1]
+        return ONE if self.width == 1 else as_number(values[i ^ 1])
 
 
 def as_real(x):
@@ -214,7 +221,7 @@ class Tracer(Semantics):
         record = record_of(eqn.primitive)
         if moves(record, eqn):
             moved = record.reals(eqn, [as_array(n) for n in with_native_indices(record, values)])
-            return [(x, as_array(n)) for x, n in zip(floats, moved, strict=True)]
+            return [(x, as_nodes(as_array(n), x)) for x, n in zip(floats, moved, strict=True)]
         return self.computed(eqn, floats, values, source)
 
     def computed(self, eqn, floats: list[np.ndarray], inputs: Sequence[Values], source: str) -> list[Values]:
@@ -233,6 +240,13 @@ class Tracer(Semantics):
             execution.nodes.extend(nodes)
             results.append((x, array(nodes, x.shape)))
         return results
+
+
+def as_nodes(moved: np.ndarray, floats: np.ndarray) -> np.ndarray:
+    """What was moved, with nodes for what was filled in."""
+    fmt = FORMATS.get(floats.dtype.name)
+    pairs = zip(moved.ravel(), floats.ravel(), strict=True)
+    return array([n if isinstance(n, Node) else Node(plain(x), n, fmt) for n, x in pairs], moved.shape)
 
 
 def with_native_indices(record: Moves, values: Sequence[Values]) -> list[Any]:

@@ -7,7 +7,17 @@ from typing import Any
 from flint import arb
 
 from stability.real._near import plus
-from stability.real.values import INFINITY, MINUS_INFINITY, UNDECIDED, ZERO, Scalar, Undefined, infinite
+from stability.real.values import (
+    INFINITY,
+    MINUS_INFINITY,
+    NEGATIVE_ZERO,
+    POSITIVE_ZERO,
+    UNDECIDED,
+    ZERO,
+    Scalar,
+    Undefined,
+    infinite,
+)
 
 DOMAIN, POLE = Undefined("domain"), Undefined("pole")
 
@@ -56,6 +66,8 @@ def add(x: Scalar, y: Scalar) -> Scalar:
 
 
 def neg(x: Scalar) -> Scalar:
+    if x is POSITIVE_ZERO or x is NEGATIVE_ZERO:
+        return NEGATIVE_ZERO if x is POSITIVE_ZERO else POSITIVE_ZERO
     return x if x is ZERO or isinstance(x, Undefined) else -x
 
 

@@ -28,7 +28,7 @@ from stability.real._windows import within
 from stability.real.arrays import as_array, bare, bound, elementwise, last
 from stability.real.function import Complex, Dual, Estimate, as_unproven, guessed, is_unproven
 from stability.real.logic import exponent, mantissa
-from stability.real.values import UNDECIDED, Undefined, array, infinite, is_number, real
+from stability.real.values import NEGATIVE_ZERO, UNDECIDED, Undefined, array, infinite, is_number, real, sign_of_zero
 from stability.truth.balls import round_ball
 
 
@@ -137,13 +137,16 @@ def nearest_float(x, dtype) -> float:
         return math.nan
     if infinite(x):
         return math.inf if x > 0 else -math.inf
+    if x is NEGATIVE_ZERO:
+        return -0.0
     value = round_ball(resolved(x), format_of(np.dtype(dtype)))
     return float(resolved(x).mid()) if value is None else value
 
 
 def is_float_of(x, dtype) -> bool:
-    """Whether a number is a nonzero float of a format, so that its bits are known."""
-    return isinstance(x, arb) and x.is_exact() and bool(x != 0) and arb(nearest_float(x, dtype)) == x
+    """Whether a number is a float of a format whose bits are known: of a zero, one that was given."""
+    known = isinstance(x, arb) and x.is_exact() and bool(x != 0 or sign_of_zero(x))
+    return known and arb(nearest_float(x, dtype)) == x
 
 
 def as_floats(x, dtype):
@@ -201,7 +204,8 @@ def estimate(x: float | complex):
 
 
 def bitcast_convert_type(eqn, values: Sequence[Any]) -> list:
-    """The bits of a nonzero float are known, those of any other number are not; the float of given bits is."""
+    """The bits of a float are known but for a computed zero, those of any other number are not; the float of given bits
+    is."""
     source, target = eqn.invars[0].aval, eqn.outvars[0].aval
     if not jnp.issubdtype(source.dtype, np.floating):
         return integers(eqn, values) if source.shape == target.shape else natively(eqn, values)

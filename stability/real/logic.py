@@ -15,7 +15,19 @@ from stability.real._near import resolved
 from stability.real.function import Dual, Function, as_unproven, div, guessed, is_unproven, mul
 from stability.real.scalars import absolute, exp2
 from stability.real.steps import COMPARISONS, truncate
-from stability.real.values import LITERAL_ZERO, ONE, UNDECIDED, ZERO, Scalar, Undefined, chosen, infinite, is_number
+from stability.real.values import (
+    LITERAL_ZERO,
+    ONE,
+    POSITIVE_ZERO,
+    UNDECIDED,
+    ZERO,
+    Scalar,
+    Undefined,
+    chosen,
+    infinite,
+    is_number,
+    sign_of_zero,
+)
 
 
 def _of_guesses(rule: Callable) -> Callable:
@@ -91,7 +103,7 @@ def from_integer(n) -> Scalar:
         return n
     if isinstance(n, bool | np.bool_):
         return ONE if n else ZERO
-    return arb(int(n))
+    return arb(int(n)) if n else POSITIVE_ZERO
 
 
 def identity(x):
@@ -99,11 +111,14 @@ def identity(x):
 
 
 def _signbit(x) -> bool | Undefined:
-    return UNDECIDED if not isinstance(x, Undefined) and x == 0 else COMPARISONS["lt"](x, arb(0))
+    if isinstance(x, Undefined) or x != 0:
+        return COMPARISONS["lt"](x, arb(0))
+    sign = sign_of_zero(x)
+    return UNDECIDED if sign is None else sign < 0
 
 
 signbit = Function(_signbit, series=lambda x: COMPARISONS["lt"](x, arb(0)))
-"""Whether a number has the sign bit; of a zero it is not known, since both zeros are 0."""
+"""Whether a number has the sign bit; of a zero that was computed it is not known."""
 
 
 def value_of(x):

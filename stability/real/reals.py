@@ -58,7 +58,7 @@ def lift(x, dtype, literal: bool = False):
     if not jnp.issubdtype(dtype, np.floating):
         return bare(x)
     flat = x.astype(dtype).astype(np.float64).ravel()
-    return bare(array([LITERAL_ZERO if literal and v == 0 else real(v) for v in flat], x.shape))
+    return bare(array([LITERAL_ZERO if literal and v == 0 and not np.signbit(v) else real(v) for v in flat], x.shape))
 
 
 def is_inexact(aval) -> bool:

@@ -23,7 +23,19 @@ from stability.real._near import CLOSE, Near, flat, near
 from stability.real._series import Series
 from stability.real.function import Function, Rule, add, composed, div, mul, neg, one, sub, times
 from stability.real.steps import sign, signless, truncate
-from stability.real.values import INFINITY, MINUS_INFINITY, ONE, UNDECIDED, ZERO, Scalar, Undefined, infinite
+from stability.real.values import (
+    INFINITY,
+    MINUS_INFINITY,
+    NEGATIVE_ZERO,
+    ONE,
+    POSITIVE_ZERO,
+    UNDECIDED,
+    ZERO,
+    Scalar,
+    Undefined,
+    infinite,
+    sign_of_zero,
+)
 
 FAR = 16
 """From here on, what tends to a constant is kept as its distance from that."""
@@ -205,7 +217,7 @@ def absolute_rule(x: Scalar) -> Scalar:
     if isinstance(x, Undefined):
         return INFINITY if plain.is_pole(x) else x
     if x >= 0:
-        return x
+        return POSITIVE_ZERO if x is NEGATIVE_ZERO else x
     return -x if x <= 0 else abs(x)
 
 
@@ -341,8 +353,12 @@ def _atan2(y: Scalar, x: Scalar) -> Scalar:
             return arb.pi() / 2 if y > 0 else -arb.pi() / 2
         if x > 0:
             return arb(0)
-        return arb.pi() if y >= 0 else -arb.pi() if y < 0 else UNDECIDED
-    if x < 0 and not (y >= 0 or y < 0):
+        side = sign_of_zero(y) if y == 0 else y
+        return UNDECIDED if side is None else arb.pi() if side > 0 else -arb.pi() if side < 0 else UNDECIDED
+    if y == 0:
+        sign = sign_of_zero(y)
+        return arb(0) if x > 0 else sign * arb.pi() if x < 0 and sign else UNDECIDED
+    if x < 0 and not (y > 0 or y < 0):
         return UNDECIDED
     return _checked(arb.atan2(flat(y), flat(x)))
 

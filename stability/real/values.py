@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -56,10 +57,18 @@ LITERAL_ZERO = arb(0)
 ZERO = arb(0)
 """A zero that was *chosen*: picked by a select, a mask or a pad, never computed. Known by identity."""
 
+POSITIVE_ZERO, NEGATIVE_ZERO = arb(0), arb(0)
+"""A zero that is given as a float, with the sign that it has there. Known by identity."""
+
 
 def chosen(x):
     """What a choice makes of a value: a zero that the program spells out becomes `ZERO`."""
     return ZERO if x is LITERAL_ZERO else x
+
+
+def sign_of_zero(x) -> int | None:
+    """The sign of a zero as a float has it, where that is known: of one that is given, and was not computed."""
+    return -1 if x is NEGATIVE_ZERO else 1 if any(x is z for z in (POSITIVE_ZERO, LITERAL_ZERO, ZERO)) else None
 
 
 def infinite(x: arb) -> bool:
@@ -78,8 +87,10 @@ def is_nan(x) -> bool:
 
 
 def real(x: float) -> Scalar:
-    """A float as a real number: exact, with both zeros as 0."""
+    """A float as a real number: exact."""
     x = float(x)
+    if x == 0:
+        return NEGATIVE_ZERO if math.copysign(1, x) < 0 else POSITIVE_ZERO
     return Undefined("nan") if x != x else arb(x)
 
 
