@@ -65,7 +65,7 @@ def _name(fn: Callable) -> str:
 
 
 def _format(x: Any, what: str) -> FloatFormat:
-    dtype = np.dtype(x.dtype)
+    dtype = np.zeros((), x.dtype).real.dtype
     if dtype.name not in FORMATS:
         raise TypeError(f"{what} has dtype {dtype.name}; only {', '.join(FORMATS)} have ulps")
     return format_of(dtype)
@@ -92,8 +92,14 @@ def _judge(result: np.ndarray, truth: Truth, max_ulp: float, terms: np.ndarray) 
     return _Verdict(kinds, size, failed, worst)
 
 
-def _both(x: float) -> str:
+def _both(x: float | complex) -> str:
+    if isinstance(x, complex):
+        return f"{x!r} = ({hex_of(x.real)}, {hex_of(x.imag)})"
     return f"{x!r} = {hex_of(x)}"
+
+
+def _number(x: Any) -> float | complex:
+    return complex(x) if np.iscomplexobj(x) else float(x)
 
 
 def _settle(
@@ -146,17 +152,19 @@ def assert_max_ulp(
 
     An element of an array that the truth's program adds from elements of arrays (a sum, a matrix product) is measured
     in ulps of the sum of the absolute values of those terms, where that is larger, since their rounding is in it
-    whatever the program. A result of shape () is always measured by its own true value.
+    whatever the program. A result of shape () is always measured by its own true value. The real and the imaginary part
+    of a complex result are two results, each measured in ulps of the larger of the two.
 
     **Arguments:**
 
-    - `fn` takes arrays to an array, or a pytree of arrays, of float16, bfloat16, float32 or float64, and is called as
-      it is (pass `jax.jit(fn)` to check what a jitted caller gets).
+    - `fn` takes arrays to an array, or a pytree of arrays, of float16, bfloat16, float32, float64, or complex numbers,
+      and is called as it is (pass `jax.jit(fn)` to check what a jitted caller gets).
     - `args` its arguments, arrays of any shape.
     - `max_ulp` the greatest error that passes, in ulps of the true value.
     - `reference` another function of the same arguments whose value in real arithmetic is the truth, or the true values
       themselves, arrays of the shapes of the result, taken as they are. Without it, `fn` in real arithmetic is.
-    - `elementwise` whether elements that are added from others are measured in ulps of their own true value too.
+    - `elementwise` whether elements that are added from others, and parts of complex numbers, are measured in ulps of
+      their own true value too.
 
     **Raises:** `AssertionError` with the worst element; `TypeError` for a result that is not a float; `ValueError` for
     a `reference` of another size.
@@ -180,12 +188,14 @@ def assert_max_ulp(
         truths, terms = _true_leaves(reference or fn, arrays, formats)
     else:
         terms = [np.zeros(1)] * len(formats)
-        truths = [of_floats(np.asarray(v), f) for v, f in zip(jax.tree.leaves(reference), formats, strict=True)]
-    for k, (leaf, truth, size) in enumerate(zip(results, truths, terms, strict=True)):
-        shape = np.shape(leaf)
-        if truth.quanta.shape != (int(np.prod(shape)),):
+        given = map(evaluate.parts_of, map(np.asarray, jax.tree.leaves(reference)))
+        truths = [tuple(of_floats(part, f) for part in v) for v, f in zip(given, formats, strict=True)]
+    for k, (leaf, known, size) in enumerate(zip(results, truths, terms, strict=True)):
+        shape, parts = np.shape(leaf), evaluate.parts_of(np.asarray(leaf))
+        if len(known) != len(parts) or known[0].quanta.shape != (int(np.prod(shape)),):
             raise ValueError(
-                f"the reference has {truth.quanta.size} values, the result of {_name(fn)} has shape {shape}"
+                f"the reference has {known[0].quanta.size} values{'' if len(known) == 1 else ' (complex)'}, the result "
+                f"of {_name(fn)} has shape {shape}"
             )
 
         def told(i: int, shape: tuple[int, ...] = shape) -> str:
@@ -195,18 +205,21 @@ def assert_max_ulp(
             return _array_culprit(fn, arrays, shape, i, max_ulp)
 
         name = _name(fn) if len(results) == 1 else f"{_name(fn)} (result {k})"
-        measured_by = 0.0 if elementwise or shape == () else size
-        _settle(name, np.asarray(leaf).ravel(), truth, max_ulp, told, culprit, measured_by)
+        largest = np.max([np.abs(np.nan_to_num(t.rounded)) for t in known], 0) if len(parts) > 1 else 0.0
+        measured_by = 0.0 if elementwise else np.maximum(0.0 if shape == () else size, largest)
+        for part, truth, which in zip(parts, known, ("the real part of ", "the imaginary part of "), strict=False):
+            title = f"{which}{name}" if len(parts) > 1 else name
+            _settle(title, part.ravel(), truth, max_ulp, told, culprit, measured_by)
 
 
 def _true_leaves(
     fn: Callable, arrays: tuple[Array, ...], formats: Sequence[FloatFormat]
-) -> tuple[list[Truth], list[np.ndarray]]:
-    """The true values of each result, and the sizes of the terms that its elements are added from."""
+) -> tuple[list[tuple[Truth, ...]], list[np.ndarray]]:
+    """The true values of each result, of both parts of a complex one, and the sizes of the terms of its elements."""
     jaxpr, _, leaves, _ = evaluate.prepared(fn, arrays, None)
     outputs = evaluate.reals(jaxpr, leaves, formats)
-    truths = [evaluate.truth_of(x, fmt) for x, fmt in zip(outputs, formats, strict=True)]
-    terms = sizes_of_terms(jaxpr, leaves) or [np.zeros(t.quanta.shape) for t in truths]
+    truths = [evaluate.truths_of(x, f, v) for x, f, v in zip(outputs, formats, jaxpr.out_avals, strict=True)]
+    terms = sizes_of_terms(jaxpr, leaves) or [np.zeros(t.quanta.shape) for t, *_ in truths]
     return truths, terms
 
 
@@ -227,9 +240,11 @@ def _inputs(arrays: tuple[Array, ...], shape: tuple[int, ...], i: int) -> str:
     index = tuple(int(n) for n in np.unravel_index(i, shape)) if shape else ()
     at = f" at index {index}" if shape else ""
     if arrays and _broadcasts(arrays, shape):
-        return ", ".join(_both(float(x)) for x in _elementwise(arrays, shape, i)) + at
+        return ", ".join(_both(_number(x)) for x in _elementwise(arrays, shape, i)) + at
     few = [a for a in arrays if a.size <= 8]
-    return "; ".join("[" + ", ".join(hex_of(x) for x in np.ravel(a)) + "]" for a in few) + at
+    return (
+        "; ".join("[" + ", ".join(_both(_number(x)).partition(" = ")[2] for x in np.ravel(a)) + "]" for a in few) + at
+    )
 
 
 def _array_culprit(fn: Callable, arrays: tuple[Array, ...], shape: tuple[int, ...], i: int, max_ulp: float) -> str:

@@ -21,15 +21,14 @@ from stability import truth
 from stability.diagnosis import _trace as trace
 from stability.diagnosis import _walk as walk
 from stability.diagnosis._diagnosis import Diagnosis, Input, Row
-from stability.diagnosis._trace import Node, SumOfProducts, Tracer, as_real, is_opaque, plain
+from stability.diagnosis._trace import Node, SumOfProducts, Tracer, as_number, as_real, is_opaque, plain
 from stability.formats import FORMATS, FloatFormat, ulp_exponent, widen
 from stability.measure import FAILURE_KINDS, KINDS, OK, classify
 from stability.real import evaluate, scalars
-from stability.real.arrays import as_array, elementwise
-from stability.real.complexes import im, is_complex, magnitude, re
+from stability.real.arrays import as_array
+from stability.real.complexes import magnitude
 from stability.real.custom import named_functions
-from stability.real.evaluate import parts
-from stability.real.function import Complex
+from stability.real.function import Complex, parts
 from stability.real.terms import sizes_of_terms
 from stability.real.values import Undefined, is_number
 from stability.real.walk import walk as walk_jaxpr
@@ -90,7 +89,7 @@ def condition_number(node: Node) -> float:
         return math.nan
     values = [p.true for p in node.parents]
     if isinstance(node.rule, SumOfProducts):
-        terms = [scalars.mul(x, node.rule.partner(values, i)) for i, x in enumerate(values)]
+        terms = [scalars.mul(as_number(x), node.rule.partner(values, i)) for i, x in enumerate(values)]
         sizes = [magnitude(t) for t in terms if walk.is_finite(t)]
         return float(max(sizes, default=arb(0)) / magnitude(node.true))
     found = [0.0]
@@ -106,7 +105,10 @@ def caller() -> str:
     """The line outside of this package that called it."""
     here = str(Path(__file__).parent.parent)
     frames = [f for f in traceback.extract_stack() if not f.filename.startswith(here)]
-    return f"{frames[-1].filename}:{frames[-1].lineno}:{frames[-1].colno} ({frames[-1].name})" if frames else ""
+    if not frames:
+        return ""
+    place = [str(n) for n in (frames[-1].lineno, frames[-1].colno) if n is not None]
+    return f"{':'.join([frames[-1].filename, *place])} ({frames[-1].name})"
 
 
 def row_of(tracer: Tracer, index: int, node: Node, kind: str | None = None) -> Row:
@@ -171,7 +173,7 @@ def judged(results: list[np.ndarray], truths: list[tuple[Truth, ...]], terms: li
     found: list[Judged] = []
     for k, (result, known, sizes) in enumerate(zip(results, truths, terms, strict=True)):
         largest = np.max([np.abs(np.nan_to_num(t.rounded)) for t in known], 0) if len(known) > 1 else 0.0
-        for part, t in zip(parts_of(result), known, strict=False):
+        for part, t in zip(evaluate.parts_of(result), known, strict=False):
             if part.size:
                 found.append(_judged(k, part.ravel(), t, np.maximum(sizes, largest), tolerance))
     return max(found, key=lambda f: (f.kind in GRAVITY and len(GRAVITY) - GRAVITY.index(f.kind), f.error))
@@ -185,19 +187,6 @@ def _judged(k: int, result: np.ndarray, known: Truth, sizes: np.ndarray, toleran
     rank = np.array([len(GRAVITY) - GRAVITY.index(name) if name in GRAVITY else 0 for name in names])
     j = int(np.lexsort((np.where(np.isnan(errors), -1.0, errors), rank))[-1])
     return Judged(k, j, names[j], float(errors[j]))
-
-
-def parts_of(x: np.ndarray) -> tuple[np.ndarray, ...]:
-    """The arrays of real numbers that an array is made of."""
-    return (x.real, x.imag) if np.iscomplexobj(x) else (x,)
-
-
-def truths_of(output: Any, fmt: FloatFormat | None, aval: Any) -> tuple[Truth, ...]:
-    """The true values of an output, or of both parts of a complex one; none of what has no format."""
-    if fmt is None:
-        return ()
-    columns = (re, im) if is_complex(aval) else (re,)
-    return tuple(evaluate.truth_of(elementwise(part)(output), fmt) for part in columns)
 
 
 def traced(jaxpr: ClosedJaxpr, args: list, jitted: bool) -> tuple[Tracer, list]:
@@ -257,7 +246,7 @@ def diagnose(fn: Callable, *args, mode: str = "eager", dtype=None, tolerance: fl
         eager = [np.asarray(x) for x in jax.tree.leaves(fn(*args))]
         jit = [np.asarray(x) for x in jax.tree.leaves(jax.jit(fn)(*args))]
     outputs = evaluate.reals(jaxpr, leaves, formats)
-    truths = [truths_of(x, f, v) for x, f, v in zip(outputs, formats, jaxpr.out_avals, strict=True)]
+    truths = [evaluate.truths_of(x, f, v) for x, f, v in zip(outputs, formats, jaxpr.out_avals, strict=True)]
     large = any(v.aval.size > 1 for v in jaxpr.jaxpr.outvars)
     terms = (sizes_of_terms(jaxpr, leaves) if large else None) or [np.zeros(x.shape).ravel() for x in eager]
     known = Known(outputs, truths, terms, {"eager": eager, "jit": jit})
@@ -327,10 +316,11 @@ def _diagnosis(fn, jaxpr, leaves, mode: str, tolerance: float, known: Known) -> 
 
 def told(x: Any) -> Any:
     """An argument as Python numbers: floats, the pairs of complex ones, integers, truth values, a random key's data."""
+    x = x if isinstance(x, jax.Array) else np.asarray(x)
     if is_opaque(x):
         x = jax.random.key_data(x)
     x = np.asarray(x)
-    x = np.stack(parts_of(x), -1) if np.iscomplexobj(x) else x
+    x = np.stack(evaluate.parts_of(x), -1) if np.iscomplexobj(x) else x
     return x.tolist() if x.dtype.kind in "iub" else widen(x).tolist()
 
 

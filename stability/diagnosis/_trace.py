@@ -14,10 +14,9 @@ import numpy as np
 from jax.extend.core import ClosedJaxpr
 
 from stability.formats import FORMATS, FloatFormat
-from stability.real import arrays, reals, scalars
+from stability.real import arrays, logic, reals, scalars
 from stability.real.arrays import as_array, bare
-from stability.real.evaluate import parts
-from stability.real.function import Complex, Estimate
+from stability.real.function import Complex, guessed, is_unproven, parts
 from stability.real.records import Elementwise, Folds, Moves, moves, record_of
 from stability.real.values import ONE, UNDECIDED, ZERO, Undecided, Undefined, array, real
 from stability.real.walk import Semantics, called, dtype_of, walk
@@ -54,9 +53,15 @@ class Node:
         """The real result where only input `i` is as the floats have it."""
         if isinstance(self.rule, SumOfProducts):
             slope = self.rule.partner([p.true for p in self.parents], i)
-            moved = scalars.mul(slope, scalars.sub(as_real(self.parents[i].got), self.parents[i].true))
+            got, true = (as_number(x) for x in (as_real(self.parents[i].got), self.parents[i].true))
+            moved = scalars.mul(slope, scalars.sub(got, true))
             return settled(scalars.add(self.true, moved))
         return self.of([as_real(p.got) if j == i else p.true for j, p in enumerate(self.parents)])
+
+
+def as_number(x: Any) -> Any:
+    """An integer or a truth value as a real number; real ones as they are."""
+    return logic.from_integer(x) if isinstance(x, int | np.generic) else x
 
 
 class SumOfProducts:
@@ -65,13 +70,14 @@ class SumOfProducts:
     def __init__(self, width: int):
         self.width = width
 
-    def __call__(self, *values: Any) -> Any:
+    def __call__(self, *numbers: Any) -> Any:
+        values = list(map(as_number, numbers))
         terms = values if self.width == 1 else map(scalars.mul, values[::2], values[1::2])
         return functools.reduce(scalars.add, terms, ZERO)
 
     def partner(self, values: Sequence[Any], i: int) -> Any:
         """What input `i` is multiplied by."""
-        return ONE if self.width == 1 else values[i ^ 1]
+        return ONE if self.width == 1 else as_number(values[i ^ 1])
 
 
 def as_real(x):
@@ -83,10 +89,8 @@ def as_real(x):
 
 def settled(x: Any) -> Any:
     """A number as what follows goes on with it: an estimate as it is, a complex one without a part has no value."""
-    if isinstance(x, Estimate):
-        return x.value
     if not isinstance(x, Complex):
-        return x
+        return guessed(x)
     re, im = settled(x.re), settled(x.im)
     return next((part for part in (re, im) if isinstance(part, Undefined)), Complex(re, im))
 
@@ -217,7 +221,7 @@ class Tracer(Semantics):
         record = record_of(eqn.primitive)
         if moves(record, eqn):
             moved = record.reals(eqn, [as_array(n) for n in with_native_indices(record, values)])
-            return [(x, as_array(n)) for x, n in zip(floats, moved, strict=True)]
+            return [(x, as_nodes(as_array(n), x)) for x, n in zip(floats, moved, strict=True)]
         return self.computed(eqn, floats, values, source)
 
     def computed(self, eqn, floats: list[np.ndarray], inputs: Sequence[Values], source: str) -> list[Values]:
@@ -228,7 +232,7 @@ class Tracer(Semantics):
         for k, (x, (parents, rules)) in enumerate(zip(floats, provenance(eqn, inputs, source), strict=True)):
             fmt = format_of(eqn.outvars[k].aval)
             true = [rule(*(p.true for p in ps)) for ps, rule in zip(parents, rules, strict=True)]
-            execution.proven &= not any(isinstance(part, Estimate) for v in true for part in parts(v))
+            execution.proven &= not any(is_unproven(part) for v in true for part in parts(v))
             nodes = [
                 Node(plain(g), settled(t), fmt, index, tuple(ps), rule, eqn.primitive.name)
                 for g, t, ps, rule in zip(x.ravel(), true, parents, rules, strict=True)
@@ -236,6 +240,13 @@ class Tracer(Semantics):
             execution.nodes.extend(nodes)
             results.append((x, array(nodes, x.shape)))
         return results
+
+
+def as_nodes(moved: np.ndarray, floats: np.ndarray) -> np.ndarray:
+    """What was moved, with nodes for what was filled in."""
+    fmt = FORMATS.get(floats.dtype.name)
+    pairs = zip(moved.ravel(), floats.ravel(), strict=True)
+    return array([n if isinstance(n, Node) else Node(plain(x), n, fmt) for n, x in pairs], moved.shape)
 
 
 def with_native_indices(record: Moves, values: Sequence[Values]) -> list[Any]:

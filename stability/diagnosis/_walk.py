@@ -23,7 +23,7 @@ from flint import arb
 from stability.diagnosis._trace import Node, as_real
 from stability.real import logic, scalars
 from stability.real.complexes import magnitude
-from stability.real.evaluate import parts
+from stability.real.function import parts
 from stability.real.values import INFINITY, Undefined, infinite, is_number
 
 HARMLESS = 4.0

@@ -7,7 +7,17 @@ from typing import Any
 from flint import arb
 
 from stability.real._near import plus
-from stability.real.values import INFINITY, MINUS_INFINITY, UNDECIDED, ZERO, Scalar, Undefined, infinite
+from stability.real.values import (
+    INFINITY,
+    MINUS_INFINITY,
+    NEGATIVE_ZERO,
+    POSITIVE_ZERO,
+    UNDECIDED,
+    ZERO,
+    Scalar,
+    Undefined,
+    infinite,
+)
 
 DOMAIN, POLE = Undefined("domain"), Undefined("pole")
 
@@ -29,11 +39,14 @@ def is_pole(x: Scalar) -> bool:
 
 
 def at_pole(above: Any, below: Any, outside: Any) -> Scalar:
-    """A function at 1/0, from its limits at the infinities: a pole where it is defined at one, and infinite there."""
+    """A function at 1/0, from its limits at the infinities: a pole where it is defined at one, or at both, and infinite
+    there."""
     if above is None or below is None:
         one_sided = below is None and outside is not None
         return POLE if above is not None and one_sided and infinite(above) else DOMAIN
-    return above if above == below else DOMAIN
+    if above == below:
+        return above
+    return POLE if infinite(above) and infinite(below) else Undefined("unsigned_infinity")
 
 
 def add(x: Scalar, y: Scalar) -> Scalar:
@@ -53,6 +66,8 @@ def add(x: Scalar, y: Scalar) -> Scalar:
 
 
 def neg(x: Scalar) -> Scalar:
+    if x is POSITIVE_ZERO or x is NEGATIVE_ZERO:
+        return NEGATIVE_ZERO if x is POSITIVE_ZERO else POSITIVE_ZERO
     return x if x is ZERO or isinstance(x, Undefined) else -x
 
 

@@ -26,9 +26,9 @@ from stability.real._near import resolved
 from stability.real._series import Series
 from stability.real._windows import within
 from stability.real.arrays import as_array, bare, bound, elementwise, last
-from stability.real.function import Complex, Dual, Estimate
+from stability.real.function import Complex, Dual, Estimate, as_unproven, guessed, is_unproven
 from stability.real.logic import exponent, mantissa
-from stability.real.values import UNDECIDED, Undefined, array, infinite, is_number, real
+from stability.real.values import NEGATIVE_ZERO, UNDECIDED, Undefined, array, infinite, is_number, real, sign_of_zero
 from stability.truth.balls import round_ball
 
 
@@ -102,7 +102,8 @@ def of_known(eqn, values: Sequence[Any]) -> tuple[np.ndarray, list[np.ndarray]]:
     are."""
     arrays = [np.asarray(as_array(v)) for v in values]
     unknown = [where(lambda e: isinstance(e, Undefined), a) for a in arrays]
-    known = [np.where(u, 1, a).astype(v.aval.dtype) for a, u, v in zip(arrays, unknown, eqn.invars, strict=True)]
+    guesses = (elementwise(lambda e: 1 if isinstance(e := guessed(e), Undefined) else e)(a) for a in arrays)
+    known = [as_array(a).astype(v.aval.dtype) for a, v in zip(guesses, eqn.invars, strict=True)]
     return np.asarray(as_array(lifted(executed(eqn, known)[0], eqn.outvars[0].aval)).astype(object)), unknown
 
 
@@ -112,7 +113,15 @@ def integers(eqn, values: Sequence[Any]) -> list:
     rows = zip(*(np.broadcast_to(as_array(v), out.shape).ravel() for v in values), strict=True)
     undefined = [[v for v in row if isinstance(v, Undefined)] for row in rows]
     pairs = zip(out.ravel(), undefined, strict=True)
-    return [bare(array([first_undefined(*u) if u else v for v, u in pairs], out.shape))]
+    return [bare(array([computed_from(v, u) for v, u in pairs], out.shape))]
+
+
+def computed_from(value, undefined: list[Undefined]):
+    """An integer that hangs on some that are not known: not proven where each of those has a guess."""
+    if not undefined:
+        return value
+    open_ones = [u for u in undefined if not is_unproven(u)]
+    return first_undefined(*open_ones) if open_ones else as_unproven(value)
 
 
 def folded(eqn, values: Sequence[Any]) -> list:
@@ -128,13 +137,16 @@ def nearest_float(x, dtype) -> float:
         return math.nan
     if infinite(x):
         return math.inf if x > 0 else -math.inf
+    if x is NEGATIVE_ZERO:
+        return -0.0
     value = round_ball(resolved(x), format_of(np.dtype(dtype)))
     return float(resolved(x).mid()) if value is None else value
 
 
 def is_float_of(x, dtype) -> bool:
-    """Whether a number is a nonzero float of a format, so that its bits are known."""
-    return isinstance(x, arb) and x.is_exact() and bool(x != 0) and arb(nearest_float(x, dtype)) == x
+    """Whether a number is a float of a format whose bits are known: of a zero, one that was given."""
+    known = isinstance(x, arb) and x.is_exact() and bool(x != 0 or sign_of_zero(x))
+    return known and arb(nearest_float(x, dtype)) == x
 
 
 def as_floats(x, dtype):
@@ -192,7 +204,8 @@ def estimate(x: float | complex):
 
 
 def bitcast_convert_type(eqn, values: Sequence[Any]) -> list:
-    """The bits of a nonzero float are known, those of any other number are not; the float of given bits is."""
+    """The bits of a float are known but for a computed zero, those of any other number are not; the float of given bits
+    is."""
     source, target = eqn.invars[0].aval, eqn.outvars[0].aval
     if not jnp.issubdtype(source.dtype, np.floating):
         return integers(eqn, values) if source.shape == target.shape else natively(eqn, values)

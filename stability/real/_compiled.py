@@ -23,13 +23,13 @@ import numpy as np
 from flint import arb
 from jax.extend.core import ClosedJaxpr
 
-from stability.real import steps
+from stability.real import arrays, steps
 from stability.real._near import flat
 from stability.real.arrays import as_array, bare
 from stability.real.complexes import is_complex
 from stability.real.function import Estimate, Function
 from stability.real.logic import identity
-from stability.real.reals import Reals, meaning, native, of_integers
+from stability.real.reals import Reals, added, meaning, native, of_integers
 from stability.real.records import IDENTITIES, Elementwise, Folds, Named, as_numbers, moves, record_of
 from stability.real.values import Undefined, array
 from stability.real.walk import is_float, walk
@@ -180,6 +180,13 @@ class _Source(Reals):
             return super().equation(eqn, values, source)
         if any(is_complex(v.aval) for v in (*eqn.invars, *eqn.outvars)):
             raise _Bent
+        out = self.lines_of(eqn, values, source)
+        if self.over_balls or not self.adds_values(eqn):
+            return out
+        return [arrays.elementwise(lambda x: self.call(added, [x]))(x) for x in out]
+
+    def lines_of(self, eqn, values, source) -> list:
+        """The outputs of an equation of numbers that vary."""
         record = record_of(eqn.primitive)
         if record is None:
             raise _Bent

@@ -20,9 +20,16 @@ from stability.real._near import flat
 from stability.real._series import Series, is_number, limit, seen
 from stability.real.function import Dual, Estimate
 from stability.real.values import ONE, UNDECIDED, Scalar, Undefined, infinite
+from stability.real.values import is_number as is_known
 
 EXTRA = 3
 """How many more powers of `± δ**n` a one-sided series begins with: what divisions by zeros on the way may cost."""
+
+HOLES = (
+    *("zero_over_zero", "zero_times_infinity", "infinity_minus_infinity", "infinity_over_infinity"),
+    *("unsigned_infinity", "pole"),
+)
+"""Kinds of `Undefined` where there may be a limit."""
 
 STEPS = (2, 6)
 """The powers of δ by which one-sided series move from the point, the next where one leaves something undecided."""
@@ -51,14 +58,34 @@ def derivatives(evaluate: Callable[[Any], Sequence[Any]], x: Scalar, order: int)
     if seen.singular == before and not any(isinstance(v, Undefined) and v.certain for v in smooth):
         return [Sides(v, v) for v in smooth]
 
+    here = list(evaluate(x))
+    holes = {k for k, v in enumerate(here) if isinstance(v, Undefined) and v.kind in HOLES}
+    for k, sides in enumerate(limits(evaluate, x) if holes else ()):
+        if k in holes:
+            here[k] = plain.DOMAIN if jumps(*sides) else UNDECIDED
+
     def side(near: Series, sign: int, n: int) -> list[Scalar]:
-        found = [_divided(v, order, sign, n) for v in evaluate(near)]
-        if not any(isinstance(v, Undefined) for v in found):
-            return found
-        duals = [_limit(v, order) for v in evaluate(_dual(near, ONE, order))]
-        return [d if _is_open(v) else v for v, d in zip(found, duals, strict=True)]
+        values = evaluate(near)
+        found = [_divided(v, order, sign, n) for v in values]
+        if any(isinstance(v, Undefined) for v in found):
+            duals = [_limit(v, order) for v in evaluate(_dual(near, ONE, order))]
+            found = [d if _is_open(v) else v for v, d in zip(found, duals, strict=True)]
+        return [found_here(at, limit(v), d) for at, v, d in zip(here, values, found, strict=True)]
 
     return _from_both_sides(side, x, order)
+
+
+def found_here(at: Any, beside: Any, slope: Scalar) -> Scalar:
+    """The limit of a derivative from a side, none where the value at the point is another than its limit from there."""
+    if isinstance(at, Undefined):
+        return at if at.certain else slope
+    return plain.DOMAIN if jumps(at, beside) else slope
+
+
+def jumps(x: Any, y: Any) -> bool:
+    """Whether two limits of a value, or one and the value, are not one number."""
+    both_infinite = is_known(x) and is_known(y) and infinite(x) and infinite(y)
+    return is_known(x) and is_known(y) and not both_infinite and bool(x > y or x < y)
 
 
 def limits(evaluate: Callable[[Any], Sequence[Any]], x: Scalar) -> list[Sides]:

@@ -15,10 +15,10 @@ from flint import arb
 from stability import truth as truths
 from stability.formats import FloatFormat, widen
 from stability.real._compiled import Name, Open, compiled
-from stability.real._derivative import Sides, derivatives, limits
+from stability.real._derivative import HOLES, Sides, derivatives, limits
 from stability.real._near import flat
-from stability.real.evaluate import HOLES, one_limit, point_of
-from stability.real.function import Estimate
+from stability.real.evaluate import one_limit, point_of
+from stability.real.function import Estimate, is_unproven
 from stability.real.reals import lift, run
 from stability.real.values import Undefined, infinite, real
 from stability.real.walk import is_float, trace
@@ -194,7 +194,7 @@ def _decided(x, fast: Callable | None, slow: Callable, fmt: FloatFormat) -> tupl
                         return found, None
             v = slow(x)
             ends = _ends(v, fmt, at_number)
-            if isinstance(v, Estimate) or not any(end is not None and end.state == State.UNDECIDED for end in ends):
+            if is_unproven(v) or not any(end is not None and end.state == State.UNDECIDED for end in ends):
                 break
     return ends
 

@@ -18,14 +18,9 @@ from flint import arb
 from stability.real import steps
 from stability.real._near import flat
 from stability.real.arrays import as_array, bare
-from stability.real.values import UNDECIDED, Undefined, array, is_number
+from stability.real.values import UNDECIDED, Undefined, array, is_nan, is_number
 
 LESS, SAME, MORE = -1, 0, 1
-
-
-def is_nan(x) -> bool:
-    """Whether a float would certainly be NaN here."""
-    return isinstance(x, Undefined) and x.kind not in ("undecided", "pole")
 
 
 def order(x, y) -> int | None:

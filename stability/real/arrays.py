@@ -17,7 +17,8 @@ import numpy as np
 from flint import arb
 
 from stability.real import scalars
-from stability.real.values import UNDECIDED, Undefined, array, chosen, real
+from stability.real.function import is_unproven
+from stability.real.values import UNDECIDED, Undefined, array, chosen, is_nan, real
 
 CHOOSING = ("pad", "gather", "scatter", "dynamic_slice", "dynamic_update_slice")
 """Primitives that pick elements by a condition or an index; others only lay them out."""
@@ -134,16 +135,20 @@ def cumulative(rule: Callable) -> Callable:
 
 
 def arg_extreme(better: Callable, top: bool) -> Callable:
-    """The first place of an extreme element; `top` the extreme truth value, after which no other matters."""
+    """The first place of an extreme element; `top` the extreme truth value, after which no other matters. What has no
+    value is more extreme than any number, as NaN is."""
 
     def best(row) -> int | Undefined:
         found = 0
         for i in range(1, len(row)):
-            if isinstance(row[found], bool | np.bool_) and row[found] == top:
+            if is_nan(row[found]) or (isinstance(row[found], bool | np.bool_) and row[found] == top):
                 return found
+            if is_nan(row[i]):
+                found = i
+                continue
             verdict = better(row[i], row[found])
             if isinstance(verdict, Undefined):
-                return verdict
+                return UNDECIDED if is_unproven(verdict) else verdict
             found = i if verdict else found
         return found
 

@@ -4,8 +4,8 @@ A function of real numbers takes complex ones where `COMPLEX` names what it is t
 (sums, dot products, eliminations, convolutions) serves both. A real number among complex ones is a 0, a 1, or a factor,
 or it has no value.
 
-On the branch cut of a logarithm or a root the side is not known, since 0 has no sign over the reals: there the part
-that jumps is undecided.
+On the branch cut of a logarithm the side is that of the zero's sign, of a root that of a positive zero (what a library
+makes of a negative one differs); where the zero was computed and has none, the part that jumps is undecided.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from stability.real._near import flat
 from stability.real._series import whole
 from stability.real.arrays import as_array, bare, elementwise
 from stability.real.function import Complex, Function, add, div, mul, neg, sub
-from stability.real.values import ONE, UNDECIDED, ZERO, Undefined, array
+from stability.real.values import ONE, POSITIVE_ZERO, UNDECIDED, ZERO, Undefined, array, sign_of_zero
 
-NOTHING = arb(0)
+NOTHING = POSITIVE_ZERO
 
 
 def is_complex(aval) -> bool:
@@ -109,9 +109,7 @@ def holds(name: str, x, y) -> bool:
 
 
 def angle(z):
-    """The argument of a complex number; on the negative real axis it is of no side."""
-    if holds("lt", z.re, NOTHING) and holds("eq", z.im, NOTHING):
-        return UNDECIDED
+    """The argument of a complex number."""
     return scalars.atan2(z.im, z.re)
 
 
@@ -126,9 +124,9 @@ def sqrt(z):
     if holds("lt", z.re, NOTHING):
         root = scalars.sqrt(div(sub(size(z), z.re), arb(2)))
         real = div(scalars.absolute(z.im), mul(arb(2), root))
-        if isinstance(side, Undefined) or holds("eq", z.im, NOTHING):
-            return Complex(real, UNDECIDED)
-        return Complex(real, root if side else neg(root))
+        if holds("eq", z.im, NOTHING):
+            side = True if sign_of_zero(z.im) == 1 else UNDECIDED
+        return Complex(real, UNDECIDED if isinstance(side, Undefined) else root if side else neg(root))
     root = scalars.sqrt(div(add(size(z), z.re), arb(2)))
     return Complex(root, div(z.im, mul(arb(2), root)))
 

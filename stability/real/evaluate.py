@@ -16,12 +16,12 @@ from jax.extend.core import ClosedJaxpr
 
 from stability import truth
 from stability.formats import FloatFormat, format_of
-from stability.real._derivative import Sides, derivatives, limits
+from stability.real._derivative import HOLES, Sides, derivatives, limits
 from stability.real._near import resolved
 from stability.real._series import is_number
 from stability.real.arrays import as_array, bare, elementwise
 from stability.real.complexes import im, is_complex, re
-from stability.real.function import Complex, Estimate
+from stability.real.function import Complex, Estimate, is_unproven, parts
 from stability.real.reals import is_inexact, lift, run
 from stability.real.values import UNDECIDED, Scalar, Undefined, array, infinite
 from stability.real.walk import dtype_of, is_float, trace
@@ -29,12 +29,6 @@ from stability.truth import Point, State, Truth
 
 FIRST_PRECISION = 128
 LAST_PRECISION = 4096
-
-HOLES = (
-    *("zero_over_zero", "zero_times_infinity", "infinity_minus_infinity", "infinity_over_infinity"),
-    *("unsigned_infinity", "pole"),
-)
-"""Kinds of `Undefined` where there may be a limit."""
 
 MOST_MOVED = 64
 """Of arguments with more elements no limits are looked for."""
@@ -45,8 +39,9 @@ def point_of(x: Scalar, fmt: FloatFormat) -> Point:
 
     A number that is not proven is undecided; what is known of it is the number.
     """
-    if isinstance(x, Estimate):
-        return point_of(x.value, fmt)._replace(state=State.UNDECIDED, why="not proven: computed in wider floats")
+    if is_unproven(x):
+        known = point_of(x.value, fmt) if isinstance(x, Estimate) else truth.undecided(fmt)
+        return known._replace(state=State.UNDECIDED, why="not proven: computed in wider floats")
     if isinstance(x, Undefined):
         if not x.certain:
             return truth.undecided(fmt)
@@ -56,21 +51,27 @@ def point_of(x: Scalar, fmt: FloatFormat) -> Point:
     return truth.enclosed(resolved(x), fmt)
 
 
-def parts(x: Scalar) -> tuple[Scalar, ...]:
-    """The real numbers that a number is made of."""
-    return (x.re, x.im) if isinstance(x, Complex) else (x,)
-
-
 def is_decided(x: Scalar, fmt: FloatFormat | None) -> bool:
     """Whether no more precision is needed, or none would help."""
-    return fmt is None or all(
-        isinstance(part, Estimate) or point_of(part, fmt).state != State.UNDECIDED for part in parts(x)
-    )
+    return fmt is None or all(is_unproven(part) or point_of(part, fmt).state != State.UNDECIDED for part in parts(x))
 
 
 def truth_of(output: Any, fmt: FloatFormat) -> Truth:
     """The elements of an output of a jaxpr over the reals as true values, of shape `(n,)`."""
     return truth.of_points([point_of(v, fmt) for v in as_array(output).ravel()], fmt)
+
+
+def parts_of(x: np.ndarray) -> tuple[np.ndarray, ...]:
+    """The arrays of real numbers that an array is made of."""
+    return (x.real, x.imag) if np.iscomplexobj(x) else (x,)
+
+
+def truths_of(output: Any, fmt: FloatFormat | None, aval: Any) -> tuple[Truth, ...]:
+    """The true values of an output, or of both parts of a complex one; none of what has no format."""
+    if fmt is None:
+        return ()
+    columns = (re, im) if is_complex(aval) else (re,)
+    return tuple(truth_of(elementwise(part)(output), fmt) for part in columns)
 
 
 def raised(compute: Callable[[], list], formats: Sequence[FloatFormat | None]) -> list:

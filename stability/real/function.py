@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 from flint import arb
 
 from stability.real import _arithmetic as plain
@@ -33,6 +34,25 @@ class Estimate:
 
     def __repr__(self) -> str:
         return f"Estimate({self.value})"
+
+
+def is_unproven(x: Any) -> bool:
+    """Whether something was computed in wider floats."""
+    return isinstance(x, Estimate) or (isinstance(x, Undefined) and x.guess is not None)
+
+
+def as_unproven(x: Any) -> Any:
+    """A number, a truth value or an integer as what is not proven."""
+    if isinstance(x, Complex):
+        return Complex(as_unproven(x.re), as_unproven(x.im))
+    if is_unproven(x) or x is UNDECIDED:
+        return x
+    return Undefined("undecided", guess=x) if isinstance(x, Undefined | int | np.generic) else Estimate(x)
+
+
+def guessed(x: Any) -> Any:
+    """What is not proven as if it were."""
+    return x.value if isinstance(x, Estimate) else x.guess if is_unproven(x) else x
 
 
 class Dual:
@@ -60,6 +80,11 @@ class Complex:
 
     def __repr__(self) -> str:
         return f"Complex({self.re}, {self.im})"
+
+
+def parts(x: Any) -> tuple[Any, ...]:
+    """The real numbers that a number is made of."""
+    return (x.re, x.im) if isinstance(x, Complex) else (x,)
 
 
 class Function:
@@ -105,10 +130,7 @@ class Function:
         return Dual(out, slope)
 
     def _estimated(self, args: Sequence[Any]):
-        out = self(*(a.value if isinstance(a, Estimate) else a for a in args))
-        if isinstance(out, Undefined | bool):
-            return out
-        return Estimate(out) if self.slopes else UNDECIDED
+        return as_unproven(self(*(a.value if isinstance(a, Estimate) else a for a in args)))
 
 
 def composed(f: Function, args: Sequence[Any]) -> Series:
@@ -121,6 +143,9 @@ def composed(f: Function, args: Sequence[Any]) -> Series:
     if len(args) == 1 and not isinstance(first, Undefined) and infinite(first) and not infinite(limits[0]):
         beside = f.rule(limits[0] + arb(args[0].direction_from_limit()) / 2**100)
         return Series([beside if isinstance(beside, Undefined) else first])
+    if len(args) == 1 and isinstance(first, Undefined) and infinite(limits[0]):
+        beside = f.rule(limits[0].sgn() * arb(2) ** 100)
+        return Series([first if isinstance(beside, Undefined) else UNDECIDED])
     if isinstance(first, Undefined) or infinite(first) or any(map(infinite, limits)) or end <= 1:
         return Series([first])
     slope: Any = UNDECIDED

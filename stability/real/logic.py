@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import jax.numpy as jnp
 import numpy as np
 from flint import arb
@@ -10,10 +12,32 @@ from stability.real import _series as series
 from stability.real._arithmetic import DOMAIN
 from stability.real._arithmetic import first_undefined as _first_undefined
 from stability.real._near import resolved
-from stability.real.function import Dual, Function, div, mul
+from stability.real.function import Dual, Function, as_unproven, div, guessed, is_unproven, mul
 from stability.real.scalars import absolute, exp2
 from stability.real.steps import COMPARISONS, truncate
-from stability.real.values import LITERAL_ZERO, ONE, UNDECIDED, ZERO, Scalar, Undefined, chosen, infinite, is_number
+from stability.real.values import (
+    LITERAL_ZERO,
+    ONE,
+    POSITIVE_ZERO,
+    UNDECIDED,
+    ZERO,
+    Scalar,
+    Undefined,
+    chosen,
+    infinite,
+    is_number,
+    sign_of_zero,
+)
+
+
+def _of_guesses(rule: Callable) -> Callable:
+    """A rule of truth values or integers, that gives what is not proven of such."""
+
+    def of(*values):
+        doubtful = any(map(is_unproven, values))
+        return as_unproven(rule(*map(guessed, values))) if doubtful else rule(*values)
+
+    return of
 
 
 def to_integer(dtype) -> Function:
@@ -36,16 +60,21 @@ def is_nonzero(x):
     return COMPARISONS["ne"](x, LITERAL_ZERO)
 
 
+@_of_guesses
 def as_integer(x):
     return x if isinstance(x, Undefined) else int(x)
 
 
+@_of_guesses
+def _and(x, y):
+    return _first_undefined(x, y) if isinstance(x, Undefined) or isinstance(y, Undefined) else bool(x) and bool(y)
+
+
 def logical_and(x, y):
-    if any(not isinstance(v, Undefined) and not v for v in (x, y)):
-        return False
-    return _first_undefined(x, y) if isinstance(x, Undefined) or isinstance(y, Undefined) else True
+    return False if any(not isinstance(v, Undefined) and not v for v in (x, y)) else _and(x, y)
 
 
+@_of_guesses
 def logical_not(x):
     return x if isinstance(x, Undefined) else not x
 
@@ -54,6 +83,7 @@ def logical_or(x, y):
     return logical_not(logical_and(logical_not(x), logical_not(y)))
 
 
+@_of_guesses
 def logical_xor(x, y):
     return _first_undefined(x, y) if isinstance(x, Undefined) or isinstance(y, Undefined) else bool(x) != bool(y)
 
@@ -61,16 +91,19 @@ def logical_xor(x, y):
 def select(which, *cases):
     """`select_n`: the case that is not taken is never evaluated, so it does not matter what it is; a number beyond the
     cases takes the last, as JAX has it."""
-    return which if isinstance(which, Undefined) else chosen(cases[min(max(int(which), 0), len(cases) - 1)])
+    if isinstance(which, Undefined):
+        return which if which.guess is None else as_unproven(select(which.guess, *cases))
+    return chosen(cases[min(max(int(which), 0), len(cases) - 1)])
 
 
+@_of_guesses
 def from_integer(n) -> Scalar:
     """An integer or a truth value as a real number; False is a chosen zero (Iverson's bracket)."""
     if isinstance(n, Undefined):
         return n
     if isinstance(n, bool | np.bool_):
         return ONE if n else ZERO
-    return arb(int(n))
+    return arb(int(n)) if n else POSITIVE_ZERO
 
 
 def identity(x):
@@ -78,11 +111,14 @@ def identity(x):
 
 
 def _signbit(x) -> bool | Undefined:
-    return UNDECIDED if not isinstance(x, Undefined) and x == 0 else COMPARISONS["lt"](x, arb(0))
+    if isinstance(x, Undefined) or x != 0:
+        return COMPARISONS["lt"](x, arb(0))
+    sign = sign_of_zero(x)
+    return UNDECIDED if sign is None else sign < 0
 
 
 signbit = Function(_signbit, series=lambda x: COMPARISONS["lt"](x, arb(0)))
-"""Whether a number has the sign bit; of a zero it is not known, since both zeros are 0."""
+"""Whether a number has the sign bit; of a zero that was computed it is not known."""
 
 
 def value_of(x):

@@ -9,15 +9,17 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flint import arb
 from jax.extend.core import ClosedJaxpr, Jaxpr
 
 from stability.real import _bits as bits
 from stability.real import arrays
 from stability.real.arrays import as_array, bare, is_real
-from stability.real.function import Complex
+from stability.real.function import Complex, as_unproven, guessed, is_unproven, parts
 from stability.real.meanings import meant
+from stability.real.meanings._recognition import of_values
 from stability.real.records import Elementwise, Folds, Picks, moves, record_of
-from stability.real.values import LITERAL_ZERO, UNDECIDED, Undecided, Undefined, array, chosen, real
+from stability.real.values import LITERAL_ZERO, UNDECIDED, ZERO, Undecided, Undefined, array, chosen, real
 from stability.real.walk import CONTROL, Semantics, inlined, walk
 
 
@@ -56,12 +58,22 @@ def lift(x, dtype, literal: bool = False):
     if not jnp.issubdtype(dtype, np.floating):
         return bare(x)
     flat = x.astype(dtype).astype(np.float64).ravel()
-    return bare(array([LITERAL_ZERO if literal and v == 0 else real(v) for v in flat], x.shape))
+    return bare(array([LITERAL_ZERO if literal and v == 0 and not np.signbit(v) else real(v) for v in flat], x.shape))
 
 
 def is_inexact(aval) -> bool:
     """Whether numbers are held as real ones, or pairs of such."""
     return jnp.issubdtype(aval.dtype, np.inexact)
+
+
+SUMS = ("reduce_sum", "cumsum", "dot_general", "scatter-add", "reduce_window_sum")
+
+
+def added(x):
+    """A sum of numbers: one of nothing but chosen zeros is computed, and an ordinary zero."""
+    if isinstance(x, Complex):
+        return Complex(added(x.re), added(x.im))
+    return arb(0) if x is ZERO else x
 
 
 class Reals(Semantics):
@@ -73,6 +85,8 @@ class Reals(Semantics):
 
     def __init__(self, strict: bool = False):
         self.strict = strict
+        self.guesses = False
+        self.derived = False
 
     def literal(self, value, aval):
         return lift(value, aval.dtype, literal=True)
@@ -81,18 +95,36 @@ class Reals(Semantics):
         return lift(value, aval.dtype)
 
     def equation(self, eqn, values, source):
-        if self.strict and not has_meaning(eqn):
+        out = meaning(eqn, values, source) if has_meaning(eqn) or not self.strict else None
+        if out is None or (self.strict and not all(map(is_proven, out))):
             raise UnsupportedPrimitive(eqn.primitive.name, source)
-        return meaning(eqn, values, source)
+        return list(map(arrays.elementwise(added), out)) if self.adds_values(eqn) else out
+
+    def adds_values(self, eqn) -> bool:
+        """Whether an equation is a sum of floats over an array in the program of the values."""
+        of_floats = eqn.primitive.name in SUMS and is_inexact(eqn.outvars[0].aval)
+        return of_floats and not self.derived and of_values(eqn)
+
+    def enter(self, eqn, inner, values, inside):
+        before, self.derived = self.derived, self.derived or not of_values(eqn)
+        out = inside()
+        self.derived = before
+        return out
 
     def follow(self, eqn, inside, as_one):
+        before, self.guesses = self.guesses, False
         try:
-            return inside()
+            out = self.enter(eqn, None, (), inside)
+            return list(map(arrays.elementwise(as_unproven), out)) if self.guesses else out
         except Undecided as e:
             return [bits.filled(v.aval, e.value) for v in eqn.outvars]
+        finally:
+            self.guesses = before
 
     def decided(self, value, what):
         flag = bare(value)
+        self.guesses |= any(map(is_unproven, as_array(flag).ravel()))
+        flag = arrays.elementwise(guessed)(flag)
         if isinstance(flag, np.ndarray):
             return any(not isinstance(v, Undefined) and bool(v) for v in flag.ravel())
         if isinstance(flag, Undefined):
@@ -121,6 +153,12 @@ def has_meaning(eqn) -> bool:
     """Whether an equation is of no reals, or one over them."""
     known = record_of(eqn.primitive) is not None and eqn.primitive.name not in bits.UNPROVEN
     return known or not any(is_inexact(v.aval) for v in (*eqn.invars, *eqn.outvars))
+
+
+def is_proven(output: Any) -> bool:
+    """Whether nothing of an output was computed in wider floats."""
+    found = as_array(output)
+    return found.dtype != object or not any(is_unproven(part) for v in found.ravel() for part in parts(v))
 
 
 def run(jaxpr: Jaxpr | ClosedJaxpr, args: Sequence[Any], strict: bool = False) -> list:

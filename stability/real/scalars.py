@@ -23,7 +23,19 @@ from stability.real._near import CLOSE, Near, flat, near
 from stability.real._series import Series
 from stability.real.function import Function, Rule, add, composed, div, mul, neg, one, sub, times
 from stability.real.steps import sign, signless, truncate
-from stability.real.values import INFINITY, MINUS_INFINITY, ONE, UNDECIDED, ZERO, Scalar, Undefined, infinite
+from stability.real.values import (
+    INFINITY,
+    MINUS_INFINITY,
+    NEGATIVE_ZERO,
+    ONE,
+    POSITIVE_ZERO,
+    UNDECIDED,
+    ZERO,
+    Scalar,
+    Undefined,
+    infinite,
+    sign_of_zero,
+)
 
 FAR = 16
 """From here on, what tends to a constant is kept as its distance from that."""
@@ -107,7 +119,7 @@ def _cosh(x):
 
 def _atan(x: Scalar) -> Scalar:
     if isinstance(x, Undefined):
-        return DOMAIN if plain.is_pole(x) else x
+        return signless(x)
     if infinite(x):
         return arb.pi() / 2 if x > 0 else -arb.pi() / 2
     return _checked(x.atan())
@@ -205,7 +217,7 @@ def absolute_rule(x: Scalar) -> Scalar:
     if isinstance(x, Undefined):
         return INFINITY if plain.is_pole(x) else x
     if x >= 0:
-        return x
+        return POSITIVE_ZERO if x is NEGATIVE_ZERO else x
     return -x if x <= 0 else abs(x)
 
 
@@ -221,10 +233,10 @@ absolute: Function = Function(absolute_rule, lambda x: sign(x), series=_absolute
 
 def integer_pow(y: int) -> Function:
     def rule(x: Scalar) -> Scalar:
-        if isinstance(x, Undefined):
-            return x if y and not plain.is_pole(x) else POLE if y % 2 else INFINITY if y > 0 else arb(0)
         if y == 0:
             return ONE
+        if isinstance(x, Undefined):
+            return x if not plain.is_pole(x) else arb(0) if y < 0 else POLE if y % 2 else INFINITY
         if y < 0:
             return INFINITY if x == 0 and y % 2 == 0 else plain.div(ONE, integer_pow(-y).rule(x))
         if infinite(x):
@@ -232,7 +244,9 @@ def integer_pow(y: int) -> Function:
         return _checked(x**y)
 
     def of_series(x: Series):
-        if x.special or y == 0:
+        if y == 0:
+            return ONE
+        if x.special:
             return Series([rule(x.limit())], slow=x.slow and y > 0)
         if y < 0:
             return series.div(ONE, integer_pow(-y).series(x))  # type: ignore[misc]
@@ -266,10 +280,10 @@ def polynomial(x, *coefficients):
 
 
 def _pow(x: Scalar, y: Any) -> Scalar:
+    if not isinstance(y, Undefined) and y == 0:
+        return ONE
     if isinstance(y, Undefined) or isinstance(x, Undefined):
         return _first_undefined(x, y)
-    if y == 0:
-        return ONE
     if y.is_exact() and y.is_integer() and abs(y) < 2**20:
         return integer_pow(int(y.unique_fmpz())).rule(x)
     if x == 1 and not infinite(y):
@@ -292,6 +306,9 @@ def _pow_series(x, y):
             return integer_pow(int(y.unique_fmpz()))(x)
         outside = x.direction(None, DOMAIN, UNDECIDED)
         return series.power(x, y, lambda c: _pow(c, y)) if outside is None else Series([outside])
+    if series.is_zero(x):
+        series.seen.singular += series.is_zero(series.limit(y))
+        return y.direction(arb(0), INFINITY, UNDECIDED)
     return exp(mul(log(x), y))
 
 
@@ -336,16 +353,37 @@ def _atan2(y: Scalar, x: Scalar) -> Scalar:
             return arb.pi() / 2 if y > 0 else -arb.pi() / 2
         if x > 0:
             return arb(0)
-        return arb.pi() if y >= 0 else -arb.pi() if y < 0 else UNDECIDED
-    if x < 0 and not (y >= 0 or y < 0):
+        side = sign_of_zero(y) if y == 0 else y
+        return UNDECIDED if side is None else arb.pi() if side > 0 else -arb.pi() if side < 0 else UNDECIDED
+    if y == 0:
+        sign = sign_of_zero(y)
+        return arb(0) if x > 0 else sign * arb.pi() if x < 0 and sign else UNDECIDED
+    if x < 0 and not (y > 0 or y < 0):
         return UNDECIDED
     return _checked(arb.atan2(flat(y), flat(x)))
+
+
+def _atan2_series(y, x):
+    """On the cut and at the origin by the sides, elsewhere by the slopes."""
+    ends = [series.limit(v) for v in (y, x)]
+    if any(isinstance(v, Undefined) or infinite(v) for v in ends) or ends[0] != 0 or ends[1] > 0:
+        return composed(atan2, [y, x])
+    series.seen.singular += 1
+    turn = y.direction(arb.pi(), -arb.pi(), UNDECIDED) if isinstance(y, Series) else arb.pi()
+    if series.is_zero(x):
+        return div(turn, arb(2))
+    right = x > 0 if not isinstance(x, Series) else x.direction(True, False, UNDECIDED)
+    if isinstance(right, Undefined):
+        return Series([UNDECIDED])
+    angle = atan(div(y, x))
+    return angle if right else add(angle, turn)
 
 
 atan2: Function = Function(
     _atan2,
     lambda y, x: div(x, add(square(x), square(y))),
     lambda y, x: div(neg(y), add(square(x), square(y))),
+    series=_atan2_series,
 )
 
 

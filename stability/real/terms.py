@@ -27,10 +27,10 @@ from stability.real import arrays, scalars
 from stability.real._near import flat
 from stability.real.arrays import as_array, bare
 from stability.real.complexes import im, is_complex, magnitude, re
-from stability.real.function import Complex
+from stability.real.function import Complex, guessed
 from stability.real.reals import Reals, is_inexact, lift, meaning
 from stability.real.records import moves, record_of
-from stability.real.values import Undecided, is_number
+from stability.real.values import Undecided, Undefined, is_number
 from stability.real.walk import Semantics, dtype_of, walk
 
 PRECISION = 256
@@ -54,6 +54,11 @@ def _value(x):
 
 def _terms(x):
     return x.terms if isinstance(x, Sized) else arrays.elementwise(lambda _: arb(0))(x)
+
+
+def _known(s) -> arb:
+    """A size, 0 where what it is a size of is not known."""
+    return arb(0) if isinstance(s := guessed(s), Undefined) else s
 
 
 def _is_finite(v) -> bool:
@@ -103,7 +108,7 @@ class Sizes(Reals):
     def equation(self, eqn, values, source):
         given = [_value(x) for x in values]
         out = meaning(eqn, given, source)
-        terms = _sizes(eqn, values, given, out, source)
+        terms = [arrays.elementwise(_known)(t) for t in _sizes(eqn, values, given, out, source)]
         return [Sized(o, t) if is_inexact(v.aval) else o for o, t, v in zip(out, terms, eqn.outvars, strict=True)]
 
 

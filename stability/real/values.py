@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -18,11 +19,13 @@ class Undefined:
     `undecided` is the kind of what a higher precision may still decide; every other kind is certain: `zero_over_zero`,
     `pole` (a nonzero number over 0, log 0), `zero_times_infinity`, `infinity_minus_infinity`,
     `infinity_over_infinity`, `unsigned_infinity` (of what hangs on the sign of a pole), `domain`, `nan` (of an input).
-    `sign` is that of a pole at the end of a program, where all limits are one infinity.
+    `sign` is that of a pole at the end of a program, where all limits are one infinity. `guess` is what wider floats
+    make of something undecided that is no float: a truth value or an integer that is not proven.
     """
 
     kind: str
     sign: int = 0
+    guess: Any = field(default=None, compare=False)
 
     @property
     def certain(self) -> bool:
@@ -54,10 +57,18 @@ LITERAL_ZERO = arb(0)
 ZERO = arb(0)
 """A zero that was *chosen*: picked by a select, a mask or a pad, never computed. Known by identity."""
 
+POSITIVE_ZERO, NEGATIVE_ZERO = arb(0), arb(0)
+"""A zero that is given as a float, with the sign that it has there. Known by identity."""
+
 
 def chosen(x):
     """What a choice makes of a value: a zero that the program spells out becomes `ZERO`."""
     return ZERO if x is LITERAL_ZERO else x
+
+
+def sign_of_zero(x) -> int | None:
+    """The sign of a zero as a float has it, where that is known: of one that is given, and was not computed."""
+    return -1 if x is NEGATIVE_ZERO else 1 if any(x is z for z in (POSITIVE_ZERO, LITERAL_ZERO, ZERO)) else None
 
 
 def infinite(x: arb) -> bool:
@@ -70,9 +81,16 @@ def is_number(x) -> bool:
     return isinstance(x, arb | Near)
 
 
+def is_nan(x) -> bool:
+    """Whether a float would certainly be NaN here."""
+    return isinstance(x, Undefined) and x.kind not in ("undecided", "pole")
+
+
 def real(x: float) -> Scalar:
-    """A float as a real number: exact, with both zeros as 0."""
+    """A float as a real number: exact."""
     x = float(x)
+    if x == 0:
+        return NEGATIVE_ZERO if math.copysign(1, x) < 0 else POSITIVE_ZERO
     return Undefined("nan") if x != x else arb(x)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from flint import arb
 
 from stability.real._near import flat, near
+from stability.real._series import limit
 from stability.real.function import Function
 from stability.real.meanings._text import (
     DOMAIN,
@@ -18,6 +19,7 @@ from stability.real.meanings._text import (
     log_two,
     logistic,
     maximum,
+    minimum,
     mul,
     neg,
     product,
@@ -27,7 +29,7 @@ from stability.real.meanings._text import (
     tanh,
     unary,
 )
-from stability.real.values import INFINITY, MINUS_INFINITY, ONE, Scalar, Undefined, infinite
+from stability.real.values import INFINITY, MINUS_INFINITY, ONE, Scalar, Undefined, infinite, is_nan
 
 
 def _log_sum(x: Scalar, y: Scalar, distance) -> Scalar:
@@ -79,6 +81,20 @@ silu: Function = Function(
     lambda x: mul(logistic(x), add(ONE, mul(x, logistic(neg(x))))),
 )
 """`x σ(x)`."""
+
+
+def _of_numbers(extreme: Function) -> Function:
+    """An extreme of two numbers of which one may be NaN, which is passed over."""
+
+    def pick(x, y):
+        if is_nan(limit(x)):
+            return y
+        return x if is_nan(limit(y)) else extreme(x, y)
+
+    return Function(pick, *extreme.slopes, series=pick)
+
+
+fmax, fmin = _of_numbers(maximum), _of_numbers(minimum)
 
 
 def softplus(x):

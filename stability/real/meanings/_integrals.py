@@ -27,10 +27,10 @@ from stability.real.meanings._text import (
 from stability.real.values import INFINITY, MINUS_INFINITY, ONE, UNDECIDED, Scalar, Undefined, infinite
 
 
-def _expint_outside(n, x) -> Undefined | None:
+def _expint_outside(n, x) -> Scalar | None:
     if x < 0:
         return DOMAIN
-    return POLE if x == 0 and n <= 1 else None
+    return INFINITY if x == 0 and n <= 1 else None
 
 
 def _expint(n: arb, x: arb) -> arb:

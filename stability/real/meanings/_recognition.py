@@ -118,7 +118,8 @@ def _frames(eqn) -> list[tuple[str, str]]:
     return [*found, INLINED] if inlined and not by_ufunc else found
 
 
-def _value_program(eqn) -> bool:
+def of_values(eqn) -> bool:
+    """Whether an equation is of the program of the values, not of a derivative of it."""
     return "jvp(" not in str(eqn.source_info.name_stack)
 
 
@@ -186,7 +187,7 @@ class _Match:
 def _inlined(eqns: Sequence[JaxprEqn], start: int) -> tuple[JaxprEqn, list[int]] | None:
     """The meaning of the function whose equations begin here, and which those are."""
     dtype = next((aval(v).dtype for v in eqns[start].invars if is_float(v)), None)
-    if dtype is None or not _value_program(eqns[start]):
+    if dtype is None or not of_values(eqns[start]):
         return None
     for key in _frames(eqns[start]):
         for named in INLINE.get(key, ()):

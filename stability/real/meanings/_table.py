@@ -65,6 +65,8 @@ INLINED = ("", "inlined")
 """What stands for the frame of a function of JAX that is inlined: `log10`, `deg2rad`, `rad2deg`."""
 
 CALLS: dict[tuple[str, str], Named] = {
+    (NUMPY, "fmax"): _one(elementary.fmax, 2, jnp.fmax),
+    (NUMPY, "fmin"): _one(elementary.fmin, 2, jnp.fmin),
     (UFUNCS, "frexp"): Named((logic.mantissa, logic.exponent), fn=jnp.frexp),
     (UFUNCS, "ldexp"): _one(logic.ldexp, 2, jnp.ldexp),
     (UFUNCS, "signbit"): _one(logic.signbit, fn=jnp.signbit),

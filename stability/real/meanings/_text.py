@@ -26,7 +26,7 @@ from stability.real.scalars import (
     square,
     tanh,
 )
-from stability.real.steps import maximum
+from stability.real.steps import maximum, minimum
 from stability.real.values import ONE, UNDECIDED, Scalar, Undefined, infinite
 
 Rule = Callable[..., Any]
@@ -139,6 +139,7 @@ __all__ = [
     "log_two",
     "logistic",
     "maximum",
+    "minimum",
     "mul",
     "neg",
     "pole_of_gamma",
