@@ -32,6 +32,8 @@ from stability.sweep.singles import TrueValues, kept, narrow, ordinals_of
 from stability.truth import State, Truth
 
 BATCH = 8192
+ROUND = np.arange(-128, 128.5, 0.5)
+"""Numbers that people ask for."""
 CHUNK = 4096
 """Floats whose true values are one task."""
 
@@ -110,7 +112,7 @@ class Task:
 class Measured(NamedTuple):
     """A row, and what it takes to compare it with that of another mode: the bits of its results at the floats that a
     sweep starts from, and where they are finite failures; floats by ordinal with their results and kinds, which are
-    kept; the true values at those of them that a sweep does not start from; the points that balls decided, and seconds
+    kept; the true values at those of them that are kept apart; the points that balls decided, and seconds
     by phase."""
 
     row: Row
@@ -245,16 +247,25 @@ def _measured(task: Task, known: Truth) -> Measured:
     marks = landmarks(study, run, label, fmt, settings.tolerance)
     shown = kept_of(study, fmt, settings)
     singles, at_ends = [_single(z[shown], result[shown], kinds[shown], fmt)], None
-    ends = np.setdiff1d([end for r in regions for end in (r.start, r.stop)], to_ordinal(z[shown])).astype(np.int64)
-    if len(ends):
-        truth = true_at(ends)
-        at_ends = TrueValues.of(ends, truth)
-        there = from_ordinal(ends, fmt)
+    if len(others_kept := np.setdiff1d(_kept_apart(study, fmt, settings, regions), to_ordinal(z[shown]))):
+        truth = true_at(others_kept)
+        at_ends = TrueValues.of(others_kept, truth)
+        there = from_ordinal(others_kept, fmt)
         found = judged(there, truth)
         singles.append(_single(there, found[0], found[1], fmt))
     row = replace(row, screening=screening, landmarks=marks)
     silent = np.isfinite(widen(result)) & np.isin(kinds, FAILURES)
     return Measured(row, bits_of(result), silent, _together(singles), at_ends, by_balls, dict(timing.seconds))
+
+
+def _kept_apart(study: Study, fmt: FloatFormat, settings: Settings, regions: tuple[Region, ...]) -> np.ndarray:
+    """Floats that are kept wherever a sweep starts from, by ordinal: the ends of regions, and of a wide format numbers
+    that people ask for."""
+    ends = [end for r in regions for end in (r.start, r.stop)]
+    asked = np.concatenate([ROUND, study.landmarks, settings.besides]) if fmt.bits != 16 else np.zeros(0)
+    first, last = ordinals_within(study.domain, fmt)
+    found = np.concatenate([np.array(ends, np.int64), to_ordinal(asked.astype(fmt.dtype))])
+    return found[(found >= first) & (found <= last)]
 
 
 def kept_of(study: Study, fmt: FloatFormat, settings: Settings) -> np.ndarray:
