@@ -231,10 +231,10 @@ def test_the_controls_do_what_they_say(page):
     assert "bfloat16, eager, label 0.5" in page.text("#shown")
     tab.click("text=none")
     page.settle()
-    assert tab.evaluate("DATA.forms.every((f) => plots.sources[f].data.x.length === 0)")
+    assert tab.evaluate("plots.curves.data.form.length === 0")
     tab.check("input[value=cancelled]")
     page.settle()
-    assert tab.evaluate("DATA.forms.filter((f) => plots.sources[f].data.x.length).join()") == "cancelled"
+    assert tab.evaluate("plots.curves.data.form.join()") == "cancelled"
 
     def width():
         page.settle()

@@ -9,7 +9,7 @@ import importlib
 
 from stability.cli.arguments import Parser
 
-NAMES = ("losses", "points", "softmax", "sweep")
+NAMES = ("losses", "page", "points", "softmax", "sweep")
 
 
 def main(argv: list[str]) -> int:

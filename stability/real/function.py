@@ -143,7 +143,7 @@ def composed(f: Function, args: Sequence[Any]) -> Series:
     if len(args) == 1 and not isinstance(first, Undefined) and infinite(first) and not infinite(limits[0]):
         beside = f.rule(limits[0] + arb(args[0].direction_from_limit()) / 2**100)
         return Series([beside if isinstance(beside, Undefined) else first])
-    if len(args) == 1 and isinstance(first, Undefined) and infinite(limits[0]):
+    if len(args) == 1 and isinstance(first, Undefined) and not isinstance(limits[0], Undefined) and infinite(limits[0]):
         beside = f.rule(limits[0].sgn() * arb(2) ** 100)
         return Series([first if isinstance(beside, Undefined) else UNDECIDED])
     if isinstance(first, Undefined) or infinite(first) or any(map(infinite, limits)) or end <= 1:

@@ -72,11 +72,10 @@ def figures(forms: Sequence[str], swept: str, tolerance: float) -> str:
     marker = ColumnDataSource({"x": []}, name="marker")
     for plot in (curve, bars):
         plot.vspan(x="x", source=marker, line_color="#D55E00", line_width=1.5, line_dash="dashed")
-    for form in forms:
-        colour, dash = style_of(form, forms)
-        source = ColumnDataSource({"x": [], "y": []}, name=f"source {form}")
-        curve.line("x", "y", source=source, line_color=colour, line_dash=dash, line_width=2, name=form)
-        curve.scatter("x", "y", source=source, color=colour, size=3, name=form)
+    curves = ColumnDataSource({k: [] for k in ("xs", "ys", "colour", "dash", "form")}, name="curves")
+    curve.multi_line("xs", "ys", source=curves, line_color="colour", line_dash="dash", line_width=2)
+    dots = ColumnDataSource({"x": [], "y": [], "colour": []}, name="dots")
+    curve.scatter("x", "y", source=dots, color="colour", size=4)
     regions = ColumnDataSource({k: [] for k in ("left", "right", "form", "colour", "hatch")}, name="regions")
     bars.hbar(
         y="form",

@@ -161,6 +161,7 @@ def data(outcome: Outcome, study: dict, blame: Sequence[dict], tolerance: str) -
         "words": words(tolerance),
         "colours": {"ok": "#E8E8E8", "nan_input": "#E8E8E8"} | KIND_COLOURS,
         "hatches": HATCHES,
+        "styles": {form: style_of(form, forms) for form in forms},
         "forms": forms,
         "dtypes": dtypes,
         "modes": modes,

@@ -4,13 +4,12 @@ const plots = {};
 
 function startPlots() {
   const doc = Bokeh.documents[0];
-  for (const name of ["curve", "bars", "range", "ticks", "factors", "regions", "marker"]) {
+  for (const name of ["curve", "bars", "range", "ticks", "curves", "dots", "regions", "marker"]) {
     plots[name] = doc.get_model_by_name(name);
   }
-  plots.sources = Object.fromEntries(DATA.forms.map((form) => [form, doc.get_model_by_name(`source ${form}`)]));
   for (const end of ["start", "end"]) plots.range.properties[end].change.connect(() => scheduled());
   restyled();
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", restyled);
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { restyled(); scheduled(); });
 }
 
 function restyled() {
@@ -27,11 +26,6 @@ function restyledFigures(figures) {
       if (!("major_label_text_color" in axis)) continue;
       axis.setv({ major_label_text_color: ink, axis_label_text_color: ink, axis_line_color: line,
         major_tick_line_color: line, minor_tick_line_color: line });
-    }
-    for (const { glyph } of figure.renderers) {
-      if (glyph?.line_color?.value === undefined) continue;
-      glyph.colour ??= glyph.line_color.value;
-      if (glyph.colour === "#000000") glyph.setv({ line_color: { value: ink }, ...("fill_color" in glyph ? { fill_color: { value: ink } } : {}) });
     }
     for (const grid of figure.center) if ("grid_line_color" in grid) grid.grid_line_color = line;
   }
@@ -84,28 +78,61 @@ function rebased() {
   plots.range.setv({ start: start - shift, end: end - shift });
 }
 
+// What is drawn is three views wide, and drawn anew where a view leaves it or is twice as wide or half.
+function windowOf() {
+  const { start, end } = plots.range, level = Math.floor(Math.log2(end - start)), half = 1.5 * 2 ** (level + 1);
+  const key = [level, view.serial, view.base, view.axis, plots.curve.inner_width].join();
+  const old = plots.window;
+  if (old && old.key === key && old.start <= start && end <= old.end) return old;
+  const middle = (start + end) / 2;
+  return { key, start: middle - half, end: middle + half, views: (2 * half) / (end - start) };
+}
+
 async function redrawn() {
   rebased();
-  const rows = rowsAt(view), axis = axisOf(), [low, high] = shownEnds(), asked = view.serial;
-  const curves = await Promise.all(rows.map((row) => (view.forms.has(row.form) ? curveOf(row, view) : null)));
-  const regions = await Promise.all(rows.map(regionsOf));
-  if (asked !== view.serial) return scheduled();
-  const columns = Math.max(Math.floor((plots.curve.inner_width || 800) / 3), 100);
-  for (const form of DATA.forms) plots.sources[form].data = { x: [], y: [] };
-  rows.forEach((row, i) => {
-    if (curves[i]) plots.sources[row.form].data = columnsOf(curves[i], low, high, columns, axis);
-  });
-  barsDrawn(rows, regions, axis, low, high);
-  ticksDrawn(axis, low, high);
-  plots.marker.data = view.z === null ? { x: [] } : { x: [axis.position(view.z)] };
-  said(low, high);
+  const fresh = windowOf(), asked = view.serial;
+  if (fresh !== plots.window) {
+    const rows = rowsAt(view), axis = axisOf();
+    const curves = await Promise.all(rows.map((row) => (view.forms.has(row.form) ? curveOf(row, view) : null)));
+    const regions = await Promise.all(rows.map(regionsOf));
+    if (asked !== view.serial) return scheduled();
+    plots.window = fresh;
+    curvesDrawn(rows, curves, axis, fresh);
+    barsDrawn(rows, regions, axis, fresh);
+    ticksDrawn(axis, fresh);
+  }
+  const marked = view.z === null ? [] : [axisOf().position(view.z)];
+  if (plots.marker.data.x[0] !== marked[0]) plots.marker.data = { x: marked };
+  said(...shownEnds());
   if (view.ready) stateWritten();
 }
 
+// The ends of a part of the axis, as values on the line.
+function endsOf({ start, end }, axis) {
+  const [low, high] = wholeLine(view);
+  return [Math.max(axis.value(start), low), Math.min(axis.value(end), high)];
+}
+
+function pixels() {
+  return Math.max(plots.curve.inner_width || 800, 100);
+}
+
+function curvesDrawn(rows, curves, axis, part) {
+  const columns = Math.floor((part.views * pixels()) / 3);
+  const drawn = new Map(rows.flatMap((row, i) => (curves[i] ? [[row.form, columnsOf(curves[i], part, columns, axis)]] : [])));
+  const shown = [...drawn.keys()];
+  plots.curves.data = {
+    xs: shown.map((form) => drawn.get(form).x), ys: shown.map((form) => drawn.get(form).y), form: shown,
+    colour: shown.map(colourOf), dash: shown.map((form) => DATA.styles[form][1]),
+  };
+  dotsDrawn(drawn, part);
+}
+
 // The worst error in each column of pixels; the points themselves where they are fewer.
-function columnsOf(curve, low, high, columns, axis) {
+function columnsOf(curve, part, columns, axis) {
+  const [low, high] = endsOf(part, axis);
   const first = Math.max(indexNear(curve.z, low) - 1, 0), last = Math.min(indexNear(curve.z, high) + 1, curve.z.length - 1);
-  const x = [], y = [], { start, end } = plots.range;
+  const x = [], y = [], { start, end } = part;
   if (last - first < columns) {
     for (let i = first; i <= last; i++) { x.push(axis.position(curve.z[i])); y.push(drawable(curve.ulps[i])); }
     return { x, y };
@@ -128,13 +155,31 @@ function columnsOf(curve, low, high, columns, axis) {
 
 let curveKeys = 0;
 
+// The colour of a form, which is that of the text where it is black.
+function colourOf(form) {
+  const colour = DATA.styles[form][0];
+  return colour === "#000000" ? getComputedStyle(document.documentElement).getPropertyValue("--ink").trim() : colour;
+}
+
+// The single floats of the curves, where they lie far enough apart to be told from each other.
+function dotsDrawn(drawn, part) {
+  const dots = { x: [], y: [], colour: [] };
+  for (const [form, { x, y }] of drawn) {
+    if (x.length > 60 * part.views) continue;
+    dots.x.push(...x);
+    dots.y.push(...y);
+    dots.colour.push(...x.map(() => colourOf(form)));
+  }
+  if (dots.x.length || plots.dots.data.x.length) plots.dots.data = dots;
+}
+
 function drawable(ulps) {
   return Math.max(ulps, 2 ** -6);
 }
 
-function barsDrawn(rows, regions, axis, low, high) {
-  const data = { left: [], right: [], form: [], colour: [], hatch: [] };
-  const pixel = (plots.range.end - plots.range.start) / Math.max(plots.curve.inner_width || 800, 100);
+function barsDrawn(rows, regions, axis, part) {
+  const data = { left: [], right: [], form: [], colour: [], hatch: [] }, [low, high] = endsOf(part, axis);
+  const pixel = (part.end - part.start) / part.views / pixels();
   rows.forEach((row, i) => {
     let last = null;
     for (const r of regions[i]) {
@@ -157,12 +202,12 @@ function barsDrawn(rows, regions, axis, low, high) {
 
 let tickTexts = new Map();
 
-function ticksDrawn(axis, low, high) {
-  const most = Math.max(Math.floor((plots.curve.inner_width || 800) / 90), 3);
+function ticksDrawn(axis, part) {
+  const [low, high] = endsOf(part, axis), most = Math.max(Math.floor((part.views * pixels()) / 120), 3);
   const floats = Number(toOrdinal(high, axis.f)) - Number(toOrdinal(low, axis.f));
   let values = tickValues(low, high, most, axis.f, axis.position);
   if (floats <= most) values = Array.from({ length: floats + 1 }, (_, i) => neighbour(low, axis.f, i));
-  tickTexts = new Map(values.map((z) => [axis.position(z), floats <= most ? decimalOf(z, axis.f) : tickText(z, high - low)]));
+  tickTexts = new Map(values.map((z) => [axis.position(z), floats <= most ? decimalOf(z, axis.f) : tickText(z, (high - low) / part.views)]));
   plots.ticks.ticks = [...tickTexts.keys()];
 }
 
@@ -192,7 +237,7 @@ function tapped(x) {
 async function barTapped(x, y) {
   const row = rowOf(DATA.forms[DATA.forms.length - 1 - Math.floor(y)], view);
   if (!row) return;
-  const axis = axisOf(), slack = 3 * (plots.range.end - plots.range.start) / (plots.curve.inner_width || 800);
+  const axis = axisOf(), slack = (3 * (plots.range.end - plots.range.start)) / pixels();
   const hit = (await regionsOf(row)).find((r) => axis.position(r.start) - slack <= x && x <= axis.position(r.stop) + slack);
   if (hit) await regionTold(row, hit);
 }

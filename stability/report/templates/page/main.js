@@ -137,6 +137,7 @@ async function started() {
   await lookedUp();
   view.ready = true;
   document.documentElement.dataset.ready = "yes";
+  performance.mark("ready");
   await mapStarted();
 }
 

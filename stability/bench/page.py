@@ -1,0 +1,75 @@
+"""The page of a report in a browser: its size, how soon it can be used, and how it keeps up with a zoom.
+
+It needs `playwright` and a `chromium` on the path.
+"""
+
+from __future__ import annotations
+
+import shutil
+import statistics
+from pathlib import Path
+
+from stability.cli.arguments import Parser
+from stability.environment import environment
+from stability.files import unwritable, write_json
+
+MEBIBYTES, SECONDS, FRAMES = 4.0, 2.0, 30.0
+OPENED = 5
+ZOOM = """async (seconds) => {
+  const begun = performance.now(), { start, end } = plots.range, middle = start + 0.62 * (end - start);
+  let frames = 0;
+  while (performance.now() - begun < 1000 * seconds) {
+    const part = 0.5 + 0.499 * Math.cos(frames / 20), half = part * (end - start);
+    plots.range.setv({ start: middle - half, end: middle + half });
+    await new Promise(requestAnimationFrame);
+    await redrawn();
+    frames++;
+  }
+  plots.range.setv({ start, end });
+  return 1000 * frames / (performance.now() - begun);
+}"""
+
+
+def measured(path: Path, chromium: str) -> dict[str, float]:
+    """The size of a page in MiB, the median of the seconds until it is ready, and frames a second of a zoom with the
+    curves of every form."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as p:
+        browser = p.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+        ready = []
+        for _ in range(OPENED):
+            page = browser.new_context(viewport={"width": 1280, "height": 900}, offline=True).new_page()
+            page.goto(path.resolve().as_uri())
+            page.wait_for_function("document.documentElement.dataset.ready === 'yes'")
+            ready.append(page.evaluate("performance.getEntriesByName('ready')[0].startTime") / 1000)
+        page.evaluate("formsSet(DATA.forms)")
+        frames = page.evaluate(ZOOM, 4)
+        browser.close()
+    return {
+        "MiB": round(path.stat().st_size / 2**20, 3),
+        "seconds until ready": round(statistics.median(ready), 3),
+        "frames a second": round(frames, 1),
+    }
+
+
+def main(argv: list[str]) -> int:
+    p = Parser(prog="stability bench page", description=__doc__)
+    p.add_argument("page", type=Path, nargs="?", default=Path("reports", "index.html"), help="default %(default)s")
+    p.add_argument("--mebibytes", type=float, default=MEBIBYTES, help="its greatest size (default %(default)s)")
+    p.add_argument("--out", type=Path, default=Path("reports"), metavar="DIR", help="default %(default)s")
+    args = p.parse_args(argv)
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    if not chromium:
+        p.error("no chromium on the path")
+    if not args.page.is_file():
+        p.error(f"{args.page}: no such page; `stability sweep` writes one")
+    if problem := unwritable(args.out):
+        p.error(f"--out {problem}")
+    found = measured(args.page, chromium)
+    for name, value in found.items():
+        print(f"{name:20} {value:8}")
+    manifest = {"command": " ".join(["stability bench page", *argv]), **environment()}
+    write_json(args.out / "bench-page.json", {"schema": 1, "manifest": manifest, **found})
+    size, ready, frames = found.values()
+    return 0 if size <= args.mebibytes and ready <= SECONDS and frames >= FRAMES else 1
