@@ -76,7 +76,7 @@ def figures(forms: Sequence[str], swept: str, tolerance: float) -> str:
     curve.multi_line("xs", "ys", source=curves, line_color="colour", line_dash="dash", line_width=2)
     dots = ColumnDataSource({"x": [], "y": [], "colour": []}, name="dots")
     curve.scatter("x", "y", source=dots, color="colour", size=4)
-    regions = ColumnDataSource({k: [] for k in ("left", "right", "form", "colour", "hatch")}, name="regions")
+    regions = ColumnDataSource({k: [] for k in ("left", "right", "form", "colour")}, name="regions")
     bars.hbar(
         y="form",
         left="left",
@@ -84,12 +84,11 @@ def figures(forms: Sequence[str], swept: str, tolerance: float) -> str:
         height=0.8,
         source=regions,
         fill_color="colour",
-        line_color="gray",
-        hatch_pattern="hatch",
-        hatch_color="white",
-        hatch_alpha=0.6,
-        hatch_scale=8,
+        line_color=None,
     )
+    said = ColumnDataSource({k: [] for k in ("x", "form", "text", "colour")}, name="said")
+    look = {"text_align": "center", "text_baseline": "middle", "text_font_size": "11px"}
+    bars.text("x", "form", text="text", text_color="colour", source=said, **look)
     bars.ygrid.grid_line_color = None
     return _renumbered(json.dumps(json_item(column(curve, bars, sizing_mode="stretch_width"))))
 

@@ -22,22 +22,18 @@ from stability.sweep.map import BEYOND, LEAST, SEVERITY, STEPS
 from stability.sweep.outcome import Landmark, Outcome, Profile, Row, furthest
 from stability.sweep.singles import packed
 
-HATCHES = {
-    "nan": " ",
-    "inf": "+",
-    "vanished": "x",
-    "flushed": "-",
-    "wrong_sign": "|",
-    "inaccurate": ".",
-    "pole": "/",
-    "outside": "o",
-    "undecided": "\\",
-    "nan_input": " ",
-    "ok": " ",
+IN_A_BAR = {
+    "nan": "NaN",
+    "inf": "inf",
+    "vanished": "0",
+    "flushed": "0",
+    "wrong_sign": "sign",
+    "inaccurate": "inaccurate",
+    "pole": "pole",
+    "outside": "outside",
+    "undecided": "undecided",
 }
-"""The pattern of a kind in a bar, as `bokeh` names them."""
-
-
+"""What a bar of a kind says."""
 PALETTE = (
     (0.5, "≤ 1/2 ulp", "#fdf6c9"),
     (1.0, "≤ 1", "#f5e08f"),
@@ -160,7 +156,7 @@ def data(outcome: Outcome, study: dict, blame: Sequence[dict], tolerance: str) -
         "failures": FAILURE_KINDS,
         "words": words(tolerance),
         "colours": {"ok": "#E8E8E8", "nan_input": "#E8E8E8"} | KIND_COLOURS,
-        "hatches": HATCHES,
+        "in_a_bar": IN_A_BAR,
         "styles": {form: style_of(form, forms) for form in forms},
         "forms": forms,
         "dtypes": dtypes,

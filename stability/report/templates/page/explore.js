@@ -4,7 +4,7 @@ const plots = {};
 
 function startPlots() {
   const doc = Bokeh.documents[0];
-  for (const name of ["curve", "bars", "range", "ticks", "curves", "dots", "regions", "marker"]) {
+  for (const name of ["curve", "bars", "range", "ticks", "curves", "dots", "regions", "said", "marker"]) {
     plots[name] = doc.get_model_by_name(name);
   }
   for (const end of ["start", "end"]) plots.range.properties[end].change.connect(() => scheduled());
@@ -78,9 +78,9 @@ function rebased() {
   plots.range.setv({ start: start - shift, end: end - shift });
 }
 
-// What is drawn is three views wide, and drawn anew where a view leaves it or is twice as wide or half.
+// What is drawn is some views wide, and drawn anew where a view leaves it or is four times as wide, or as narrow.
 function windowOf() {
-  const { start, end } = plots.range, level = Math.floor(Math.log2(end - start)), half = 1.5 * 2 ** (level + 1);
+  const { start, end } = plots.range, level = Math.floor(Math.log2(end - start) / 2), half = 0.75 * 4 ** (level + 1);
   const key = [level, view.serial, view.base, view.axis, plots.curve.inner_width].join();
   const old = plots.window;
   if (old && old.key === key && old.start <= start && end <= old.end) return old;
@@ -178,7 +178,7 @@ function drawable(ulps) {
 }
 
 function barsDrawn(rows, regions, axis, part) {
-  const data = { left: [], right: [], form: [], colour: [], hatch: [] }, [low, high] = endsOf(part, axis);
+  const data = { left: [], right: [], form: [], colour: [] }, kinds = [], [low, high] = endsOf(part, axis);
   const pixel = (part.end - part.start) / part.views / pixels();
   rows.forEach((row, i) => {
     let last = null;
@@ -194,10 +194,25 @@ function barsDrawn(rows, regions, axis, part) {
       data.right.push(Math.max(right, left + pixel));
       data.form.push(row.form);
       data.colour.push(DATA.colours[r.kind]);
-      data.hatch.push(DATA.hatches[r.kind]);
+      kinds.push(r.kind);
     }
   });
   plots.regions.data = data;
+  barsSaid(data, kinds, pixel);
+}
+
+// What each bar says, where it is wide enough.
+function barsSaid(data, kinds, pixel) {
+  const said = { x: [], form: [], text: [], colour: [] };
+  kinds.forEach((kind, i) => {
+    const text = DATA.in_a_bar[kind] ?? "";
+    if (data.right[i] - data.left[i] < 8 * (text.length + 1) * pixel) return;
+    said.x.push((data.left[i] + data.right[i]) / 2);
+    said.form.push(data.form[i]);
+    said.text.push(text);
+    said.colour.push(["nan", "pole"].includes(kind) ? "white" : "black");
+  });
+  plots.said.data = said;
 }
 
 let tickTexts = new Map();
