@@ -5,9 +5,12 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import os
+import sys
 from collections.abc import Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
+from multiprocessing import forkserver
+from multiprocessing.context import BaseContext
 
 from stability.cli.arguments import whole_number
 
@@ -43,11 +46,24 @@ def executor(jobs: int | None, scheduler: str | None, few: bool) -> Iterator[Exe
     elif processes(jobs, few) == 1:
         yield None
     else:
-        pool = ProcessPoolExecutor(processes(jobs, few), mp_context=multiprocessing.get_context("spawn"))
+        pool = ProcessPoolExecutor(processes(jobs, few), mp_context=_context())
         try:
             yield pool
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+def _context() -> BaseContext:
+    """How processes start: on Linux as forks of one, begun here, that has loaded what measures and draws.
+
+    It runs nothing of JAX, whose threads a fork would not have.
+    """
+    if sys.platform != "linux":
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["stability.sweep.rows", "stability.study.sigmoid", "stability.report.plots"])
+    forkserver.ensure_running()
+    return context
 
 
 def processes(jobs: int | None, few: bool) -> int:

@@ -19,8 +19,7 @@ import jax
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from stability import report
-from stability.cli import function, options, terminal
+from stability.cli import options
 from stability.cli.arguments import Parser, number_in, whole_number
 from stability.cli.executors import NoScheduler, executor, processes
 from stability.environment import environment, tell_untested
@@ -144,6 +143,8 @@ def plan(args: argparse.Namespace, study: Study) -> Plan:
 def _sampled(
     chosen: Plan, dtypes: list[str], args: argparse.Namespace, console: Console, pool: Executor | None
 ) -> Outcome:
+    from stability.cli import terminal
+
     total = len(chosen.forms) * len(dtypes) * len(chosen.labels) * len(chosen.modes)
     with terminal.counting(console, total) as progress:
         return engine.sweep(
@@ -241,6 +242,8 @@ def _default_out(args: argparse.Namespace) -> Path:
 
 def main(argv: list[str]) -> int:
     if any(a == "--function" or a.startswith("--function=") for a in argv):
+        from stability.cli import function
+
         return function.main(argv)
     begun = time.perf_counter()
     study = _chosen_study(argv)
@@ -254,13 +257,20 @@ def main(argv: list[str]) -> int:
     args.out = args.out or _default_out(args)
     try:
         chosen = plan(args, study)
-        if problem := unwritable(args.out) or report.foreign(args.out, CHECKPOINT):
+        if problem := unwritable(args.out):
             raise ValueError(f"--out {problem}")
         _start(args)
         console = Console()
         if "optax" not in study.forms:
             print("the form optax is left out: optax is not installed")
         with executor(args.jobs, args.scheduler, chosen.few) as pool:
+            from stability import (
+                report,
+            )  # What draws takes a second to load; the processes of the pool begin meanwhile.
+            from stability.cli import terminal
+
+            if problem := report.foreign(args.out, CHECKPOINT):
+                raise ValueError(f"--out {problem}")
             outcome = _sweep(chosen, args, console, pool)
             if jax.process_index():
                 return 0

@@ -124,9 +124,9 @@ def sweep(
     """Measures forms in formats, at labels, in modes, and compares jit with eager where both are asked for.
 
     **Arguments:** `source` a `Study`, or what is pickled in its place (`stability.study.Source`); the others are the
-    options of `Study.sweep`, which tells what they mean. The `executor` is given `at_once` groups of rows, of a form
-    and format each, and another when one is done: who is done with a format goes on with it, and so little is compiled
-    twice. By default it is given all of them.
+    options of `Study.sweep`, which tells what they mean. The `executor` is given `at_once` groups of rows, each of a
+    form and a format, and another when one is done: who is done with a format goes on with it, and so little is
+    compiled twice. By default it is given all of them.
 
     **Returns:** an `Outcome`. **Raises:** `ValueError`.
     """
