@@ -16,8 +16,9 @@ from stability import truth as truths
 from stability.formats import FloatFormat, widen
 from stability.real._compiled import Name, Open, compiled
 from stability.real._derivative import HOLES, Sides, derivatives, limits
+from stability.real._limits import one_limit
 from stability.real._near import flat
-from stability.real.evaluate import one_limit, point_of
+from stability.real.evaluate import point_of
 from stability.real.function import Estimate, is_unproven
 from stability.real.reals import lift, run
 from stability.real.values import Undefined, infinite, real

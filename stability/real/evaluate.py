@@ -16,7 +16,8 @@ from jax.extend.core import ClosedJaxpr
 
 from stability import truth
 from stability.formats import FloatFormat, format_of
-from stability.real._derivative import HOLES, Sides, derivatives, limits
+from stability.real._derivative import HOLES, Sides, derivatives
+from stability.real._limits import Hole, limits_at
 from stability.real._near import resolved
 from stability.real._series import is_number
 from stability.real.arrays import as_array, bare, elementwise
@@ -30,9 +31,6 @@ from stability.truth import Point, State, Truth
 FIRST_PRECISION = 128
 LAST_PRECISION = 4096
 
-MOST_MOVED = 64
-"""Of arguments with more elements no limits are looked for."""
-
 
 def point_of(x: Scalar, fmt: FloatFormat) -> Point:
     """A real number, an infinity or what is neither as a true value against the floats of a format.
@@ -44,7 +42,7 @@ def point_of(x: Scalar, fmt: FloatFormat) -> Point:
         return known._replace(state=State.UNDECIDED, why="not proven: computed in wider floats")
     if isinstance(x, Undefined):
         if not x.certain:
-            return truth.undecided(fmt)
+            return truth.undecided(fmt, x.kind.partition(": ")[2])
         return truth.pole(fmt, x.sign) if x.kind == "pole" else truth.undefined(x.kind, fmt)
     if infinite(x):
         return truth.infinite(1 if x > 0 else -1, fmt)
@@ -97,15 +95,17 @@ def reals(
     """
     args = [lift(x, dtype_of(v)) for x, v in zip(leaves, jaxpr.jaxpr.invars, strict=True)]
     out = raised(lambda: run(jaxpr, args, strict), formats)
-    for k, (x, fmt) in enumerate(zip(out, formats, strict=True)):
-        holes = [j for j, v in enumerate(as_array(x).ravel()) if isinstance(v, Undefined) and v.kind in HOLES]
-        if fmt is not None and holes:
-            filled = as_array(x).copy()
-            for j in holes:
-                was = filled.ravel()[j]
-                found = limit(jaxpr, args, k, j, was, fmt)
-                filled.ravel()[j] = was if found is None else found
-            out[k] = bare(filled)
+    holes = [
+        Hole(k, j, v)
+        for k, (x, fmt) in enumerate(zip(out, formats, strict=True))
+        for j, v in enumerate(as_array(x).ravel())
+        if fmt is not None and isinstance(v, Undefined) and v.kind in HOLES
+    ]
+    if holes:
+        filled = [as_array(x).copy() for x in out]
+        for hole, found in zip(holes, limits_at(jaxpr, args, holes, formats, raised), strict=True):
+            filled[hole.output].ravel()[hole.element] = found
+        out = list(map(bare, filled))
     return poles_named(jaxpr, args, out)
 
 
@@ -144,41 +144,6 @@ def varied(jaxpr: ClosedJaxpr, args: Sequence[Any]) -> Iterator[tuple[Scalar, Ca
                 return run(jaxpr, [bare(moved) if k == i else a for k, a in enumerate(args)])
 
             yield as_array(args[i]).ravel()[j], replaced
-
-
-def limit(
-    jaxpr: ClosedJaxpr, args: Sequence[Any], output: int, element: int, was: Undefined, fmt: FloatFormat
-) -> Scalar | None:
-    """The limit of an output element that has no value, or `None`.
-
-    `was` says why it has none. It has a limit where exactly one number among the arguments, as it alone varies, makes
-    something else of it, and what it makes of it has limits from both sides, or from the one that is in the domain,
-    that agree: a number, or an infinity.
-    """
-    if sum(as_array(a).size for a in args) > MOST_MOVED:
-        return None
-    found = []
-    for x, outputs in varied(jaxpr, args):
-        if isinstance(x, Undefined) or infinite(x):
-            continue
-
-        def sides(outputs=outputs, x=x) -> list:
-            (ends,) = limits(lambda s: [as_array(outputs(s)[output]).ravel()[element]], x)
-            if ends.left == was or ends.right == was:
-                return [was]
-            return [one_limit(ends)]
-
-        (value,) = raised(sides, [fmt])
-        if not (isinstance(value, Undefined) and value == was):
-            found.append(value)
-    return None if len(found) != 1 or isinstance(found[0], Undefined) else found[0]
-
-
-def one_limit(sides: Sides) -> Scalar:
-    """The limit from both sides, if it is one."""
-    left, right = sides
-    same = left is right or (not is_number(left) and not is_number(right) and bool(left == right))
-    return left if same else UNDECIDED
 
 
 def prepared(fn: Callable, args, dtype):

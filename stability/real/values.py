@@ -16,9 +16,10 @@ from stability.real._near import Near
 class Undefined:
     """No real number: `kind` says why.
 
-    `undecided` is the kind of what a higher precision may still decide; every other kind is certain: `zero_over_zero`,
-    `pole` (a nonzero number over 0, log 0), `zero_times_infinity`, `infinity_minus_infinity`,
-    `infinity_over_infinity`, `unsigned_infinity` (of what hangs on the sign of a pole), `domain`, `nan` (of an input).
+    `undecided` is the kind of what a higher precision may still decide, and what begins so and tells why it is not
+    decided; every other kind is certain: `zero_over_zero`, `pole` (a nonzero number over 0, log 0),
+    `zero_times_infinity`, `infinity_minus_infinity`, `infinity_over_infinity`, `unsigned_infinity` (of what hangs on
+    the sign of a pole), `domain`, `nan` (of an input).
     `sign` is that of a pole at the end of a program, where all limits are one infinity. `guess` is what wider floats
     make of something undecided that is no float: a truth value or an integer that is not proven.
     """
@@ -29,7 +30,7 @@ class Undefined:
 
     @property
     def certain(self) -> bool:
-        return self.kind != "undecided"
+        return not self.kind.startswith("undecided")
 
 
 class Undecided(ArithmeticError):
