@@ -9,11 +9,17 @@ import importlib
 
 from stability.cli.arguments import Parser
 
-NAMES = ("losses", "page", "points", "softmax", "sweep")
+COMMANDS = {
+    "losses": ("stability.bench.losses", "the losses of logits, beside optax and a copy of the array"),
+    "page": ("stability.bench.page", "the page of a report in a browser"),
+    "points": ("stability.bench.points", "true values, and sweeps of functions that are measured in balls"),
+    "softmax": ("stability.bench.softmax", "the losses of several classes, beside optax"),
+    "sweep": ("stability.bench.sweep", "every float32, beside merely evaluating it"),
+}
 
 
 def main(argv: list[str]) -> int:
     p = Parser(prog="stability bench", description=__doc__)
-    p.add_argument("name", choices=NAMES, help="what to measure; its own options follow, `--help` lists them")
+    p.add_argument("name", choices=list(COMMANDS), help="what to measure; its own options follow, `--help` lists them")
     args = p.parse_args(argv[:1])
-    return importlib.import_module(f"stability.bench.{args.name}").main(argv[1:])
+    return importlib.import_module(COMMANDS[args.name][0]).main(argv[1:])

@@ -222,12 +222,17 @@ def _print(rows: list[dict], worst: dict[str, dict[str, float]]) -> None:
         print(f"{r['task']:<19}{r['alternative']:<12}{r['elements']:>12}{text}")
 
 
-def main(argv: list[str]) -> int:
+def parser() -> Parser:
     p = Parser(prog="stability bench losses", description=__doc__)
     p.add_argument("--least", type=whole_number(0), default=10, help="smallest size, as a power of two (default 10)")
     p.add_argument("--most", type=whole_number(0), default=26, help="largest size, as a power of two (default 26)")
     p.add_argument("--rounds", type=whole_number(1), default=7, help="rounds of each measurement (default 7)")
     p.add_argument("--out", type=Path, default=Path("reports"), metavar="DIR", help="where it goes (default reports)")
+    return p
+
+
+def main(argv: list[str]) -> int:
+    p = parser()
     args = p.parse_args(argv)
     if not args.least <= args.most <= 28:
         p.error(f"--least {args.least} --most {args.most}: give 0 <= least <= most <= 28")

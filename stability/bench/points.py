@@ -92,9 +92,14 @@ def ratio_by_hand() -> float:
     return seconds["ours"] / seconds["hand"]
 
 
-def main(argv: list[str]) -> int:
+def parser() -> Parser:
     p = Parser(prog="stability bench points", description=__doc__)
     p.add_argument("--out", type=Path, default=Path("reports"), metavar="DIR", help="default %(default)s")
+    return p
+
+
+def main(argv: list[str]) -> int:
+    p = parser()
     args = p.parse_args(argv)
     if problem := unwritable(args.out):
         p.error(f"--out {problem}")

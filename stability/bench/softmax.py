@@ -83,10 +83,15 @@ def measured(rows: int, n: int, rounds: int) -> dict:
     }
 
 
-def main(argv: list[str]) -> int:
+def parser() -> Parser:
     p = Parser(prog="stability bench softmax", description=__doc__)
     p.add_argument("--rounds", type=whole_number(1), default=9, help="rounds, the best counts (default %(default)s)")
     p.add_argument("--out", type=Path, default=Path("reports"), metavar="DIR", help="default %(default)s")
+    return p
+
+
+def main(argv: list[str]) -> int:
+    p = parser()
     args = p.parse_args(argv)
     if problem := unwritable(args.out):
         p.error(f"--out {problem}")

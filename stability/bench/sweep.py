@@ -280,9 +280,14 @@ def _tables(found: dict) -> list[Table]:
     return [rates, flat]
 
 
-def main(argv: list[str]) -> int:
+def parser() -> Parser:
     p = Parser(prog="stability bench sweep", description=__doc__)
     p.add_argument("--out", type=Path, default=Path("reports"), metavar="DIR", help="where bench-sweep.json goes")
+    return p
+
+
+def main(argv: list[str]) -> int:
+    p = parser()
     args = p.parse_args(argv)
     if problem := unwritable(args.out):
         p.error(f"--out {problem}")

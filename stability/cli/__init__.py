@@ -14,6 +14,7 @@ COMMANDS = {
     "cases": ("stability.cli.cases", "failures reported in public trackers, reproduced and diagnosed"),
     "experiment": ("stability.experiment.training", "one logistic regression, trained by each gradient"),
     "bench": ("stability.bench", "the speed of the losses and of the sweep"),
+    "completion": ("stability.cli.completion", "a script that lets a shell complete this command"),
 }
 
 

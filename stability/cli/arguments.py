@@ -13,6 +13,9 @@ from stability.study.loading import meant
 
 _NEGATIVE = re.compile(r"-(\d|\.\d|inf|nan|0x)", re.IGNORECASE)
 
+_PATHS = {"FILE": "file", "DIR": "directory"}
+"""What shtab calls the values of a `metavar`."""
+
 
 class Parser(argparse.ArgumentParser):
     """A parser whose complaints are one line on standard error, exit status 2, and say what may have been meant.
@@ -24,6 +27,13 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, *, elsewhere: Mapping[str, str] | None = None, **options):
         super().__init__(allow_abbrev=False, **options)
         self._elsewhere = elsewhere or {}
+
+    def add_argument(self, *names, **options):
+        """Adds an argument; a shell completes the files or directories of one whose `metavar` is FILE or DIR."""
+        action = super().add_argument(*names, **options)
+        if action.metavar in _PATHS:
+            action.complete = _PATHS[action.metavar]  # type: ignore[attr-defined]
+        return action
 
     def parse_known_args(self, args=None, namespace=None):
         given = sys.argv[1:] if args is None else args

@@ -13,18 +13,24 @@ from stability.cli.arguments import Parser
 from stability.environment import environment, tell_untested
 from stability.files import unwritable, write_atomically, write_json
 
+NAMES = [case.name for case in CASES]
 
-def main(argv: list[str]) -> int:
+
+def parser() -> Parser:
     p = Parser(prog="stability cases", description=__doc__)
-    names = [case.name for case in CASES]
-    p.add_argument("--case", action="append", choices=names, help="a case (repeatable; default all)")
+    p.add_argument("--case", action="append", choices=NAMES, help="a case (repeatable; default all)")
     p.add_argument("--out", type=Path, default=Path("reports/cases"), metavar="DIR", help="default %(default)s")
     executors.add_arguments(p)
+    return p
+
+
+def main(argv: list[str]) -> int:
+    p = parser()
     args = p.parse_args(argv)
     if problem := unwritable(args.out):
         p.error(f"--out {problem}")
     console = Console()
-    chosen = [name for name in names if name in (args.case or names)]
+    chosen = [name for name in NAMES if name in (args.case or NAMES)]
     findings = []
     try:
         with executors.executor(args.jobs, args.scheduler, few=len(chosen) <= 4) as pool:
