@@ -23,7 +23,7 @@ from stability import report
 from stability.cli import function, options, terminal
 from stability.cli.arguments import Parser, number_in, whole_number
 from stability.cli.executors import NoScheduler, executor
-from stability.environment import environment, tell_untested
+from stability.environment import tell_untested
 from stability.files import unwritable
 from stability.formats import FORMATS
 from stability.study import DEFAULT, Declared, Study, declared
@@ -251,7 +251,7 @@ def main(argv: list[str]) -> int:
             outcome = _sweep(chosen, args, console, pool)
             if jax.process_index():
                 return 0
-            manifest = {"command": options.command(argv), "seed": args.seed, **environment()}
+            manifest = options.manifest(argv, args, study.domain)
             told = {"tolerance": args.tolerance, "begun": begun, "svg": args.svg, "executor": pool}
             report.write(outcome, study, manifest, args.out, args.plots, **told)
     except exhaustive.Refused as refusal:

@@ -9,18 +9,16 @@ import json
 import os
 import re
 import shutil
-import signal
 import tempfile
-import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import Executor
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import jinja2
 
+from stability.files import uninterrupted
 from stability.report import plots, tables, unlabelled
 from stability.study import Study
 from stability.sweep.outcome import Outcome
@@ -108,7 +106,7 @@ def write(
             _text(staging / name, _TEMPLATES.get_template(f"{name}.j2").render(context))
         _text(staging / "summary.csv", _csv(outcome))
         _text(staging / "summary.json", _summary(outcome, manifest, blame))
-        with _uninterrupted():
+        with uninterrupted():
             _move(staging, directory)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
@@ -159,18 +157,6 @@ def _csv(outcome: Outcome) -> str:
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue()
-
-
-@contextmanager
-def _uninterrupted():
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, previous)
 
 
 def _move(staging: Path, directory: Path) -> None:
