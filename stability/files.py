@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -36,6 +40,30 @@ def write_atomically(path: Path, text: str) -> None:
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
+
+
+def write_together(directory: Path, texts: dict[str, str]) -> None:
+    """Writes files by name into a directory, which is made: all of them, or none where one can't be written."""
+    directory.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".report-", dir=directory) as staging:
+        for name, text in texts.items():
+            Path(staging, name).write_text(text, encoding="utf-8", newline="\n")
+        with uninterrupted():
+            for name in texts:
+                os.replace(Path(staging, name), directory / name)
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Within it the keyboard does not interrupt the main thread."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, previous)
 
 
 def write_json(path: Path, data: dict) -> None:

@@ -72,3 +72,10 @@ def test_a_release_outside_the_tested_ones_is_warned_of_in_one_line():
     assert "newer" in untested("1.0") and "older" in untested("0.9.2")
     assert numbers("0.12.0.1") == (0, 12, 0, 1) and numbers("0.13.0.dev1") == (0, 13, 0)
     assert "\n" not in untested("0.13.0")
+
+
+def test_the_releases_of_the_workflow_are_the_tested_ones():
+    first, last = TESTED
+    files = {name: (Path(__file__).parents[1] / ".ci" / f"{name}.txt").read_text() for name in ("oldest", "newest")}
+    after = ".".join(map(str, (numbers(last)[0], numbers(last)[1] + 1)))
+    assert files == {"oldest": f"jax=={first}.0\njaxlib=={first}.0\n", "newest": f"jax<{after}\njaxlib<{after}\n"}

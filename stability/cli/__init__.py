@@ -10,6 +10,7 @@ from typing import NoReturn
 
 COMMANDS = {
     "sweep": ("stability.cli.sweep", "where the forms of a study, or of a function of yours, fail: a report"),
+    "compare": ("stability.cli.compare", "two reports side by side: what moved, and whether something got worse"),
     "diagnose": ("stability.cli.diagnose", "which equation of a function lost the digits at one point"),
     "cases": ("stability.cli.cases", "failures reported in public trackers, reproduced and diagnosed"),
     "experiment": ("stability.experiment.training", "one logistic regression, trained by each gradient"),

@@ -19,7 +19,7 @@ from stability.cli import options, terminal
 from stability.cli.arguments import Parser, number, whole_number
 from stability.cli.executors import NoScheduler, executor
 from stability.diagnosis import diagnose
-from stability.environment import environment, tell_untested
+from stability.environment import tell_untested
 from stability.files import unwritable
 from stability.formats import FORMATS, FloatFormat, from_ordinal, short_hex
 from stability.measure import FAILURE_KINDS
@@ -214,7 +214,7 @@ def main(argv: list[str]) -> int:
                 outcome = replace(outcome, maps=found)
             table = _blamed(source, outcome, args.tolerance)
             notes = [_screened(row.screening) for row in outcome.rows if row.screening][:1]
-            manifest = {"command": options.command(argv), "seed": args.seed, **environment()}
+            manifest = options.manifest(argv, args, source.domain)
             told = {"tolerance": args.tolerance, "begun": begun, "svg": args.svg, "executor": pool}
             report.write(outcome, source(), manifest, out, args.plots, **told, blame=table, notes=notes)
     except NotFixed as missing:

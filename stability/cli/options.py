@@ -8,7 +8,8 @@ from pathlib import Path
 
 from stability.cli import executors
 from stability.cli.arguments import number_in, whole_number
-from stability.formats import FORMATS
+from stability.environment import environment
+from stability.formats import FORMATS, short_hex
 from stability.sweep.rows import MODES
 
 DEFAULT_MODES = ["eager", "jit"]
@@ -44,6 +45,13 @@ def add_arguments(p: argparse.ArgumentParser) -> None:
     executors.add_arguments(p)
 
 
-def command(argv: Sequence[str]) -> str:
-    """The command of a sweep as it stands in a manifest."""
-    return " ".join(["python -m stability.sweep", *argv])
+def manifest(argv: Sequence[str], args: argparse.Namespace, domain: tuple[float, float]) -> dict:
+    """What a report says of the sweep that it is of: the command, what decides which floats are looked at, versions."""
+    return {
+        "command": " ".join(["python -m stability.sweep", *argv]),
+        "seed": args.seed,
+        "points": args.points,
+        "domain": [short_hex(end) for end in domain],
+        "tolerance": args.tolerance,
+        **environment(),
+    }

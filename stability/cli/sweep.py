@@ -22,7 +22,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from stability.cli import options
 from stability.cli.arguments import Parser, number_in, whole_number
 from stability.cli.executors import NoScheduler, executor, processes
-from stability.environment import environment, tell_untested
+from stability.environment import tell_untested
 from stability.files import unwritable
 from stability.formats import FORMATS
 from stability.study import DEFAULT, Declared, Study, declared
@@ -275,7 +275,7 @@ def main(argv: list[str]) -> int:
             if jax.process_index():
                 return 0
             outcome = _looked_into(outcome, chosen, args, pool)
-            manifest = {"command": options.command(argv), "seed": args.seed, **environment()}
+            manifest = options.manifest(argv, args, study.domain)
             told = {"tolerance": args.tolerance, "begun": begun, "svg": args.svg, "executor": pool}
             report.write(outcome, study, manifest, args.out, args.plots, **told)
     except exhaustive.Refused as refusal:

@@ -10,22 +10,20 @@ import json
 import os
 import re
 import shutil
-import signal
 import tempfile
-import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import Executor, Future
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import jinja2
 
+from stability.files import uninterrupted
 from stability.report import findings, page, plots, tables, unlabelled
 from stability.study import Study
 from stability.sweep.engine import Here
-from stability.sweep.outcome import Outcome
+from stability.sweep.outcome import SCHEMA, Outcome
 
 _TEMPLATES = jinja2.Environment(
     loader=jinja2.PackageLoader("stability.report"),
@@ -117,8 +115,8 @@ def write(
         shown |= {"manifest": manifest, "pictures": list(drawn)}
         _text(staging / "README.md", _TEMPLATES.get_template("README.md.j2").render(shown))
         _text(staging / "index.html", _TEMPLATES.get_template("index.html.j2").render(shown | explored))
-        _text(staging / "summary.json", f"{{{_json_lines({'schema': 3, 'manifest': manifest})},\n{found}}}\n")
-        with _uninterrupted():
+        _text(staging / "summary.json", f"{{{_json_lines({'schema': SCHEMA, 'manifest': manifest})},\n{found}}}\n")
+        with uninterrupted():
             _move(staging, directory)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
@@ -166,18 +164,6 @@ def _csv(outcome: Outcome) -> str:
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue()
-
-
-@contextmanager
-def _uninterrupted():
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, previous)
 
 
 def _move(staging: Path, directory: Path) -> None:

@@ -13,6 +13,9 @@ from stability.measure.regions import Region, hex_at, nearest, ordinal_from
 from stability.sweep.map import Map
 from stability.sweep.singles import Known, Results, Steps
 
+SCHEMA = 3
+"""Of `summary.json`: raised where what is written can't be read as before."""
+
 
 @dataclass(frozen=True, eq=False)
 class Profile:
