@@ -28,9 +28,10 @@ from stability.formats import FORMATS
 from stability.study import DEFAULT, Declared, Study, declared
 from stability.sweep import engine, exhaustive
 from stability.sweep.derivation import steps
+from stability.sweep.lookup import with_results
 from stability.sweep.maps import MAPPED, maps
 from stability.sweep.outcome import Outcome, joined
-from stability.sweep.rows import MODES
+from stability.sweep.rows import MODES, Settings
 
 HARD_LABELS = [0.0, 1.0]
 PROGRESS_SECONDS = 5.0
@@ -204,9 +205,12 @@ def _sweep(chosen: Plan, args: argparse.Namespace, console: Console, pool: Execu
 
 
 def _looked_into(outcome: Outcome, chosen: Plan, args: argparse.Namespace, pool: Executor | None) -> Outcome:
-    """With what the page of a report shows besides: the steps of the derivation, and maps where labels are soft."""
+    """With what the page of a report shows besides: single floats in every row, the steps of the derivation, and maps
+    where labels are soft."""
     source, here = Declared(chosen.study.name), pool or engine.Here()
-    found = replace(outcome, steps=steps(source, outcome, here))
+    settings = Settings(args.points, args.tolerance, args.seed, x64=bool(jax.config.read("jax_enable_x64")))
+    found = with_results(chosen.study, outcome, settings)
+    found = replace(found, steps=steps(source, found, here))
     if not args.plots or "jit" not in {row.mode for row in outcome.rows}:
         return found
     dtypes = [d for d in MAPPED if d in chosen.dtypes]

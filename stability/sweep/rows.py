@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
@@ -143,7 +143,7 @@ def evaluate(run: Form, z: np.ndarray, label: np.ndarray) -> np.ndarray:
 
 
 @functools.lru_cache(maxsize=32)
-def _in_mode(form: Form, mode: str) -> Form:
+def in_mode(form: Form, mode: str) -> Form:
     return MODES[mode](form)
 
 
@@ -208,7 +208,7 @@ def _measured(task: Task, known: Truth) -> Measured:
     timing, label, by_balls = _Timing(), exact_label(task.label, fmt), 0
     z = floats_of(fmt, study.domain, settings.points, settings.seed)
     numbers = int(np.sum(~np.isnan(widen(z))))
-    run = _in_mode(study.forms[task.form], task.mode)
+    run = in_mode(study.forms[task.form], task.mode)
     timing.run("compile", evaluate, run, z[:1], label)
 
     def judged(x: np.ndarray, truth: Truth) -> tuple[np.ndarray, ...]:
@@ -247,7 +247,7 @@ def _measured(task: Task, known: Truth) -> Measured:
     marks = landmarks(study, run, label, fmt, settings.tolerance)
     shown = kept_of(study, fmt, settings)
     singles, at_ends = [_single(z[shown], result[shown], kinds[shown], fmt)], None
-    if len(others_kept := np.setdiff1d(_kept_apart(study, fmt, settings, regions), to_ordinal(z[shown]))):
+    if len(others_kept := np.setdiff1d(kept_apart(study, fmt, settings, regions), to_ordinal(z[shown]))):
         truth = true_at(others_kept)
         at_ends = TrueValues.of(others_kept, truth)
         there = from_ordinal(others_kept, fmt)
@@ -258,7 +258,7 @@ def _measured(task: Task, known: Truth) -> Measured:
     return Measured(row, bits_of(result), silent, _together(singles), at_ends, by_balls, dict(timing.seconds))
 
 
-def _kept_apart(study: Study, fmt: FloatFormat, settings: Settings, regions: tuple[Region, ...]) -> np.ndarray:
+def kept_apart(study: Study, fmt: FloatFormat, settings: Settings, regions: Iterable[Region]) -> np.ndarray:
     """Floats that are kept wherever a sweep starts from, by ordinal: the ends of regions, and of a wide format numbers
     that people ask for."""
     ends = [end for r in regions for end in (r.start, r.stop)]
