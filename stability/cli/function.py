@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import time
 from pathlib import Path
@@ -12,11 +13,10 @@ from rich.console import Console
 
 from stability import report
 from stability.cli import options, terminal
-from stability.cli.arguments import Parser, number, whole_number
-from stability.cli.executors import NoScheduler, executor
+from stability.cli.arguments import Parser, command, number, whole_number
+from stability.cli.executors import executor
 from stability.diagnosis import diagnose
 from stability.environment import environment, tell_untested
-from stability.files import unwritable
 from stability.formats import FORMATS, FloatFormat, from_ordinal, short_hex
 from stability.measure import FAILURE_KINDS
 from stability.measure.regions import Region
@@ -41,7 +41,7 @@ def parser() -> Parser:
         "--grad", type=whole_number(0), metavar="N", help="sweep the gradient by argument N, as jax.grad's argnums"
     )
     p.add_argument(
-        "--order", type=whole_number(1), default=1, metavar="N", help="of the derivative, with --grad (default 1)"
+        "--order", type=whole_number(1, 16), default=1, metavar="N", help="of the derivative, with --grad (default 1)"
     )
     p.add_argument(
         "--fix", action="append", default=[], metavar="NAME=VALUE", help="hold another argument (repeatable)"
@@ -61,6 +61,10 @@ def _domain(ends: list[float] | None) -> tuple[float, float]:
     if not low <= high:
         raise BadFunction(f"--range {low:g} {high:g}: give the lower one first, and no NaN")
     return low, high
+
+
+def _formats(args: argparse.Namespace) -> list[str]:
+    return list(dict.fromkeys(args.dtype or FORMATS))
 
 
 def _ask_floats(domain: tuple[float, float], fmt: FloatFormat) -> None:
@@ -120,50 +124,52 @@ def _nearby(source: str) -> str:
     return (os.path.relpath(path) if Path(path).is_relative_to(Path.cwd()) else path) + colon + rest if path else ""
 
 
-def main(argv: list[str]) -> int:
+def _swept(args: argparse.Namespace, argv: list[str], out: Path, begun: float) -> tuple[Outcome, list[dict]]:
     """Sweeps what the arguments name and writes its report; a mistake of the user's ends before anything is written."""
+    source = Named(args.function, args.arg, tuple(args.fix), args.grad, args.order, _domain(args.range))
+    scalar = source.scalar()
+    dtypes = _formats(args)
+    for dtype in dtypes:
+        with jax.enable_x64(dtype == "float64" or bool(jax.config.read("jax_enable_x64"))):
+            check_scalar(scalar, FORMATS[dtype])
+        _ask_floats(source.domain, FORMATS[dtype])
+    modes = list(dict.fromkeys(args.mode or options.DEFAULT_MODES))
+    with executor(args.jobs, args.scheduler, few=False) as pool:
+        with terminal.counting(Console(), len(dtypes) * len(modes)) as progress:
+            outcome = engine.sweep(
+                source,
+                dtypes=dtypes,
+                modes=modes,
+                points=args.points,
+                tolerance=args.tolerance,
+                seed=args.seed,
+                screened=args.exhaustive,
+                progress=progress,
+                executor=pool,
+            )
+        table = blame(outcome, {scalar.__name__: scalar}, args.tolerance)
+        notes = [_screened(row.screening) for row in outcome.rows if row.screening][:1]
+        manifest = {"command": command("python -m stability.sweep", argv), "seed": args.seed, **environment()}
+        told = {"tolerance": args.tolerance, "begun": begun, "svg": args.svg, "executor": pool}
+        report.write(outcome, source(), manifest, out, args.plots, **told, blame=table, notes=notes)
+    return outcome, table
+
+
+def main(argv: list[str]) -> int:
     begun = time.perf_counter()
     p = parser()
     args = p.parse_args(argv)
-    dtypes = list(dict.fromkeys(args.dtype or FORMATS))
-    modes = list(dict.fromkeys(args.mode or options.DEFAULT_MODES))
-    out = args.out or Path("reports", args.function.replace(":", "."))
-    if args.exhaustive and "float32" not in dtypes:
+    if args.exhaustive and "float32" not in _formats(args):
         p.error("--exhaustive screens float32; add --dtype float32")
+    out = args.out or Path("reports", args.function.replace(":", "."))
+    with p.writing(out, report.foreign):
+        try:
+            outcome, table = _swept(args, argv, out, begun)
+        except NotFixed as missing:
+            p.error(f"{missing}; give --fix name=value for each")
+        except ValueError as error:
+            p.error(str(error).splitlines()[0])
     console = Console()
-    try:
-        if problem := unwritable(out) or report.foreign(out):
-            raise ValueError(f"--out {problem}")
-        source = Named(args.function, args.arg, tuple(args.fix), args.grad, args.order, _domain(args.range))
-        scalar = source.scalar()
-        for dtype in dtypes:
-            with jax.enable_x64(dtype == "float64" or bool(jax.config.read("jax_enable_x64"))):
-                check_scalar(scalar, FORMATS[dtype])
-            _ask_floats(source.domain, FORMATS[dtype])
-        with executor(args.jobs, args.scheduler, few=False) as pool:
-            with terminal.counting(console, len(dtypes) * len(modes)) as progress:
-                outcome = engine.sweep(
-                    source,
-                    dtypes=dtypes,
-                    modes=modes,
-                    points=args.points,
-                    tolerance=args.tolerance,
-                    seed=args.seed,
-                    screened=args.exhaustive,
-                    progress=progress,
-                    executor=pool,
-                )
-            table = blame(outcome, {scalar.__name__: scalar}, args.tolerance)
-            notes = [_screened(row.screening) for row in outcome.rows if row.screening][:1]
-            manifest = {"command": options.command(argv), "seed": args.seed, **environment()}
-            told = {"tolerance": args.tolerance, "begun": begun, "svg": args.svg, "executor": pool}
-            report.write(outcome, source(), manifest, out, args.plots, **told, blame=table, notes=notes)
-    except NotFixed as missing:
-        p.error(f"{missing}; give --fix name=value for each")
-    except (ValueError, NoScheduler) as error:
-        p.error(str(error).splitlines()[0])
-    except OSError as error:
-        p.error(f"--out {out}: {error.strerror or error}")
     terminal.tell(outcome, console, out, args.verbose)
     for line in table:
         where = f"{line['form']} {line['dtype']} {line['mode']}: {line['kind']} from {line['at']}"

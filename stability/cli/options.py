@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
 from pathlib import Path
 
 from stability.cli import executors
@@ -42,8 +41,3 @@ def add_arguments(p: argparse.ArgumentParser) -> None:
     p.add_argument("--svg", action="store_true", help="draw the pictures as SVG too")
     p.add_argument("--verbose", action="store_true", help="print every row")
     executors.add_arguments(p)
-
-
-def command(argv: Sequence[str]) -> str:
-    """The command of a sweep as it stands in a manifest."""
-    return " ".join(["python -m stability.sweep", *argv])
