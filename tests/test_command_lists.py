@@ -71,26 +71,16 @@ def words(text):
 
 
 ENDS = ["", " ", *words("- -- --- = --= : a: :a a:b:c ..:f .a:f a..b:f a.:f /a/b.py:f")]
-NUMBERS = [
-    *words("0 1 2 -1 -0.0 0.5 16 1e400 -1e-400 inf -inf nan -nan 0x 0x1p3 -0x1p-1074 0x1p99999 1_0 ² ٣ 1,2 1,,2")
-]
+NUMBERS = words("0 1 2 -1 -0.0 0.5 16 1e400 -1e-400 inf -inf nan -nan 0x 0x1p3 -0x1p-1074 0x1p99999 1_0 ² ٣ 1,2 1,,2")
 NUMBERS += ["2147483647", "2147483648", "9" * 400, "9" * 5000]
-TEXTS = [*words("\x00 \udcff \u202e 😀 é %s%d% {} [/] [red] $(x) ~ * @file a|b <b> ` ' \" \\ \x1b[2J a\x00b")]
+TEXTS = words("\x00 \udcff \u202e 😀 é %s%d% {} [/] [red] $(x) ~ * @file a|b <b> ` ' \" \\ \x1b[2J a\x00b")
 TEXTS += ["\n", "a\nb", "\r", "\t", "\x85", "\u2028", "x" * 300, "é" * 150, "=" * 300]
-PATHS = [*words(". .. / file file/below folder folder/new new/below/it report loop dangling /proc/self ./-")]
+PATHS = words(". .. / file file/below folder folder/new new/below/it report loop dangling /proc/self ./-")
 PATHS += ["x" * 300 + "/y", "report/README.md", "file\x00", "\udcff/a"]
 HOSTILE = [*ENDS, *NUMBERS, *TEXTS, *PATHS]
-REFERENCES = [
-    *(f"mine:{name}" for name in NAMES),
-    *(f"{name}:f" for name in MODULES),
-    "mine",
-    "mine.py:plain",
-    "mine:lain",
-]
-REFERENCES += [
-    *words("math:sin jax.nn:gelu builtins:print mine:Callable.x mine:thing.x mine:plain.__call__ os.path:sep")
-]
-HELD = [*words("y=2.0 y= z=1 y=nan y=[1,2] y=[ =1 y y='a' y=1j y={} é=1 y=None y=x y=-1 y=(1,(2,3)) rest=1 class=1")]
+REFERENCES = [f"mine:{name}" for name in NAMES] + [f"{name}:f" for name in MODULES]
+REFERENCES += words("math:sin jax.nn:gelu builtins:print mine mine.py:plain mine:lain mine:Callable.x os.path:sep")
+HELD = words("y=2.0 y= z=1 y=nan y=[1,2] y=[ =1 y y='a' y=1j y={} é=1 y=None y=x y=-1 y=(1,(2,3)) rest=1 class=1")
 HELD += ["y=" + "[" * 500, "y=1" + "0" * 400, "y=" + "-" * 9000 + "1", "y=\x00", "y=1\n", "y= 1"]
 VALUES = {
     "--at": ["1", "20,1", "z=1,y=2", "1,2,3", "-1e400", "=", "z=", "z=1,z=2", ",".join("1" * 400), *HELD, *NUMBERS],

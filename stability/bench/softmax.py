@@ -8,6 +8,7 @@ integer labels; where ours takes longer in any shape, the exit status is 1.
 from __future__ import annotations
 
 import argparse
+import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 
@@ -94,6 +95,8 @@ def parser() -> Parser:
 def main(argv: list[str]) -> int:
     p = parser()
     args = p.parse_args(argv)
+    if not importlib.util.find_spec("optax"):
+        p.error("optax is not installed; the extra `bench` brings it")
     with p.writing(args.out):
         return _written(args)
 
