@@ -13,8 +13,8 @@ from pathlib import Path
 from stability.cli.arguments import Parser
 from stability.formats import FORMATS
 from stability.measure import FAILURE_KINDS, INACCURATE, KINDS
-from stability.measure.regions import Region
-from stability.report.tables import both, label_text, nearest, value
+from stability.measure.regions import Region, nearest
+from stability.report.tables import both, label_text, value
 
 COLUMNS = ("study", "form", "dtype", "label", "mode")
 
