@@ -412,8 +412,9 @@ def test_a_module_that_fails_at_a_name_is_one_line(mine, capsys):
     assert "no such extra" in refused(capsys, diagnose.main, ["mine_lazy:f", "--at", "1"])
 
 
-def test_control_characters_are_escapes(capsys):
-    assert "a\\nb\\x1b" in refused(capsys, sweep.main, ["--a\nb\x1b"])
+def test_control_characters_are_escapes(tmp_path, capsys):
+    (tmp_path / "a\nb\x1b").touch()
+    assert "a\\nb\\x1b: is a file" in refused(capsys, sweep.main, ["--out", str(tmp_path / "a\nb\x1b")])
     assert "-- is no value" in refused(capsys, sweep.main, ["--out=--"])
 
 

@@ -98,7 +98,7 @@ def test_shapes_in_annotations_are_those_of_jaxtyping(name):
     function = PUBLIC[name]
     assert {*inspect.signature(function).parameters, "return"} == {*function.__annotations__}
     for annotation in function.__annotations__.values():
-        eval(annotation, function.__globals__ | vars(jaxtyping))
+        eval(annotation, function.__globals__ | vars(jaxtyping) | {"PyTree": jaxtyping.PyTree})
     told = " ".join(function.__annotations__.values())
     assert re.search(r"\b(Float|Shaped)\[", told)
     assert "entropy" not in name or "Float[Array, '*" in function.__annotations__["return"].replace('"', "'")
