@@ -14,21 +14,40 @@ from pathlib import Path
 
 def unwritable(out: Path) -> str | None:
     """Why nothing can be written into the directory `out`, in one line, or `None`. Creates nothing that stays."""
+    path = out.absolute()
     try:
-        if out.exists() and not out.is_dir():
-            return f"{out}: is a file; give a directory, or a name that does not exist yet"
-        parent = out if out.is_dir() else next(p for p in out.absolute().parents if p.exists())
-        if not parent.is_dir():
-            return f"{out}: {parent} is a file; give a directory"
-        with tempfile.TemporaryFile(dir=parent):
+        there = next(p for p in (path, *path.parents) if _is_there(p))
+        if not there.is_dir():
+            which = "is a file" if there == path else f"{there} is a file"
+            return f"{out}: {which}; give a directory, or a name that does not exist yet"
+        with tempfile.TemporaryFile(dir=there):
             pass
     except (OSError, ValueError) as error:
         return f"{out}: {getattr(error, 'strerror', None) or error}; give a directory that can be written"
     return None
 
 
+def _is_there(path: Path) -> bool:
+    """Whether anything has this name. **Raises:** `OSError` or `ValueError` where that can't be told."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return path.is_symlink()
+    return True
+
+
+def foreign(directory: Path, page: str, data: str) -> str | None:
+    """Why the file `page` of a directory may not be replaced, in one line, or `None` where `data` is beside it."""
+    if (directory / page).exists() and not (directory / data).exists():
+        return f"{directory}: holds a {page} but no {data}, so it is not of an earlier run; give another directory"
+    return None
+
+
 def write_atomically(path: Path, text: str) -> None:
-    """Replaces `path` by `text` in one step, so that no reader ever sees half of it."""
+    """Replaces `path` by `text` in one step, so that no reader ever sees half of it; writes to what is no file."""
+    if path.exists() and not path.is_file():
+        path.write_text(text, encoding="utf-8")
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
     try:

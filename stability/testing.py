@@ -5,9 +5,9 @@ A check raises `AssertionError` laid out as those of `numpy.testing`, with the w
 the source that spoils it, so it works wherever those do, `chex` included.
 
 **What fails.** An error over `max_ulp`, in ulps of the true value (Goldberg's, `stability.measure`), or of the terms of
-a sum over an array that the element comes from; a NaN or an
-infinity where the truth is a number that fits the format; 0, or the wrong sign, where the truth rounds to a normal
-float; anything but the right infinity at a pole. What the truth leaves open, undefined or undecided, fails nothing.
+a sum over an array that the element comes from; a NaN or an infinity where the truth is a number that fits the format;
+0, or the wrong sign, where the truth rounds to a normal float; anything but the right infinity at a pole. What the
+truth leaves open, undefined or undecided, fails nothing.
 `pytest --ulp-report` lists the worst margin of each check at the end.
 """
 
@@ -16,7 +16,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -34,6 +34,9 @@ from stability.study.functions import Derivative, as_form, check_scalar, hold, t
 from stability.sweep import rows
 from stability.sweep.points import floats_of, ordinals_within
 from stability.truth import Truth, of_floats
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, PyTree, Shaped
 
 __all__ = ["assert_gradient_max_ulp", "assert_max_ulp"]
 
@@ -146,7 +149,11 @@ def _culprit(fn: Callable, args: tuple, max_ulp: float, mode: Literal["eager", "
 
 
 def assert_max_ulp(
-    fn: Callable, *args: ArrayLike, max_ulp: float, reference: Callable | Any = None, elementwise: bool = False
+    fn: Callable[..., PyTree[Float[Array, "*_"]]],
+    *args: Shaped[ArrayLike, "*_"],
+    max_ulp: float,
+    reference: Callable[..., PyTree[Shaped[Array, "*_"]]] | PyTree[Float[ArrayLike, "*_"]] | None = None,
+    elementwise: bool = False,
 ) -> None:
     """Asserts that every element of `fn(*args)` is within `max_ulp` ulps of its true value.
 
@@ -262,7 +269,7 @@ def _array_culprit(fn: Callable, arrays: tuple[Array, ...], shape: tuple[int, ..
 
 
 def assert_gradient_max_ulp(
-    fn: Callable,
+    fn: Callable[..., Float[Array, ""]],
     argnum: int = 0,
     dtype: DTypeLike = jnp.float32,
     *,
@@ -270,7 +277,7 @@ def assert_gradient_max_ulp(
     max_ulp: float,
     points: int = 4096,
     fixed: Mapping[str, Any] | None = None,
-    reference: Callable | None = None,
+    reference: Callable[..., Float[Array, ""]] | None = None,
     order: int = 1,
     rules: str = "derived",
 ) -> None:

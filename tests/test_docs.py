@@ -92,10 +92,13 @@ def test_shapes_in_annotations_cost_nothing_at_run_time():
     assert done.stdout.strip() == "False"
 
 
-@pytest.mark.parametrize("name", [name for name in PUBLIC if "entropy" in name])
+@pytest.mark.parametrize("name", [name for name, thing in PUBLIC.items() if inspect.isfunction(thing)])
 def test_shapes_in_annotations_are_those_of_jaxtyping(name):
     jaxtyping = pytest.importorskip("jaxtyping")
     function = PUBLIC[name]
+    assert {*inspect.signature(function).parameters, "return"} == {*function.__annotations__}
     for annotation in function.__annotations__.values():
-        eval(annotation, function.__globals__ | vars(jaxtyping))
-    assert "Float[Array, '*" in function.__annotations__["return"].replace('"', "'")
+        eval(annotation, function.__globals__ | vars(jaxtyping) | {"PyTree": jaxtyping.PyTree})
+    told = " ".join(function.__annotations__.values())
+    assert re.search(r"\b(Float|Shaped)\[", told)
+    assert "entropy" not in name or "Float[Array, '*" in function.__annotations__["return"].replace('"', "'")

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import pytest
 
 from stability.cli import sweep
-from stability.cli.executors import NoScheduler, executor
+from stability.cli.executors import NoExecutor, executor
 from stability.study import Declared
 from stability.study.sigmoid import STUDY
 from stability.sweep import engine
@@ -55,7 +55,7 @@ def test_a_cluster_of_two_workers_finds_the_same(tmp_path):
 
 
 def test_a_scheduler_that_is_not_there_is_one_line(tmp_path, capsys):
-    with pytest.raises((NoScheduler, SystemExit)):
+    with pytest.raises((NoExecutor, SystemExit)):
         sweep.main([*SMALL, "--scheduler", "nowhere", "--out", str(tmp_path / "r")])
     assert capsys.readouterr().err.count("\n") == 1 and not (tmp_path / "r").exists()
 

@@ -10,6 +10,7 @@ at labels of 1/4 but for one that cancels `σ(z)` to 26 bits, which sends ours t
 
 from __future__ import annotations
 
+import argparse
 import subprocess
 import sys
 import time
@@ -27,7 +28,7 @@ from matplotlib.figure import Figure
 from stability.bench.timing import best_seconds
 from stability.cli.arguments import Parser, whole_number
 from stability.environment import environment, mark
-from stability.files import unwritable, write_json
+from stability.files import write_json
 from stability.formats import FORMATS, from_ordinal
 from stability.losses import sigmoid as losses
 from stability.measure import error_in_ulps
@@ -236,8 +237,11 @@ def main(argv: list[str]) -> int:
     args = p.parse_args(argv)
     if not args.least <= args.most <= 28:
         p.error(f"--least {args.least} --most {args.most}: give 0 <= least <= most <= 28")
-    if problem := unwritable(args.out):
-        p.error(f"--out {problem}")
+    with p.writing(args.out):
+        return _written(args)
+
+
+def _written(args: argparse.Namespace) -> int:
     rows = measure(list(range(args.least, args.most + 1, 2)), args.rounds)
     worst = {name: accuracy(pair, jnp.asarray) for name, pair in alternatives().items() if name != "copy"}
     if torch_pair := _torch():

@@ -6,6 +6,7 @@ of twenty equations take less than 2.5 times as long as the same equations writt
 
 from __future__ import annotations
 
+import argparse
 import time
 from pathlib import Path
 
@@ -18,10 +19,10 @@ from jax import Array
 
 from stability import real
 from stability.bench.timing import best_seconds
-from stability.cli.arguments import Parser
+from stability.cli.arguments import Parser, command
 from stability.cli.executors import executor
 from stability.environment import environment
-from stability.files import unwritable, write_json
+from stability.files import write_json
 from stability.formats import FORMATS
 from stability.study.functions import Named
 from stability.sweep.engine import sweep
@@ -101,8 +102,11 @@ def parser() -> Parser:
 def main(argv: list[str]) -> int:
     p = parser()
     args = p.parse_args(argv)
-    if problem := unwritable(args.out):
-        p.error(f"--out {problem}")
+    with p.writing(args.out):
+        return _written(args, argv)
+
+
+def _written(args: argparse.Namespace, argv: list[str]) -> int:
     ratio = ratio_by_hand()
     print(f"{ratio:.2f} times the same equations written down in balls")
     seconds: dict[str, float] = {}
@@ -113,7 +117,7 @@ def main(argv: list[str]) -> int:
             (row,) = sweep(source, dtypes=["bfloat16"], modes=["jit"], executor=pool).rows
         seconds[name], states[name] = round(time.perf_counter() - begun, 2), row.states
         print(f"{name:16} {seconds[name]:6.1f} s  {row.states}", flush=True)
-    manifest = {"command": " ".join(["stability bench points", *argv]), **environment()}
+    manifest = {"command": command("stability bench points", argv), **environment()}
     data = {"ratio_by_hand": round(ratio, 3), "seconds": seconds, "states": states}
     write_json(args.out / "bench-points.json", {"schema": 1, "manifest": manifest, **data})
     slow = [name for name, s in seconds.items() if s > SECONDS]

@@ -7,6 +7,8 @@ integer labels; where ours takes longer in any shape, the exit status is 1.
 
 from __future__ import annotations
 
+import argparse
+import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,7 +19,7 @@ import numpy as np
 from stability.bench.timing import best_seconds
 from stability.cli.arguments import Parser, whole_number
 from stability.environment import environment
-from stability.files import unwritable, write_json
+from stability.files import write_json
 from stability.formats import FORMATS
 from stability.losses.softmax import (
     softmax_cross_entropy,
@@ -93,8 +95,13 @@ def parser() -> Parser:
 def main(argv: list[str]) -> int:
     p = parser()
     args = p.parse_args(argv)
-    if problem := unwritable(args.out):
-        p.error(f"--out {problem}")
+    if not importlib.util.find_spec("optax"):
+        p.error("optax is not installed; the extra `bench` brings it")
+    with p.writing(args.out):
+        return _written(args)
+
+
+def _written(args: argparse.Namespace) -> int:
     shapes = []
     for rows, n in SHAPES:
         shapes.append(measured(rows, n, args.rounds))

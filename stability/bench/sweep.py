@@ -12,6 +12,7 @@ Every measurement is a process of its own, so that its memory is its own, and co
 
 from __future__ import annotations
 
+import argparse
 import filecmp
 import multiprocessing
 import os
@@ -37,7 +38,7 @@ from rich.table import Table
 
 from stability.cli.arguments import Parser
 from stability.environment import environment
-from stability.files import unwritable, write_json
+from stability.files import write_json
 from stability.study.sigmoid import STUDY
 from stability.sweep import exhaustive
 from stability.sweep.blocks import BLOCK
@@ -289,8 +290,11 @@ def parser() -> Parser:
 def main(argv: list[str]) -> int:
     p = parser()
     args = p.parse_args(argv)
-    if problem := unwritable(args.out):
-        p.error(f"--out {problem}")
+    with p.writing(args.out):
+        return _written(args)
+
+
+def _written(args: argparse.Namespace) -> int:
     found = measure()
     write_json(args.out / "bench-sweep.json", {"environment": environment(), **found})
     console = Console(width=None if sys.stdout.isatty() else 120)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import io
+import os
 import signal
 import sys
 from typing import NoReturn
@@ -46,20 +47,33 @@ def main(argv: list[str]) -> int:
     return importlib.import_module(COMMANDS[argv[0]][0]).main(argv[1:])
 
 
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, which ends the command as SIGINT does: by an exception, so that what was begun is cleaned up."""
+
+
+def _terminate(number: int, frame: object) -> NoReturn:
+    raise Terminated
+
+
 def run() -> NoReturn:
     """The console script."""
-    signal.signal(signal.SIGTERM, _stop)
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")
+    from stability.cli.output import lasting
+
+    signal.signal(signal.SIGTERM, _terminate)
+    if isinstance(sys.stderr, io.TextIOWrapper):
+        sys.stderr.reconfigure(errors="replace")
+    output = lasting()
     try:
-        raise SystemExit(main(sys.argv[1:]))
-    except KeyboardInterrupt:
+        status = main(sys.argv[1:])
+    except KeyboardInterrupt as stop:
         told = "interrupted: what was there before is as it was; --resume continues an exhaustive sweep"
-        print(told, file=sys.stderr)
-        raise SystemExit(130) from None
-
-
-def _stop(number: int, frame: object) -> NoReturn:
-    """Ends as an exception does, so that what was begun is cleaned up."""
-    raise SystemExit(128 + number)
+        print(told, file=sys.stderr, flush=True)
+        # An interpreter that ends while a device computes may crash.
+        os._exit(128 + (signal.SIGTERM if isinstance(stop, Terminated) else signal.SIGINT))
+    finally:
+        if output:
+            output.flush()
+    if output and output.problem and not isinstance(output.problem, BrokenPipeError):
+        print(f"stability: the output: {output.problem.strerror}", file=sys.stderr)
+        status = 2
+    raise SystemExit(status)

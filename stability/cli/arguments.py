@@ -5,10 +5,14 @@ from __future__ import annotations
 import argparse
 import math
 import re
+import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import NoReturn
 
+from stability.files import unwritable
 from stability.study.loading import meant
 
 _NEGATIVE = re.compile(r"-(\d|\.\d|inf|nan|0x)", re.IGNORECASE)
@@ -36,7 +40,9 @@ class Parser(argparse.ArgumentParser):
         return action
 
     def parse_known_args(self, args=None, namespace=None):
-        given = sys.argv[1:] if args is None else args
+        given = list(sys.argv[1:] if args is None else args)
+        if empty := next((a for a in given if a.startswith("-") and a.endswith("=--")), None):
+            self.error(f"{empty}: -- is no value")
         # An argument with a space in it is never taken for an option.
         return super().parse_known_args([f" {a}" if _NEGATIVE.match(a) else a for a in given], namespace)
 
@@ -50,11 +56,31 @@ class Parser(argparse.ArgumentParser):
             allowed = [name.strip("' ") for name in chosen[3].split(",")]
             told = ", ".join(allowed)
             message = f"{chosen[1]}: there is no {chosen[2]!r}{meant(chosen[2], allowed)} (choose from {told})"
-        print(f"{self.prog}: {message}", file=sys.stderr)
+        print(f"{self.prog}: {one_line(message)}", file=sys.stderr)
         raise SystemExit(2)
+
+    @contextmanager
+    def writing(self, out: Path, foreign: Callable[[Path], str | None] = lambda out: None) -> Iterator[None]:
+        """Tells why `--out` can't be written: before anything is done, where that is known, or within."""
+        try:
+            if problem := unwritable(out) or foreign(out):
+                self.error(f"--out {problem}")
+            yield
+        except OSError as error:
+            self.error(f"--out {out}: {error.strerror or error}")
 
     def _options(self) -> list[str]:
         return re.findall(r"--[\w-]+", self.format_help())
+
+
+def one_line(text: str) -> str:
+    """A text with its line ends and control characters as escapes."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def command(name: str, argv: Sequence[str]) -> str:
+    """A command as it stands in a manifest, to be typed again; what is no text in UTF-8 as escapes."""
+    return " ".join([name, *map(shlex.quote, argv)]).encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def number_in(low: float, high: float, what: str):
@@ -72,16 +98,16 @@ def number_in(low: float, high: float, what: str):
     return parse
 
 
-def whole_number(least: int):
-    """A parser of a whole number from `least` to 2**31 - 1."""
+def whole_number(least: int, most: int = 2**31 - 1):
+    """A parser of a whole number from `least` to `most`."""
 
     def parse(text: str) -> int:
         try:
             value = int(text)
         except ValueError:
             value = least - 1
-        if not least <= value < 2**31:
-            raise argparse.ArgumentTypeError(f"{text.strip()!r} is not a whole number from {least} to {2**31 - 1}")
+        if not least <= value <= most:
+            raise argparse.ArgumentTypeError(f"{text.strip()!r} is not a whole number from {least} to {most}")
         return value
 
     return parse

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import argparse
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
 
-from stability.cases import CASES, examine, page
+from stability.cases import CASES, Finding, examine, page
 from stability.cases.page import as_expected
 from stability.cli import executors
-from stability.cli.arguments import Parser
+from stability.cli.arguments import Parser, command
 from stability.environment import environment, tell_untested
-from stability.files import unwritable, write_atomically, write_json
+from stability.files import foreign, write_atomically, write_json
 
 NAMES = [case.name for case in CASES]
 
@@ -27,27 +29,28 @@ def parser() -> Parser:
 def main(argv: list[str]) -> int:
     p = parser()
     args = p.parse_args(argv)
-    if problem := unwritable(args.out):
-        p.error(f"--out {problem}")
-    console = Console()
-    chosen = [name for name in NAMES if name in (args.case or NAMES)]
-    findings = []
-    try:
-        with executors.executor(args.jobs, args.scheduler, few=len(chosen) <= 4) as pool:
-            for finding in pool.map(examine, chosen) if pool else map(examine, chosen):
-                findings.append(finding)
-                verdict = "as expected" if as_expected(finding) else "NOT the expected one"
-                culprit = finding.diagnosis.culprit
-                told = f"{culprit.primitive}, {culprit.kind}" if culprit else "none"
-                console.print(f"{finding.case.name}: culprit {told}, {verdict}", soft_wrap=True, highlight=False)
-        manifest = {"command": " ".join(["stability cases", *argv]), **environment()}
+    with p.writing(args.out, partial(foreign, page="README.md", data="cases.json")):
+        try:
+            findings = _examined([name for name in NAMES if name in (args.case or NAMES)], args)
+        except executors.NoExecutor as problem:
+            p.error(str(problem))
+        manifest = {"command": command("stability cases", argv), **environment()}
         data = {"schema": 1, "manifest": manifest, "cases": [f.as_json() for f in findings]}
         write_json(args.out / "cases.json", data)
         write_atomically(args.out / "README.md", page(findings, manifest))
-    except executors.NoScheduler as problem:
-        p.error(str(problem))
-    except OSError as error:
-        p.error(f"--out {args.out}: {error.strerror or error}")
     print(f"page in {args.out}: README.md, cases.json")
     tell_untested()
     return 0
+
+
+def _examined(chosen: list[str], args: argparse.Namespace) -> list[Finding]:
+    """Examines cases, and tells each in a line when it is done."""
+    console, findings = Console(), []
+    with executors.executor(args.jobs, args.scheduler, few=len(chosen) <= 4) as pool:
+        for finding in pool.map(examine, chosen) if pool else map(examine, chosen):
+            findings.append(finding)
+            verdict = "as expected" if as_expected(finding) else "NOT the expected one"
+            culprit = finding.diagnosis.culprit
+            told = f"{culprit.primitive}, {culprit.kind}" if culprit else "none"
+            console.print(f"{finding.case.name}: culprit {told}, {verdict}", soft_wrap=True, highlight=False)
+    return findings

@@ -149,6 +149,6 @@ def main(argv: list[str]) -> int:
     if options.json is not None:
         try:
             write_json(options.json, found.as_json())
-        except OSError as error:
-            p.error(f"--json {options.json}: {error.strerror}")
+        except (OSError, ValueError) as error:
+            p.error(f"--json {options.json}: {getattr(error, 'strerror', None) or error}")
     return 0

@@ -7,16 +7,18 @@ import multiprocessing
 import os
 import sys
 from collections.abc import Iterator
-from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures import CancelledError, Executor, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing import forkserver
 from multiprocessing.context import BaseContext
 
 from stability.cli.arguments import whole_number
+from stability.study.loading import first_line
 
 
-class NoScheduler(ValueError):
-    """Why a cluster can't be used, in one line."""
+class NoExecutor(ValueError):
+    """Why processes or a cluster can't be used, in one line."""
 
 
 def add_arguments(p: argparse.ArgumentParser) -> None:
@@ -38,9 +40,9 @@ def add_arguments(p: argparse.ArgumentParser) -> None:
 def executor(jobs: int | None, scheduler: str | None, few: bool) -> Iterator[Executor | None]:
     """What runs tasks, `None` for this thread.
 
-    **Raises:** `NoScheduler`.
+    **Raises:** `NoExecutor`.
     """
-    if scheduler:
+    if scheduler is not None:
         with _cluster(scheduler) as found:
             yield found
     elif processes(jobs, few) == 1:
@@ -49,6 +51,9 @@ def executor(jobs: int | None, scheduler: str | None, few: bool) -> Iterator[Exe
         pool = ProcessPoolExecutor(processes(jobs, few), mp_context=_context())
         try:
             yield pool
+        except BrokenProcessPool:
+            told = f"--jobs {jobs}: one of the processes was ended from outside; fewer need less memory"
+            raise NoExecutor(told) from None
         finally:
             pool.shutdown(cancel_futures=True)
 
@@ -79,12 +84,15 @@ def processes(jobs: int | None, few: bool) -> int:
 @contextmanager
 def _cluster(address: str) -> Iterator[Executor]:
     try:
-        from distributed import Client
+        from distributed import Client, KilledWorker
     except ImportError:
-        raise NoScheduler("--scheduler: dask.distributed is not installed; the extra `cluster` brings it") from None
+        raise NoExecutor("--scheduler: dask.distributed is not installed; the extra `cluster` brings it") from None
     try:
         client = Client(address, timeout="10s")
-    except (OSError, ValueError) as error:
-        raise NoScheduler(f"--scheduler {address}: {str(error).splitlines()[0]}") from error
+    except Exception as error:
+        raise NoExecutor(f"--scheduler {address}: {first_line(error)}") from error
     with client:
-        yield client.get_executor()
+        try:
+            yield client.get_executor()
+        except (CancelledError, KilledWorker) as error:
+            raise NoExecutor(f"--scheduler {address}: the cluster gave up: {first_line(error)}") from error

@@ -17,10 +17,9 @@ from rich.console import Console
 from stability import report
 from stability.cli import options, terminal
 from stability.cli.arguments import Parser, number, whole_number
-from stability.cli.executors import NoScheduler, executor
+from stability.cli.executors import executor
 from stability.diagnosis import diagnose
 from stability.environment import tell_untested
-from stability.files import unwritable
 from stability.formats import FORMATS, FloatFormat, from_ordinal, short_hex
 from stability.measure import FAILURE_KINDS
 from stability.measure.regions import Region
@@ -53,7 +52,7 @@ def parser() -> Parser:
         "--grad", type=whole_number(0), metavar="N", help="sweep the gradient by argument N, as jax.grad's argnums"
     )
     p.add_argument(
-        "--order", type=whole_number(1), default=1, metavar="N", help="of the derivative, with --grad (default 1)"
+        "--order", type=whole_number(1, 16), default=1, metavar="N", help="of the derivative, with --grad (default 1)"
     )
     p.add_argument(
         "--fix", action="append", default=[], metavar="NAME=VALUE", help="hold another argument (repeatable)"
@@ -110,6 +109,10 @@ def _check(source: Named | Pair, dtypes: Sequence[str]) -> None:
             else:
                 check_scalar(source.scalar(), FORMATS[dtype])
         _ask_floats(source.domain, FORMATS[dtype])
+
+
+def _formats(args: argparse.Namespace) -> list[str]:
+    return list(dict.fromkeys(args.dtype or FORMATS))
 
 
 def _ask_floats(domain: tuple[float, float], fmt: FloatFormat) -> None:
@@ -177,52 +180,52 @@ def _blamed(source: Named | Pair, outcome: Outcome, tolerance: float) -> list[di
     return blame(outcome, {scalar.__name__: scalar}, tolerance)
 
 
-def main(argv: list[str]) -> int:
+def _swept(args: argparse.Namespace, argv: list[str], out: Path, begun: float) -> tuple[Outcome, list[dict]]:
     """Sweeps what the arguments name and writes its report; a mistake of the user's ends before anything is written."""
+    source, dtypes = _source(args), _formats(args)
+    _check(source, dtypes)
+    modes = list(dict.fromkeys(args.mode or options.DEFAULT_MODES))
+    rows = len(dtypes) * len(modes) * len(source().labels)
+    with executor(args.jobs, args.scheduler, few=False) as pool:
+        with terminal.counting(Console(), rows) as progress:
+            outcome = engine.sweep(
+                source,
+                dtypes=dtypes,
+                modes=modes,
+                points=args.points,
+                tolerance=args.tolerance,
+                seed=args.seed,
+                screened=args.exhaustive,
+                progress=progress,
+                executor=pool,
+            )
+        if isinstance(source, Pair) and "jit" in modes:
+            mapped, here = [d for d in MAPPED if d in dtypes], pool or engine.Here()
+            found = maps(source, forms=list(source().forms), dtypes=mapped, tolerance=args.tolerance, executor=here)
+            outcome = replace(outcome, maps=found)
+        table = _blamed(source, outcome, args.tolerance)
+        notes = [_screened(row.screening) for row in outcome.rows if row.screening][:1]
+        manifest = options.manifest(argv, args, source.domain)
+        told = {"tolerance": args.tolerance, "begun": begun, "svg": args.svg, "executor": pool}
+        report.write(outcome, source(), manifest, out, args.plots, **told, blame=table, notes=notes)
+    return outcome, table
+
+
+def main(argv: list[str]) -> int:
     begun = time.perf_counter()
     p = parser()
     args = p.parse_args(argv)
-    dtypes = list(dict.fromkeys(args.dtype or FORMATS))
-    modes = list(dict.fromkeys(args.mode or options.DEFAULT_MODES))
-    out = args.out or Path("reports", args.function.replace(":", "."))
-    if args.exhaustive and "float32" not in dtypes:
+    if args.exhaustive and "float32" not in _formats(args):
         p.error("--exhaustive screens float32; add --dtype float32")
+    out = args.out or Path("reports", args.function.replace(":", "."))
+    with p.writing(out, report.foreign):
+        try:
+            outcome, table = _swept(args, argv, out, begun)
+        except NotFixed as missing:
+            p.error(f"{missing}; give --fix name=value for each")
+        except ValueError as error:
+            p.error(str(error).splitlines()[0])
     console = Console()
-    try:
-        if problem := unwritable(out) or report.foreign(out):
-            raise ValueError(f"--out {problem}")
-        source = _source(args)
-        _check(source, dtypes)
-        rows = len(dtypes) * len(modes) * len(source().labels)
-        with executor(args.jobs, args.scheduler, few=False) as pool:
-            with terminal.counting(console, rows) as progress:
-                outcome = engine.sweep(
-                    source,
-                    dtypes=dtypes,
-                    modes=modes,
-                    points=args.points,
-                    tolerance=args.tolerance,
-                    seed=args.seed,
-                    screened=args.exhaustive,
-                    progress=progress,
-                    executor=pool,
-                )
-            if isinstance(source, Pair) and "jit" in modes:
-                dtypes_mapped, here = [d for d in MAPPED if d in dtypes], pool or engine.Here()
-                (form,) = source().forms
-                found = maps(source, forms=[form], dtypes=dtypes_mapped, tolerance=args.tolerance, executor=here)
-                outcome = replace(outcome, maps=found)
-            table = _blamed(source, outcome, args.tolerance)
-            notes = [_screened(row.screening) for row in outcome.rows if row.screening][:1]
-            manifest = options.manifest(argv, args, source.domain)
-            told = {"tolerance": args.tolerance, "begun": begun, "svg": args.svg, "executor": pool}
-            report.write(outcome, source(), manifest, out, args.plots, **told, blame=table, notes=notes)
-    except NotFixed as missing:
-        p.error(f"{missing}; give --fix name=value for each")
-    except (ValueError, NoScheduler) as error:
-        p.error(str(error).splitlines()[0])
-    except OSError as error:
-        p.error(f"--out {out}: {error.strerror or error}")
     terminal.tell(outcome, console, out, args.verbose)
     for line in table:
         where = f"{line['form']} {line['dtype']} {line['mode']}: {line['kind']} from {line['at']}"

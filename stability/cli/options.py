@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from stability.cli import executors
-from stability.cli.arguments import number_in, whole_number
+from stability.cli.arguments import command, number_in, whole_number
 from stability.environment import environment
 from stability.formats import FORMATS, short_hex
 from stability.sweep.rows import MODES
@@ -48,7 +48,7 @@ def add_arguments(p: argparse.ArgumentParser) -> None:
 def manifest(argv: Sequence[str], args: argparse.Namespace, domain: tuple[float, float]) -> dict:
     """What a report says of the sweep that it is of: the command, what decides which floats are looked at, versions."""
     return {
-        "command": " ".join(["python -m stability.sweep", *argv]),
+        "command": command("python -m stability.sweep", argv),
         "seed": args.seed,
         "points": args.points,
         "domain": [short_hex(end) for end in domain],

@@ -19,11 +19,10 @@ import jax
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from stability.cli import options
+from stability.cli import hosts, options
 from stability.cli.arguments import Parser, number_in, whole_number
-from stability.cli.executors import NoScheduler, executor, processes
+from stability.cli.executors import executor, processes
 from stability.environment import tell_untested
-from stability.files import unwritable
 from stability.formats import FORMATS
 from stability.study import DEFAULT, Declared, Study, declared
 from stability.sweep import engine, exhaustive
@@ -82,6 +81,7 @@ def parser(study: Study) -> Parser:
     )
     p.add_argument(
         "--coordinator",
+        type=hosts.address,
         metavar="HOST:PORT",
         help="of an exhaustive sweep over several processes; `auto` asks the cluster",
     )
@@ -233,10 +233,8 @@ def _start(args: argparse.Namespace) -> None:
         with contextlib.suppress(RuntimeError):  # JAX runs already, with the devices that it has.
             jax.config.update("jax_num_cpu_devices", os.cpu_count() or 1)
     jax.config.update("jax_enable_x64", True)
-    if args.coordinator == "auto":
-        jax.distributed.initialize()
-    elif args.coordinator:
-        jax.distributed.initialize(args.coordinator, args.num_processes, args.process_id)
+    if args.coordinator:
+        hosts.join(args.coordinator, args.num_processes, args.process_id)
 
 
 def _default_out(args: argparse.Namespace) -> Path:
@@ -259,35 +257,31 @@ def main(argv: list[str]) -> int:
         _list(study)
         return 0
     args.out = args.out or _default_out(args)
-    try:
-        chosen = plan(args, study)
-        if problem := unwritable(args.out):
-            raise ValueError(f"--out {problem}")
-        _start(args)
-        console = Console()
-        if "optax" not in study.forms:
-            print("the form optax is left out: optax is not installed")
-        with executor(args.jobs, args.scheduler, chosen.few) as pool:
-            from stability import (
-                report,
-            )  # What draws takes a second to load; the processes of the pool begin meanwhile.
-            from stability.cli import terminal
+    console = Console()
+    with p.writing(args.out):
+        try:
+            chosen = plan(args, study)
+            _start(args)
+            if "optax" not in study.forms:
+                print("the form optax is left out: optax is not installed")
+            with executor(args.jobs, args.scheduler, chosen.few) as pool:
+                # What draws takes a second to load; the processes of the pool begin meanwhile.
+                from stability import report
+                from stability.cli import terminal
 
-            if problem := report.foreign(args.out, CHECKPOINT):
-                raise ValueError(f"--out {problem}")
-            outcome = _sweep(chosen, args, console, pool)
-            if jax.process_index():
-                return 0
-            outcome = _looked_into(outcome, chosen, args, pool)
-            manifest = options.manifest(argv, args, study.domain)
-            told = {"tolerance": args.tolerance, "begun": begun, "svg": args.svg, "executor": pool}
-            report.write(outcome, study, manifest, args.out, args.plots, **told)
-    except exhaustive.Refused as refusal:
-        p.error(f"--resume: {refusal}")
-    except (ValueError, NoScheduler) as problem:
-        p.error(str(problem))
-    except OSError as problem:
-        p.error(f"--out {args.out}: {problem.strerror or problem}")
+                if problem := report.foreign(args.out, CHECKPOINT):
+                    p.error(f"--out {problem}")
+                outcome = _sweep(chosen, args, console, pool)
+                if jax.process_index():
+                    return 0
+                outcome = _looked_into(outcome, chosen, args, pool)
+                manifest = options.manifest(argv, args, study.domain)
+                told = {"tolerance": args.tolerance, "begun": begun, "svg": args.svg, "executor": pool}
+                report.write(outcome, study, manifest, args.out, args.plots, **told)
+        except exhaustive.Refused as refusal:
+            p.error(f"--resume: {refusal}")
+        except ValueError as problem:
+            p.error(str(problem))
     (args.out / CHECKPOINT).unlink(missing_ok=True)
     terminal.tell(outcome, console, args.out, args.verbose)
     tell_untested()

@@ -8,14 +8,16 @@ import traceback
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import flint
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flint import arb
+from jax import Array
 from jax.extend.core import ClosedJaxpr
+from jax.typing import ArrayLike, DTypeLike
 
 from stability import truth
 from stability.diagnosis import _trace as trace
@@ -34,6 +36,9 @@ from stability.real.values import Undefined, is_number
 from stability.real.walk import walk as walk_jaxpr
 from stability.real.walk import wide
 from stability.truth import State, Truth
+
+if TYPE_CHECKING:
+    from jaxtyping import PyTree, Shaped
 
 TOLERANCE = 16.0
 """Results within this many ulps are not blamed on anything."""
@@ -212,7 +217,13 @@ def _is_decided(node: Node) -> bool:
     return evaluate.is_decided(node.true, node.fmt)
 
 
-def diagnose(fn: Callable, *args, mode: str = "eager", dtype=None, tolerance: float = TOLERANCE) -> Diagnosis:
+def diagnose(
+    fn: Callable[..., PyTree[Shaped[Array, "*_"]]],
+    *args: PyTree[Shaped[ArrayLike, "*_"]],
+    mode: str = "eager",
+    dtype: DTypeLike | None = None,
+    tolerance: float = TOLERANCE,
+) -> Diagnosis:
     """Runs a function in floats and in reals at one point, equation by equation, and says which one lost the digits.
 
     **Arguments:**

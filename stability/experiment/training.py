@@ -14,8 +14,8 @@ gradients: the mean of `log(1 + e^-m)` over the examples' margins `m = ±X w`, i
 
 from __future__ import annotations
 
-import argparse
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import jax
@@ -23,9 +23,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
-from stability.cli.arguments import Parser, number_in, whole_number
+from stability.cli.arguments import Parser, command, number_in, whole_number
 from stability.environment import environment, mark
-from stability.files import unwritable, write_json
+from stability.files import foreign, write_json
 from stability.losses.sigmoid import sigmoid_binary_cross_entropy_grad
 from stability.study import Form
 from stability.study.sigmoid.forms import FORMS
@@ -140,7 +140,7 @@ def draw(runs: dict[str, dict[str, dict]], path: Path) -> None:
     figure.savefig(path, dpi=110)
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     p = Parser(prog="stability experiment", description=__doc__)
     p.add_argument("--steps", type=whole_number(1), default=4000, help="steps of each training (default %(default)s)")
     p.add_argument(
@@ -156,18 +156,17 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str]) -> int:
     p = parser()
     args = p.parse_args(argv)
-    if problem := unwritable(args.out):
-        p.error(f"--out {problem}")
-    try:
-        runs = experiment(args.steps, args.rate)
-    except ImportError:
-        p.error("scikit-learn, which ships the data, is not installed; the extra `experiment` brings it")
-    args.out.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".experiment-", dir=args.out) as staging:
-        draw(runs, Path(staging) / "losses.png")
-        (Path(staging) / "losses.png").replace(args.out / "losses.png")
-    manifest = {"command": " ".join(["stability experiment", *argv]), **environment()}
-    write_json(args.out / "experiment.json", {"schema": 1, "manifest": manifest, "rate": args.rate, "runs": runs})
+    with p.writing(args.out, partial(foreign, page="losses.png", data="experiment.json")):
+        try:
+            runs = experiment(args.steps, args.rate)
+        except ImportError:
+            p.error("scikit-learn, which ships the data, is not installed; the extra `experiment` brings it")
+        args.out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".experiment-", dir=args.out) as staging:
+            draw(runs, Path(staging) / "losses.png")
+            (Path(staging) / "losses.png").replace(args.out / "losses.png")
+        manifest = {"command": command("stability experiment", argv), **environment()}
+        write_json(args.out / "experiment.json", {"schema": 1, "manifest": manifest, "rate": args.rate, "runs": runs})
     for data, found in runs.items():
         for name, curve in found.items():
             end = (

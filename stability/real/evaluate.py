@@ -5,14 +5,16 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import flint
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flint import arb
+from jax import Array
 from jax.extend.core import ClosedJaxpr
+from jax.typing import ArrayLike, DTypeLike
 
 from stability import truth
 from stability.formats import FloatFormat, format_of
@@ -27,6 +29,9 @@ from stability.real.reals import is_inexact, lift, run
 from stability.real.values import UNDECIDED, Scalar, Undefined, array, infinite
 from stability.real.walk import dtype_of, is_float, trace
 from stability.truth import Point, State, Truth
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, PyTree, Shaped
 
 FIRST_PRECISION = 128
 LAST_PRECISION = 4096
@@ -172,7 +177,12 @@ def nearest(output: Any, fmt: FloatFormat | None, aval: Any, dtype) -> np.ndarra
     return whole if dtype is not None else whole.astype(aval.dtype)
 
 
-def true_value(fn: Callable, *args, dtype=None, strict: bool = False):
+def true_value(
+    fn: Callable[..., PyTree[Shaped[Array, "*_"]]],
+    *args: PyTree[Shaped[ArrayLike, "*_"]],
+    dtype: DTypeLike | None = None,
+    strict: bool = False,
+) -> PyTree[Shaped[np.ndarray, "*_"]]:
     """The correctly rounded true value of `fn(*args)`.
 
     The jaxpr of `fn` is evaluated in balls (F. Johansson, "Arb: efficient arbitrary-precision midpoint-radius interval
@@ -207,7 +217,11 @@ def true_value(fn: Callable, *args, dtype=None, strict: bool = False):
     )
 
 
-def why_undefined(fn: Callable, *args, dtype=None):
+def why_undefined(
+    fn: Callable[..., PyTree[Shaped[Array, "*_"]]],
+    *args: PyTree[Shaped[ArrayLike, "*_"]],
+    dtype: DTypeLike | None = None,
+) -> PyTree[Shaped[np.ndarray, "*_"]]:
     """Why elements of `true_value(fn, *args)` are no proven numbers, where they are not.
 
     **Arguments:**
@@ -241,7 +255,13 @@ def why_undefined(fn: Callable, *args, dtype=None):
     )
 
 
-def true_derivative(fn: Callable, *args, argnum: int = 0, order: int = 1, dtype=None):
+def true_derivative(
+    fn: Callable[..., PyTree[Shaped[Array, "*_"]]],
+    *args: PyTree[Shaped[ArrayLike, "*_"]],
+    argnum: int = 0,
+    order: int = 1,
+    dtype: DTypeLike | None = None,
+) -> PyTree[Float[np.ndarray, "*_"]]:
     """The correctly rounded true derivative of `fn` by one of its arguments.
 
     It is that of the real function, by power series over balls from the program of its values; no derivative rule is
@@ -257,7 +277,8 @@ def true_derivative(fn: Callable, *args, argnum: int = 0, order: int = 1, dtype=
     argument. An element is NaN where the derivative is undefined or undecided, infinite at a pole of one sign, and at a
     kink the middle between the one-sided derivatives, between which every value is right.
 
-    **Raises:** `ValueError` where the argument is no float array, or `order` less than 1.
+    **Raises:** `ValueError` where there is no argument `argnum`, where it is not one array of floats, and for an
+    `order` less than 1.
 
     ```python
     import jax

@@ -12,7 +12,7 @@ import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -27,6 +27,9 @@ from stability.measure import FAILURES, classify
 from stability.study._study import Form, Study
 from stability.study.loading import BadFunction, NotFixed, first_line, load
 from stability.truth import State, Truth
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 source_info_util.register_exclusion(__file__)
 
@@ -89,7 +92,7 @@ def parse_fixed(texts: Sequence[str]) -> dict[str, Any]:
             if not (equals and name.isidentifier()):
                 raise ValueError
             fixed[name] = ast.literal_eval(value.strip())
-        except (ValueError, SyntaxError):
+        except (ValueError, SyntaxError, RecursionError, MemoryError):
             raise BadFunction(f"{text}: not name=value with a Python number, list, bool or string") from None
     return fixed
 
@@ -159,7 +162,7 @@ def hold(
     if rules == "trusted":
         return _named(run, title)
     by = None if argnum == swept else fixed.get(names[argnum], defaults[names[argnum]])
-    if by is not None and not isinstance(by, int | float):
+    if by is not None and not (isinstance(by, float) or (isinstance(by, int) and abs(by) < 2**1023)):
         raise BadFunction(f"{name}: the derivative by {names[argnum]} is by one number; it is fixed at {by!r}")
     return Derivative(run, functools.partial(applied, fn), None if by is None else float(by), order, title)
 
@@ -230,9 +233,9 @@ def as_form(scalar: Scalar) -> Form:
 
 
 def study_of(
-    forms: Mapping[str, Scalar],
+    forms: Mapping[str, Callable[[Float[Array, ""]], Float[Array, ""]]],
     *,
-    reference: Scalar | None = None,
+    reference: Callable[[Float[Array, ""]], Float[Array, ""]] | None = None,
     name: str = "function",
     domain: tuple[float, float] = (-math.inf, math.inf),
     swept: str = "x",

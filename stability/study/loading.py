@@ -29,6 +29,14 @@ def meant(name: str, allowed: list[str]) -> str:
     return f"; did you mean {near[0]}?" if near else ""
 
 
+def _in_utf8(argument: str) -> str:
+    """An argument of the command in UTF-8, as source code is, in whatever locale it was decoded."""
+    try:
+        return os.fsencode(argument).decode("utf-8")
+    except UnicodeError:
+        return argument
+
+
 def load(reference: str) -> Callable:
     """The function that `module:function` names; modules of the working directory are found first.
 
@@ -46,10 +54,13 @@ def load(reference: str) -> Callable:
         found = importlib.import_module(module_name)
     except (Exception, SystemExit) as error:
         raise BadFunction(f"{module_name} does not import: {first_line(error)}") from error
-    for part in name.split("."):
-        if not hasattr(found, part):
-            raise BadFunction(f"{module_name} has no {name}{meant(part, dir(found))}")
-        found = getattr(found, part)
+    for part in _in_utf8(name).split("."):
+        try:
+            found = getattr(found, part)
+        except AttributeError:
+            raise BadFunction(f"{module_name} has no {name}{meant(part, dir(found))}") from None
+        except (Exception, SystemExit) as error:
+            raise BadFunction(f"{module_name} does not give {name}: {first_line(error)}") from error
     if not callable(found):
         raise BadFunction(f"{reference} is not a function")
     return found
