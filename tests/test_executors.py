@@ -60,6 +60,24 @@ def test_a_scheduler_that_is_not_there_is_one_line(tmp_path, capsys):
     assert capsys.readouterr().err.count("\n") == 1 and not (tmp_path / "r").exists()
 
 
+@pytest.mark.parametrize(("at_once", "formats"), [(1, 1), (2, 2), (None, 2)])
+def test_who_is_done_with_a_format_goes_on_with_it(at_once, formats):
+    """Of two places that measure, each begins with a format of its own; of one, it is done with the first before."""
+    begun = []
+
+    class Told(engine.Here):
+        def submit(self, fn, /, *args):
+            if fn is engine.measure_rows:
+                begun.append(args[0][0].dtype)
+            return super().submit(fn, *args)
+
+    asked = dict(forms=["cancelled", "logits", "rounded"], dtypes=["float16", "bfloat16"], labels=[1.0], modes=["jit"])
+    outcome = engine.sweep(STUDY, **asked, executor=Told(), at_once=at_once)
+    assert len(begun) == 6 and len(set(begun[:2])) == formats
+    assert at_once != 1 or begun == ["float16"] * 3 + ["bfloat16"] * 3
+    assert outcome.rows == engine.sweep(STUDY, **asked).rows
+
+
 def test_few_rows_are_measured_here():
     with executor(None, None, few=True) as pool:
         assert pool is None

@@ -16,7 +16,7 @@ from stability.formats import FloatFormat, from_ordinal, short_hex, to_ordinal
 from stability.measure import FAILURE_KINDS, INACCURATE, KINDS, NAN_INPUT, OK, Run, runs
 
 LOOKED_AROUND = 256
-LOOKED_AHEAD = 1024
+LOOKED_AHEAD = 4096
 """Points up to which bisection measures more than one round at once."""
 INSIDE = 4096
 """Random floats looked at inside the regions of a row of a wide format, at least 8 a region."""

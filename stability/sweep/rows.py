@@ -162,6 +162,13 @@ def truth_of(source: Source, dtype: str, label: float | None, settings: Settings
     return found, time.perf_counter() - begun
 
 
+@functools.lru_cache(maxsize=64)
+def _truth_at(source: Source, dtype: str, label: float, x64: bool, ordinals: bytes) -> Truth:
+    """The true values at int64 ordinals, kept, since the modes of a form mostly ask for the same ones."""
+    fmt = FORMATS[dtype]
+    return study_of_source(source).truth(from_ordinal(np.frombuffer(ordinals, np.int64), fmt), label, fmt)
+
+
 def measure_rows(tasks: Sequence[Task], known: dict[float | None, Truth]) -> list[Measured]:
     """Rows that share a form and a format, so that each mode is compiled once; `known` the true values by label."""
     return [measure_row(task, known[task.label]) for task in tasks]
@@ -218,7 +225,8 @@ def _measured(task: Task, known: Truth) -> Measured:
 
     def true_at(ordinals: np.ndarray) -> Truth:
         nonlocal by_balls
-        truth = timing.run("reference", study.truth, from_ordinal(ordinals, fmt), float(label), fmt)
+        place = task.source, task.dtype, float(label), settings.x64
+        truth = timing.run("reference", _truth_at, *place, ordinals.tobytes())
         by_balls += truth.by_balls
         return truth
 

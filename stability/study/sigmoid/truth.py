@@ -11,10 +11,14 @@ Next to zero, `_next_to_zero` takes over.
 Inputs beyond ±4096 are taken as ±4096: every float64 and every midpoint of two is a multiple of
 `2**-1075`, σ(-4096) < 2**-5909, and so nothing that is rounded to a format changes.
 
-**Bound of `_next_to_zero`.** For `|z| < 2**-55` the value is `(1/2 - y) + z/4 - z**3/48 + ...`, a series whose terms
-alternate and shrink, and TwoSum gives `1/2 - y = c0 + c1` exactly. The first case that holds:
+**Bound of `_next_to_zero`.** For `|z| < 2**-24` the value is `(1/2 - y) + z/4 - z**3/48 + z**5/480 - ...`, a series
+whose terms alternate and shrink, and TwoSum gives `1/2 - y = c0 + c1` exactly. The first case that holds:
 
-1. `c0` is 0: four times the value is `z`, and what is left out, less than `2**-110 |z|`, has the sign of `-z`.
+1. `c0` is 0: four times the value is `z - z**3/12`, off by `4u |z|**3/12 + |z|**5/120 < 2**-50 |z|**3`. Below
+   `2**-300`, where the cube could underflow, it is `z`, and what is left out has the sign of `-z`.
+
+The others are for `|z| < 2**-55`:
+
 2. `|z|` is below `2**-102`, or below `2**-1000` where `c1` is 0: the value is `c0 + c1`, and what is left out, at most
    `|z|/4`, has the sign of `z`. In ulps it is nothing: `c1` is not 0 only for `y < 1/4`, where an ulp of float64 is
    `2**-54` or more, and elsewhere `|c0|` is at least `2**-54` and an ulp `2**-106`.
@@ -36,7 +40,7 @@ from fractions import Fraction
 import numpy as np
 from flint import arb
 
-from stability.double_word import DoubleWord, add, divide, multiply, two_sum, words
+from stability.double_word import DoubleWord, add, divide, fast_two_sum, multiply, two_sum, words
 from stability.formats import FloatFormat, widen
 from stability.truth import Truth, of_quanta, quantize
 from stability.truth.balls import ball
@@ -55,14 +59,17 @@ def sigmoid_minus_label_ball(z: float, y: float) -> arb:
 
 def _next_to_zero(z: np.ndarray, y: np.ndarray) -> tuple[DoubleWord, np.ndarray, np.ndarray, np.ndarray]:
     """Arguments of `quantize` for `σ(z) - y` next to zero: value, scale, bound and lean (module docstring)."""
-    size, zero = np.abs(z), np.zeros_like(z)
+    size = np.abs(z)
     c = two_sum(0.5, -y)
     alone, whole = c[0] == 0, c[1] == 0
+    cube = np.where(size < 2.0**-300, 0.0, z) ** 3
+    curved = fast_two_sum(z, -cube / 12)
     hidden = size < np.where(whole, 2.0**-1000, 2.0**-102)
-    line = add(c, (z / 4, zero))
-    h, l = (np.select([alone, hidden], parts[:2], parts[2]) for parts in zip((z, zero), c, line, strict=True))
-    bound = np.select([hidden & ~alone, whole], [size, np.ldexp(size, -110)], 2.0**-105)
-    lean = np.select([hidden & ~alone, whole], [np.sign(z), -np.sign(z)], 0.0)
+    line = add(c, (z / 4, np.zeros_like(z)))
+    h, l = (np.select([alone, hidden], parts[:2], parts[2]) for parts in zip(curved, c, line, strict=True))
+    bound_alone = np.where(cube == 0, np.ldexp(size, -110), np.ldexp(np.abs(cube), -50))
+    bound = np.select([alone, hidden, whole], [bound_alone, size, np.ldexp(size, -112)], 2.0**-105)
+    lean = np.select([alone & (cube != 0), hidden & ~alone, whole], [0.0, np.sign(z), -np.sign(z)], 0.0)
     return (h, l), np.where(alone, -2, 0), bound, lean
 
 
@@ -92,7 +99,7 @@ def sigmoid_minus_label(logits: np.ndarray, label: float | np.ndarray, fmt: Floa
     towards_zero = ~tail & (t[1] == 0)
     t = t[0], np.where(towards_zero, -np.copysign(5e-324, t[0]), t[1])
     bound = np.ldexp(np.abs(h), -94) + np.where(tail, 0.0, np.ldexp(np.abs(t[0]), -104) + 2.0**-1073)
-    near = np.abs(z) < 2.0**-55
+    near = np.abs(z) < np.where(y == 0.5, 2.0**-24, 2.0**-55)
     t_near, scale_near, bound_near, lean = _next_to_zero(np.where(near, z, 0.0), y)
     t = np.where(near, t_near[0], t[0]), np.where(near, t_near[1], t[1])
     scale, bound, lean = np.where(near, scale_near, scale), np.where(near, bound_near, bound), np.where(near, lean, 0.0)
