@@ -53,11 +53,18 @@ def measured(path: Path, chromium: str) -> dict[str, float]:
     }
 
 
-def main(argv: list[str]) -> int:
+def parser() -> Parser:
     p = Parser(prog="stability bench page", description=__doc__)
-    p.add_argument("page", type=Path, nargs="?", default=Path("reports", "index.html"), help="default %(default)s")
+    p.add_argument(
+        "page", type=Path, nargs="?", metavar="FILE", default=Path("reports", "index.html"), help="default %(default)s"
+    )
     p.add_argument("--mebibytes", type=float, default=MEBIBYTES, help="its greatest size (default %(default)s)")
     p.add_argument("--out", type=Path, default=Path("reports"), metavar="DIR", help="default %(default)s")
+    return p
+
+
+def main(argv: list[str]) -> int:
+    p = parser()
     args = p.parse_args(argv)
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     if not chromium:

@@ -75,10 +75,10 @@ def _tell(found: Comparison, sides: tuple[comparison.Side, comparison.Side]) -> 
         line(text)
 
 
-def main(argv: list[str]) -> int:
+def parser() -> Parser:
     p = Parser(prog="stability compare", description=__doc__)
-    p.add_argument("before", type=Path, metavar="A", help="the summary.json of a sweep")
-    p.add_argument("after", type=Path, metavar="B", help="that of the same sweep elsewhere, or later")
+    p.add_argument("before", type=Path, metavar="FILE", help="the summary.json of a sweep")
+    p.add_argument("after", type=Path, metavar="FILE", help="that of the same sweep elsewhere, or later")
     p.add_argument(
         "--out",
         type=Path,
@@ -86,6 +86,11 @@ def main(argv: list[str]) -> int:
         help="write README.md, compare.json and index.html there: a new or empty directory, or one with a comparison, "
         "which is replaced",
     )
+    return p
+
+
+def main(argv: list[str]) -> int:
+    p = parser()
     args = p.parse_args(argv)
     try:
         if args.out and (problem := unwritable(args.out) or comparison.foreign(args.out)):

@@ -18,10 +18,7 @@ from flint import arb
 
 from stability.double_word import two_sum
 from stability.formats import FloatFormat, hex_of, ulp_exponent, widen
-from stability.truth.balls import HUGE, decide_quanta, quanta_of, round_ball
-
-FRACTION = 2.0**-24
-"""How far off a `fraction` may be, in ulps."""
+from stability.truth.balls import FRACTION, HUGE, decide_quanta, quanta_of, round_ball
 
 
 class State(IntEnum):

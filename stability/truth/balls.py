@@ -58,6 +58,8 @@ def _to_float(n: int, e: int, fmt: FloatFormat) -> float:
 
 
 _GUARD = 64
+FRACTION = 2.0**-24
+"""How far off a `fraction` may be, in ulps."""
 
 
 def _endpoints(x: arb) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -180,6 +182,12 @@ def decide_quanta(enclose: Callable[[], arb], fmt: FloatFormat) -> tuple[float, 
     """A real number as `(n + f) * 2**e` with `2**e` its ulp in `fmt`, `n` whole and `|f| <= 1/2`.
 
     Arguments and errors as for `decide`; the binade is decided as well as the rounding, so a number
-    just below a power of two has the ulp of the binade below. `f` is rounded to float64.
+    just below a power of two has the ulp of the binade below. `f` is off by at most `FRACTION`.
     """
-    return _raise_precision(enclose, fmt, lambda x: quanta_of(x, fmt))
+
+    def decided(x: arb) -> tuple[float, float, int] | None:
+        found = quanta_of(x, fmt)
+        fine = found is None or math.isinf(found[0]) or x.rad() * arb(2) ** -found[2] <= FRACTION
+        return found if fine else None
+
+    return _raise_precision(enclose, fmt, decided)
