@@ -179,7 +179,7 @@ def measure_row(task: Task, known: Truth) -> Measured:
     try:
         with task.settings.running(FORMATS[task.dtype]):
             return _measured(task, known)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         fmt = FORMATS[task.dtype]
         lines = str(error).strip().splitlines() or [""]
         message = f"{type(error).__name__}: {lines[0]}"
