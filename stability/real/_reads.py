@@ -45,8 +45,8 @@ class Reads(Semantics):
         if moves(record, eqn) and not record.indices(values):
             return list(map(as_array, record.reals(eqn, values)))
         if isinstance(record, Folds):
-            rows = arrays.last(values[0], eqn.params["axes"])
-            return [array([_union(rows[i]) for i in np.ndindex(shapes[0])], shapes[0])]
+            folded = arrays.last(values[0], eqn.params["axes"])
+            return [array([_union(folded[i]) for i in np.ndindex(shapes[0])], shapes[0])]
         every = _union([_union(v.ravel()) for v in values])
         return [array([every] * math.prod(s), s) for s in shapes]
 
