@@ -65,6 +65,7 @@ FAULTS = {
             "stats.gamma.sf(x, 0.75)",
             "stats.nbinom.pmf(x, 5.0, 0.25)",
             "stats.pareto.cdf(x, 2.5)",
+            "stats.poisson.pmf(x, 1.5)",
             "stats.truncnorm.cdf(1.5, 0.75, x)",
             "stats.truncnorm.logcdf(1.5, 0.75, x)",
             "stats.truncnorm.logsf(1.5, x, 2.5)",
@@ -73,7 +74,3 @@ FAULTS = {
     },
 }
 """By row: the function that is right where JAX is not; that of the last ones is 0, or 1, beyond the support."""
-
-ISOLATED = {("stats.poisson.pmf(x, 1.5)", "gradient")}
-"""Rows of functions that are something at whole numbers and something else beside them: JAX differentiates a formula
-between the numbers, and the truth is of what is beside them."""

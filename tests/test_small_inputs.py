@@ -19,7 +19,7 @@ from stability import (
 )
 from stability.formats import FORMATS
 from stability.real import Order, truth
-from stability.testing import assert_max_ulp
+from stability.testing import assert_gradient_max_ulp, assert_max_ulp
 from stability.truth import State
 
 F32 = FORMATS["float32"]
@@ -268,3 +268,13 @@ def test_both_parts_of_a_complex_result_are_judged_in_ulps_of_the_larger():
 def test_a_line_without_a_column_is_told_without_one():
     source = diagnose(jnp.log, f(-1)).culprit.source
     assert "None" not in source and source.count(":") == 1
+
+
+def test_a_domain_that_holds_no_float_is_told_in_one_line():
+    narrow = study_of({"e": jnp.exp}, domain=(1.0001, 1.0002))
+    assert {r.dtype for r in narrow.sweep(modes=["jit"], points=64).rows} == {"float32", "float64"}
+    for domain, dtype in (((1.0001, 1.0002), "bfloat16"), ((2.0, 1.0), "float32"), ((NAN, 1.0), "float16")):
+        with pytest.raises(ValueError, match=f"holds no {dtype}"):
+            study_of({"e": jnp.exp}, domain=domain).sweep(dtypes=[dtype], modes=["jit"])
+    with pytest.raises(ValueError, match="order 0"):
+        assert_gradient_max_ulp(jnp.exp, domain=(0.0, 1.0), max_ulp=4, order=0)

@@ -19,7 +19,9 @@ case that is not taken does not matter, whatever it is. Reverse mode turns "not 
 of `where(x > 0, log(x), 0)` at `x <= 0` is `0 * (1/x)`. So a zero that the program's text spells out and a choice
 then picked is a very strong zero, in Knuth's words on Iverson's bracket: times or over anything, even undefined, it
 is 0. A zero that was *computed* is an ordinary one (the gradient of `sqrt(x)**2` at 0 is `0 * inf` in its jaxpr:
-undefined there, with limit 1). Where a choice switches, at a kink, the value is the one that the jaxpr's own
+undefined there, with limit 1), and so is a sum over an array in the program of the values: the mean of what a mask
+leaves nothing of is 0/0. A zero that is given keeps the sign of its float, which `atan2` on its cut and the bits of a
+number ask for; a computed one has none. Where a choice switches, at a kink, the value is the one that the jaxpr's own
 convention says.
 
 **Equality.** Balls can't show that two numbers are equal, unless both are exact or they are one and the same value:

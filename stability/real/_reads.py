@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 import operator
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -45,13 +45,13 @@ class Reads(Semantics):
         if moves(record, eqn) and not record.indices(values):
             return list(map(as_array, record.reals(eqn, values)))
         if isinstance(record, Folds):
-            rows = arrays.last(values[0], eqn.params["axes"])
-            return [array([_union(rows[i]) for i in np.ndindex(shapes[0])], shapes[0])]
+            folded = arrays.last(values[0], eqn.params["axes"])
+            return [array([_union(folded[i]) for i in np.ndindex(shapes[0])], shapes[0])]
         every = _union([_union(v.ravel()) for v in values])
         return [array([every] * math.prod(s), s) for s in shapes]
 
 
-def _union(sets: Sequence[int]) -> int:
+def _union(sets: Iterable[int]) -> int:
     return functools.reduce(operator.or_, sets, 0)
 
 

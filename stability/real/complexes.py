@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 from flint import arb, fmpq
 
-from stability.real import logic, scalars, steps
+from stability.real import angles, logic, scalars, steps
 from stability.real._near import flat
 from stability.real._series import whole
 from stability.real.arrays import as_array, bare, elementwise
@@ -110,7 +110,7 @@ def holds(name: str, x, y) -> bool:
 
 def angle(z):
     """The argument of a complex number."""
-    return scalars.atan2(z.im, z.re)
+    return angles.atan2(z.im, z.re)
 
 
 def log(z):

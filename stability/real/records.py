@@ -22,7 +22,7 @@ from stability.real import _linear as linear
 from stability.real import _sorting as sorting
 from stability.real import _spectral as spectral
 from stability.real import _windows as windows
-from stability.real import arrays, complexes, function, logic, scalars, steps
+from stability.real import angles, arrays, complexes, function, logic, scalars, steps
 from stability.real.arrays import as_array, bare
 from stability.real.meanings._elementary import logaddexp
 from stability.real.meanings._recognition import MEANING
@@ -230,7 +230,7 @@ TEXTS: dict[str, Callable] = {
     "asin": scalars.asin,
     "acos": scalars.acos,
     "atan": scalars.atan,
-    "atan2": scalars.atan2,
+    "atan2": angles.atan2,
     "sinh": scalars.sinh,
     "cosh": scalars.cosh,
     "tanh": scalars.tanh,

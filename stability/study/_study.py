@@ -89,8 +89,8 @@ class Study:
 
         - `**options` by name, each with a default:
         - `forms` names of the study's forms, all by default.
-        - `dtypes` of `"float16"`, `"bfloat16"`, `"float32"`, `"float64"`, all by default. float64 is on in its own
-          rows, and in all where `jax_enable_x64` is.
+        - `dtypes` of `"float16"`, `"bfloat16"`, `"float32"`, `"float64"`, by default all of which the domain holds
+          floats. float64 is on in its own rows, and in all where `jax_enable_x64` is.
         - `labels` in `label_range`, each rounded to the format it is used in; the study's by default.
         - `modes` of `"eager"` (each operation its own XLA computation), `"jit"`, `"step"` (as the backward rule inside
           a jitted training step); eager and jit by default.
@@ -106,7 +106,7 @@ class Study:
 
         **Returns:** an `Outcome`, its rows in the order dtype, label, form, mode. A row that raised says so in `error`.
 
-        **Raises:** `ValueError` for a name that is none of these.
+        **Raises:** `ValueError` for a name that is none of these, and a format of which the domain holds no float.
 
         ```python
         import jax.numpy as jnp

@@ -154,6 +154,8 @@ def hold(
 
     if argnum is None:
         return _named(functools.partial(applied, fn), name)
+    if order < 1:
+        raise BadFunction(f"order {order}: a derivative has order 1 or more")
     derived = fn
     for _ in range(order):
         derived = jax.grad(derived, argnums=argnum)

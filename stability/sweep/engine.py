@@ -16,7 +16,7 @@ from stability.formats import FORMATS, to_ordinal
 from stability.measure.regions import Region
 from stability.study import Source, Study, study_of_source
 from stability.sweep.outcome import Disagreement, Outcome, Row
-from stability.sweep.points import floats_of
+from stability.sweep.points import floats_of, holds_floats
 from stability.sweep.rows import MODES, Measured, Settings, Task, chunks, kept_of, measure_rows, truth_of
 from stability.sweep.singles import Known, TrueValues
 from stability.truth import Truth
@@ -132,11 +132,14 @@ def sweep(
     """
     study = study_of_source(source)
     chosen = list(study.forms if forms is None else forms)
-    dtypes = list(FORMATS if dtypes is None else dtypes)
+    held = [name for name, fmt in FORMATS.items() if holds_floats(study.domain, fmt)]
+    dtypes = list((held or FORMATS) if dtypes is None else dtypes)
     labels = list(study.labels if labels is None else labels)
     _known("form", chosen, study.forms)
     _known("dtype", dtypes, FORMATS)
     _known("mode", modes, MODES)
+    for missing in [name for name in dtypes if name not in held]:
+        raise ValueError(f"domain {study.domain} holds no {missing}")
     settings = Settings(
         points, tolerance, seed, search, screened, tuple(besides), bool(jax.config.read("jax_enable_x64"))
     )

@@ -82,6 +82,12 @@ def _floats_of(fmt: FloatFormat, domain: tuple[float, float], points: int, seed:
     return from_ordinal(np.unique(np.concatenate([inside, spread, [first, last]])), fmt)
 
 
+def holds_floats(domain: tuple[float, float], fmt: FloatFormat) -> bool:
+    """Whether any float lies in a closed range."""
+    first, last = ordinals_within(domain, fmt)
+    return domain[0] <= domain[1] and first <= last
+
+
 def ordinals_within(domain: tuple[float, float], fmt: FloatFormat) -> tuple[int, int]:
     """The ordinals of the least and the greatest float of `fmt` in a closed range; the first is greater if none is."""
     with np.errstate(over="ignore"):
