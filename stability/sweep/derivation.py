@@ -10,20 +10,20 @@ import jax.numpy as jnp
 import numpy as np
 
 from stability import real
-from stability.formats import FORMATS, from_ordinal, widen
+from stability.formats import FORMATS, from_ordinal, to_ordinal, widen
 from stability.study import Source, study_of_source
 from stability.sweep.engine import Here
 from stability.sweep.outcome import Outcome, furthest
 from stability.sweep.points import DENSE_BINADES, binade_starts
-from stability.sweep.rows import Settings, evaluate, exact_label
+from stability.sweep.rows import ROUND, Settings, evaluate, exact_label
 from stability.sweep.singles import Computed, Step, Steps, narrow, ordinals_of
 
 
 def steps(source: Source, outcome: Outcome, executor: Executor | None = None) -> Steps:
     """The quantities of a study in the formats and at the labels of an outcome of it, measured on an executor.
 
-    They are looked at where rows keep their results: at the powers of two, and in the binades where the functions
-    change.
+    They are looked at where rows keep their results: at the powers of two, and, in the binades where the functions
+    change, at every float of a 16-bit format, and at the round numbers and the ends of regions of a wide one.
     """
     study, pool = study_of_source(source), executor or Here()
     x64 = bool(jax.config.read("jax_enable_x64"))
@@ -45,8 +45,11 @@ def _floats(outcome: Outcome, dtype: str) -> np.ndarray:
     fmt = FORMATS[dtype]
     known = np.unique(np.concatenate([k.values.floats for k in outcome.known if k.dtype == dtype])).astype(np.int64)
     size, starts = np.abs(widen(from_ordinal(known, fmt))), binade_starts(fmt)
-    most = min(2.0 ** DENSE_BINADES[1], furthest(fmt))
-    dense = (size >= 2.0 ** DENSE_BINADES[0]) & (size < most)
+    dense = (size >= 2.0 ** DENSE_BINADES[0]) & (size < min(2.0 ** DENSE_BINADES[1], furthest(fmt)))
+    if fmt.bits != 16:
+        regions = (r for row in outcome.rows if row.dtype == dtype for r in row.regions if r.kind != "inaccurate")
+        ends = [end for r in regions for end in (r.start, r.stop)]
+        dense &= np.isin(known, to_ordinal(ROUND.astype(fmt.dtype))) | np.isin(known, np.array(ends, np.int64))
     return known[dense | np.isin(known, starts) | np.isin(-known - 1, starts) | np.isin(known, (-1, 0))]
 
 
