@@ -168,7 +168,7 @@ def _culprit(scalar: Scalar, ordinal: int, fmt: FloatFormat, tolerance: float) -
 
 def _nearby(source: str) -> str:
     """A source line with its path from the working directory where the file is below it."""
-    path, colon, rest = source.partition(":")
+    path, colon, rest = ("", "", "") if source.startswith("<") else source.partition(":")
     return (os.path.relpath(path) if Path(path).is_relative_to(Path.cwd()) else path) + colon + rest if path else ""
 
 

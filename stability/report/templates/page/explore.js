@@ -118,7 +118,7 @@ function pixels() {
 }
 
 function curvesDrawn(rows, curves, axis, part) {
-  const columns = Math.floor((part.views * pixels()) / 3);
+  const columns = Math.floor((part.views * pixels()) / 4);
   const drawn = new Map(rows.flatMap((row, i) => (curves[i] ? [[row.form, columnsOf(curves[i], part, columns, axis)]] : [])));
   const shown = [...drawn.keys()];
   plots.curves.data = {

@@ -112,7 +112,7 @@ function decimalOf(x, f) {
   if (Object.is(x, -0)) return "-0";
   for (let digits = 1; digits < 17; digits++) {
     const text = x.toPrecision(digits);
-    if (nearestFloat(Number(text), f) === x) return tidy(text);
+    if (nearestFloat(Number(text), f) === x) return String(Number(text)).replace("+", "");
   }
   return String(x);
 }
