@@ -123,10 +123,7 @@ def _draw(
     measured = replace(outcome, rows=tuple(row for row in outcome.rows if not row.error))
     if not measured.rows:
         return []
-    if all(row.label is None for row in measured.rows):
-        tasks = unlabelled.pictures(measured, tolerance, study.swept)
-    else:
-        tasks = plots.pictures(measured, study, tolerance)
+    tasks = plots.pictures(measured, study, tolerance)
     if executor is None:
         drawn = [plots.drawn(*task, svg) for task in tasks.values()]
     else:
