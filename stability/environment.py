@@ -47,7 +47,7 @@ def tell_untested() -> None:
 def mark(figure: Figure) -> None:
     """Writes into the corner of a figure which release of JAX it is of."""
     text = f"jax {version('jax')}, {jax.default_backend()}"
-    figure.text(0.998, 0.002, text, ha="right", va="bottom", fontsize=6, color="0.4")
+    figure.text(0.998, 0.002, text, ha="right", va="bottom", fontsize=8, color="0.35")
 
 
 def _cpu() -> str:

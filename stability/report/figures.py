@@ -7,15 +7,14 @@ import re
 from collections.abc import Sequence
 from functools import cache
 
-from stability.report.plots import COLOURS
+from stability.report.colours import colours_of
 
 DASHES = ("solid", "dashed", "dashdot", "dotted")
 
 
 def style_of(form: str, forms: Sequence[str]) -> tuple[str, str]:
     """The colour and the dash of a form, the same in every view."""
-    i = list(forms).index(form)
-    return COLOURS[i % len(COLOURS)], DASHES[i % len(DASHES)]
+    return colours_of(forms)[form], DASHES[list(forms).index(form) % len(DASHES)]
 
 
 def figures(forms: Sequence[str], swept: str, tolerance: float) -> str:

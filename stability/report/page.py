@@ -14,8 +14,8 @@ from markupsafe import Markup, escape
 
 from stability.formats import FORMATS, FloatFormat, short_hex, to_ordinal
 from stability.measure import FAILURE_KINDS, KINDS
+from stability.report.colours import KIND_COLOURS
 from stability.report.figures import figures, library, map_figure, style_of
-from stability.report.plots import KIND_COLOURS
 from stability.report.tables import label_text, spotlight
 from stability.study import Study
 from stability.sweep.map import BEYOND, LEAST, SEVERITY, STEPS

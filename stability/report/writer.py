@@ -133,10 +133,7 @@ def _drawing(
     measured = replace(outcome, rows=tuple(row for row in outcome.rows if not row.error))
     if not measured.rows:
         return {}
-    if all(row.label is None for row in measured.rows):
-        tasks = unlabelled.pictures(measured, tolerance, study.swept)
-    else:
-        tasks = plots.pictures(measured, study, tolerance)
+    tasks = plots.pictures(measured, study, tolerance)
     return {name: executor.submit(plots.drawn, *task, svg) for name, task in tasks.items()}
 
 

@@ -1,0 +1,1 @@
+"""The pictures, a module each; what they share begins with `_`."""
