@@ -150,7 +150,7 @@ def test_every_text_is_large_enough_and_inside_and_by_itself(drawn, name):
 
 @pytest.mark.parametrize("name", CASES)
 def test_every_form_is_named_once_beside_its_errors_and_at_every_label_beside_its_regions(drawn, outcomes, name):
-    study, outcome = outcomes[name]
+    _, outcome = outcomes[name]
     forms = list(dict.fromkeys(row.form for row in outcome.rows))
     labels = len({row.label for row in outcome.rows})
     for title, figure in drawn[name].items():
@@ -206,7 +206,7 @@ def test_a_picture_of_256_colours_has_those_of_forms_and_kinds(outcomes):
     png = plots.drawn(*plots.pictures(outcome, study, 16.0)["regions_float32"], False)["png"]
     image = Image.open(io.BytesIO(png))
     assert image.mode == "P" and image.width == round(WIDTH * plots.DPI)
-    found = {"#%02X%02X%02X" % c for _, c in image.convert("RGB").getcolors(1 << 20)}
+    found = {"#{:02X}{:02X}{:02X}".format(*c) for _, c in image.convert("RGB").getcolors(1 << 20)}
     assert {*FORM_COLOURS, *(KIND_COLOURS[k] for k in ("ok", "nan", "vanished", "flushed", "inaccurate"))} <= found
     assert image.convert("RGB").getpixel((image.width // 2, 1)) == (255, 255, 255)
 
@@ -218,7 +218,7 @@ def test_numbers_of_floats_in_few_letters():
 
 
 def test_a_region_that_is_narrower_than_a_cell_is_seen(outcomes):
-    study, outcome = outcomes["sigmoid"]
+    _, outcome = outcomes["sigmoid"]
     logits = next(r for r in outcome.rows if (r.form, r.dtype, r.label) == ("logits", "float32", 0.0))
     axis = _axis.axis_of([logits], FORMATS["float32"], "z")
     assert ("vanished", CELLS // 2 - 1, CELLS // 2 + 1) in _axis.look(logits, axis).runs()

@@ -135,6 +135,7 @@ async function started() {
   window.addEventListener("hashchange", arrived);
   showLine(...ends, 0);
   await lookedUp();
+  await redrawn();
   view.ready = true;
   document.documentElement.dataset.ready = "yes";
   performance.mark("ready");
