@@ -8,27 +8,6 @@ function startPlots() {
     plots[name] = doc.get_model_by_name(name);
   }
   for (const end of ["start", "end"]) plots.range.properties[end].change.connect(() => scheduled());
-  restyled();
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { restyled(); scheduled(); });
-}
-
-function restyled() {
-  restyledFigures([plots.curve, plots.bars]);
-}
-
-// Figures in the colours of the page, which follow the theme.
-function restyledFigures(figures) {
-  const style = getComputedStyle(document.documentElement);
-  const [ink, ground, line] = ["--ink", "--card", "--line"].map((v) => style.getPropertyValue(v).trim());
-  for (const figure of figures) {
-    figure.setv({ background_fill_color: ground, border_fill_color: ground, outline_line_color: line });
-    for (const axis of [...figure.below, ...figure.left]) {
-      if (!("major_label_text_color" in axis)) continue;
-      axis.setv({ major_label_text_color: ink, axis_label_text_color: ink, axis_line_color: line,
-        major_tick_line_color: line, minor_tick_line_color: line });
-    }
-    for (const grid of figure.center) if ("grid_line_color" in grid) grid.grid_line_color = line;
-  }
 }
 
 let waiting = false;
@@ -123,7 +102,7 @@ function curvesDrawn(rows, curves, axis, part) {
   const shown = [...drawn.keys()];
   plots.curves.data = {
     xs: shown.map((form) => drawn.get(form).x), ys: shown.map((form) => drawn.get(form).y), form: shown,
-    colour: shown.map(colourOf), dash: shown.map((form) => DATA.styles[form][1]),
+    colour: shown.map((form) => DATA.styles[form][0]), dash: shown.map((form) => DATA.styles[form][1]),
   };
   dotsDrawn(drawn, part);
 }
@@ -155,12 +134,6 @@ function columnsOf(curve, part, columns, axis) {
 
 let curveKeys = 0;
 
-// The colour of a form, which is that of the text where it is black.
-function colourOf(form) {
-  const colour = DATA.styles[form][0];
-  return colour === "#000000" ? getComputedStyle(document.documentElement).getPropertyValue("--ink").trim() : colour;
-}
-
 // The single floats of the curves, where they lie far enough apart to be told from each other.
 function dotsDrawn(drawn, part) {
   const dots = { x: [], y: [], colour: [] };
@@ -168,7 +141,7 @@ function dotsDrawn(drawn, part) {
     if (x.length > 60 * part.views) continue;
     dots.x.push(...x);
     dots.y.push(...y);
-    dots.colour.push(...x.map(() => colourOf(form)));
+    dots.colour.push(...x.map(() => DATA.styles[form][0]));
   }
   if (dots.x.length || plots.dots.data.x.length) plots.dots.data = dots;
 }

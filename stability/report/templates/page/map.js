@@ -62,7 +62,6 @@ async function mapStarted() {
   if (!byId("map")) return;
   await Bokeh.embed.embed_item(JSON.parse(byId("map-figure").textContent), "map");
   mapDocument = Bokeh.documents.at(-1);
-  restyledFigures([mapDocument.get_model_by_name("map")]);
   for (const id of ["map-form", "map-dtype"]) byId(id).addEventListener("change", mapDrawn);
   await mapDrawn();
 }
