@@ -13,10 +13,10 @@ from PIL import Image
 
 from stability import Outcome, study_of
 from stability.formats import FORMATS
-from stability.measure import KINDS
+from stability.measure import FAILURE_KINDS, KINDS
 from stability.report import plots
 from stability.report.colours import FORM_COLOURS, KIND_COLOURS, colours_of
-from stability.report.pictures import _axis, histogram
+from stability.report.pictures import _axis, errors, histogram
 from stability.report.pictures._axis import CELLS, Look, agree, grouped, same_kinds
 from stability.report.pictures._sheet import WIDTH
 from stability.study import declared
@@ -98,12 +98,15 @@ def outcomes():
     point = study_of({"f": jnp.exp}, domain=(1.5, 1.5))
     log = study_of({"log(x - 3)": lambda x: jnp.log(x - 3)}, domain=(0.0, 1e30))
     return {
-        "sigmoid": (sigmoid, sigmoid.sweep(dtypes=["bfloat16", "float32"], labels=[0.0, 1.0, 0.5], points=512)),
-        "softmax": (softmax, softmax.sweep(dtypes=["bfloat16"])),
-        "five labels": (sigmoid, sigmoid.sweep(dtypes=["float16"], labels=[0, 1, 0.5, 0.25, 0.75], forms=["optax"])),
-        "mine": (mine, mine.sweep(dtypes=["bfloat16", "float32"], points=512)),
+        "sigmoid": (sigmoid, sigmoid.sweep(dtypes=["float32"], labels=[0.0, 1.0], points=256)),
+        "softmax": (softmax, softmax.sweep(dtypes=["float32"], points=256, labels=[1.0, 0.5])),
+        "five labels": (
+            sigmoid,
+            sigmoid.sweep(dtypes=["float16"], labels=[0, 1, 0.5, 0.25, 0.75], forms=["optax"], modes=["jit"]),
+        ),
+        "mine": (mine, mine.sweep(dtypes=["float32"], modes=["jit"], points=64)),
         "a point": (point, point.sweep(dtypes=["float16"], modes=["jit"])),
-        "a range": (log, log.sweep(dtypes=["float32"], modes=["eager"], points=512)),
+        "a range": (log, log.sweep(dtypes=["float32"], modes=["eager"], points=64)),
     }
 
 
@@ -150,15 +153,15 @@ def test_every_text_is_large_enough_and_inside_and_by_itself(drawn, name):
 
 @pytest.mark.parametrize("name", CASES)
 def test_every_form_is_named_once_beside_its_errors_and_at_every_label_beside_its_regions(drawn, outcomes, name):
-    _, outcome = outcomes[name]
+    outcome = outcomes[name][1]
     forms = list(dict.fromkeys(row.form for row in outcome.rows))
     labels = len({row.label for row in outcome.rows})
     for title, figure in drawn[name].items():
-        said = [text.get_text() for text in figure.texts]
+        said = [text.get_text() for text in figure.texts[1:]]
         for form in forms:
             times = sum(text.partition(" (eager)")[0].partition(" (jit)")[0] == form for text in said)
             if title.startswith("errors"):
-                assert times == 1
+                assert times == -(-labels // errors.COLUMNS)
             if title.startswith("regions"):
                 assert times >= labels
 
@@ -175,14 +178,14 @@ def test_titles_say_what_the_rows_say(drawn, outcomes):
         f"At label 1, {len(nan)} of 11 forms are NaN from z = 16.64 up; cancelled"
     )
     assert "cancelled and logits are 0 from z = 16.64 to 87.34" in titles["regions_float32"]
-    assert "rounded never fails" in titles["regions_float32"]
-    assert "componentwise and optax fail only where the value is subnormal" in titles["regions_float32"]
-    assert "NaN from z = 5.562 up" in titles["regions_bfloat16"]
+    good = [r for r in rows if not any(g.kind in FAILURE_KINDS for g in r.regions)]
+    assert "rounded" in [r.form for r in good] and titles["regions_float32"].endswith(f"{good[-1].form} never fail")
     optax = next(r for r in rows if r.form == "optax")
     assert f"optax {optax.max_ulp:.2g}" in titles["errors_float32"] and "over 16 ulps off" in titles["errors_float32"]
     assert "are NaN at z = 20; cancelled and logits are 0 there" in titles["ladder"]
     assert "componentwise, optax and rounded are right at every z shown" in titles["ladder"]
-    assert "rounded does not" in titles["condition_float32"]
+    assert titles["condition_float32"].startswith("cancelled and logits lose digits")
+    assert titles["condition_float32"].endswith("optax and rounded do not")
     assert "are 0 under jit and NaN in eager at 181,704 float32" in titles["jit_against_eager"]
 
 
@@ -218,7 +221,8 @@ def test_numbers_of_floats_in_few_letters():
 
 
 def test_a_region_that_is_narrower_than_a_cell_is_seen(outcomes):
-    _, outcome = outcomes["sigmoid"]
+    outcome = outcomes["sigmoid"][1]
     logits = next(r for r in outcome.rows if (r.form, r.dtype, r.label) == ("logits", "float32", 0.0))
     axis = _axis.axis_of([logits], FORMATS["float32"], "z")
-    assert ("vanished", CELLS // 2 - 1, CELLS // 2 + 1) in _axis.look(logits, axis).runs()
+    assert all(r.stop - r.start < 2**24 for r in logits.regions if r.kind == "vanished")
+    assert any(kind == "vanished" and abs(a - CELLS // 2) <= 1 for kind, a, _ in _axis.look(logits, axis).runs())

@@ -40,7 +40,7 @@ def _read(path: Path) -> tuple[dict, Outcome, Sampling | None]:
 
 def _table(found: Comparison) -> Table:
     """A line a row that moved and is judged."""
-    table = Table(box=None, pad_edge=False, title="what moved, the worst first", width=WIDTH)
+    table = Table(box=None, pad_edge=False, collapse_padding=True, title="what moved, the worst first", width=WIDTH)
     for name in ("", "form", "dtype", "label", "mode"):
         table.add_column(name, no_wrap=True, max_width=18)
     table.add_column("what", no_wrap=True, overflow="ellipsis", ratio=1)

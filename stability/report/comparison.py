@@ -12,7 +12,7 @@ from stability.formats import FORMATS, FloatFormat, short_hex
 from stability.report.tables import both, label_text, value
 from stability.report.writer import _TEMPLATES
 from stability.sweep.comparison import BETTER, OPEN, VERDICTS, WORSE, Change, Comparison, Key, Moved, key_of
-from stability.sweep.outcome import Row
+from stability.sweep.outcome import PROFILE_BINS, Row
 
 MARKS = dict(zip(VERDICTS, "▲▼·", strict=True))
 NAMES = ("README.md", "compare.json", "index.html")
@@ -91,7 +91,7 @@ def words(change: Change, before: Row, after: Row) -> tuple[str, str, str]:
         return "measured", texts[0], texts[1]
     if change.what == "regions":
         return "regions, at other floats", f"{was:,}", f"{now:,}"
-    return "errors below the worst", "–", f"differ in {now:,} bins of z"
+    return "errors below the worst", "–", f"differ in {now:,} of {PROFILE_BINS} bins"
 
 
 def _end(ordinal: object, fmt: FloatFormat) -> str:

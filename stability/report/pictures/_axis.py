@@ -9,6 +9,7 @@ from typing import TypeVar
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.transforms import Transform
 
 from stability.formats import FORMATS, FloatFormat, from_ordinal, to_ordinal, widen
 from stability.measure import INACCURATE, KINDS, OK
@@ -192,10 +193,17 @@ def grouped(
     return [members for _, members in groups]
 
 
-def draw_strip(ax: Axes, row: Look, y: float, height: float, width: float, words: bool) -> None:
-    """The kinds of a row as a bar on axes of a width in inches, with their words where there is room."""
+def draw_strip(ax: Axes, row: Look, y: float, height: float, transform: Transform | None = None) -> None:
+    """The kinds of a row as a bar."""
+    runs, placed = row.runs(), {} if transform is None else {"transform": transform}
+    for kind in dict.fromkeys(kind for kind, *_ in runs):
+        spans = [(a / CELLS, (b - a) / CELLS) for k, a, b in runs if k == kind]
+        ax.broken_barh(spans, (y, height), color=KIND_COLOURS[kind], linewidth=0, **placed)
+
+
+def draw_words(ax: Axes, row: Look, y: float, width: float) -> None:
+    """The words of the kinds of a row, where there is room in a bar on axes of a width in inches."""
     for kind, a, b in row.runs():
-        ax.barh(y, (b - a) / CELLS, height, a / CELLS, color=KIND_COLOURS[kind], linewidth=0, align="edge")
         word = KIND_WORDS.get(kind, kind)
-        if words and kind != "ok" and (b - a) / CELLS * width > 0.07 * len(word) + 0.06:
-            ax.text((a + b) / 2 / CELLS, y + height / 2, word, ha="center", va="center", fontsize=8, color=on(kind))
+        if kind != "ok" and (b - a) / CELLS * width > 0.07 * len(word) + 0.06:
+            ax.text((a + b) / 2 / CELLS, y, word, ha="center", va="center", fontsize=8, color=on(kind))

@@ -61,10 +61,10 @@ def _where(row: Row, kind: str, positive: bool, swept: str) -> str:
     return f"between {swept} = {text} and {end}" if len(here) > 1 else f"from {swept} = {text} to {end}"
 
 
-def _finite(row: Row) -> tuple[Region, ...]:
-    """The regions that hold a finite float."""
+def _finite(row: Row, finite: bool = True) -> list[Region]:
+    """The regions that hold a finite float, or those that do not."""
     infinity = FORMATS[row.dtype].infinity
-    return tuple(r for r in row.regions if r.start < infinity and r.stop > -infinity - 1)
+    return [r for r in row.regions if (r.start < infinity and r.stop > -infinity - 1) == finite]
 
 
 def _most(rows: Sequence[Row], kind: str, swept: str) -> tuple[list[str], str]:
@@ -96,7 +96,7 @@ def keeping(rows: Sequence[Row], swept: str) -> list[str]:
     of, found = len({row.form for row in rows}), defaultdict(list)
     for row in rows:
         kinds = {r.kind for r in _finite(row)} & {*FAILURE_KINDS}
-        ends = any(r.kind in FAILURE_KINDS and r not in _finite(row) for r in row.regions)
+        ends = any(r.kind in FAILURE_KINDS for r in _finite(row, False))
         if kinds <= {"flushed"}:
             places = [f"at infinite {swept}"] * ends + ["where the value is subnormal"] * bool(kinds)
             found[" or ".join(places)].append(row.form)

@@ -44,6 +44,7 @@ def draw(outcome: Outcome, label: float | None, swept: str) -> Figure | None:
         ax.set_yticks([])
         ax.spines[["left", "right", "top"]].set_visible(False)
         ax.locator_params(axis="x", nbins=6)
+        ax.set_xticks([x for x in ax.get_xticks() if low <= x <= high])
         down = 0.0
         for group, height in zip(each, heights[dtype], strict=True):
             sheet.names(MARGIN, top + down + 0.05, NAMES, [d.form for d in group], colours)

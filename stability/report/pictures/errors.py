@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from stability.formats import FloatFormat
 from stability.report.colours import colours_of
-from stability.report.pictures._axis import Axis, axis_of, curve, draw_strip, grouped, look
+from stability.report.pictures._axis import Axis, Look, axis_of, curve, draw_strip, grouped, look
 from stability.report.pictures._sheet import LINE, MARGIN, WIDTH, Sheet, in_lines
 from stability.report.pictures._words import at_label, by, chosen, inaccurate, preferred_mode, sentence
 from stability.sweep.outcome import Row
@@ -27,7 +27,8 @@ def draw(rows: list[Row], fmt: FloatFormat, tolerance: float, swept: str, label:
     mode, labels, forms = preferred_mode(rows), by(rows, lambda row: row.label), by(rows, lambda row: row.form)
     axis, colours = axis_of(rows, fmt, swept), colours_of(forms)
     of = {(row.form, row.label): row for row in rows if row.mode == mode}
-    groups = grouped(forms, lambda form: [look(of[form, y], axis) for y in labels if (form, y) in of])
+    looks = {key: look(row, axis) for key, row in of.items()}
+    groups = grouped(forms, lambda form: [looks[form, y] for y in labels if (form, y) in of])
     heights = panel_heights(groups, 0.56 if len(labels) > 1 else 0.8)
     blocks = [labels[k : k + COLUMNS] for k in range(0, len(labels), COLUMNS)]
     said = sentence(label, inaccurate(chosen(rows, label, mode), tolerance, swept))
@@ -49,8 +50,8 @@ def draw(rows: list[Row], fmt: FloatFormat, tolerance: float, swept: str, label:
                 if (group[0], y) in of:
                     row = of[group[0], y]
                     fill(ax, row, axis, colours[group[0]])
-                    strip(ax, row, axis, width)
-                    kinds |= {kind for kind, *_ in look(row, axis).runs()}
+                    strip(ax, looks[group[0], y])
+                    kinds |= {kind for kind, *_ in looks[group[0], y].runs()}
         sheet.text(WIDTH - MARGIN, top + each - 0.16, axis.name, ha="right")
         top += each
     sheet.kinds(top, kinds)
@@ -114,11 +115,7 @@ def fill(ax: Axes, row: Row, axis: Axis, colour: str) -> None:
     ax.plot(x, height, color=colour, linewidth=1.3, marker="o" if len(x) == 1 else None, markersize=3)
 
 
-def strip(ax: Axes, row: Row, axis: Axis, width: float) -> None:
+def strip(ax: Axes, row: Look) -> None:
     """The kinds of a row along the lower edge of its panel."""
     low, high = np.log2(ax.get_ylim())
-    bar = ax.inset_axes((0, 0, 1, 0.85 * (np.log2(FLOOR) - low) / (high - low)))
-    bar.set_axis_off()
-    bar.set_xlim(0, 1)
-    bar.set_ylim(0, 1)
-    draw_strip(bar, look(row, axis), 0, 1, width, words=False)
+    draw_strip(ax, row, 0, 0.85 * (np.log2(FLOOR) - low) / (high - low), ax.get_xaxis_transform())

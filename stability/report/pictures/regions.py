@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 
 from stability.formats import FloatFormat
 from stability.report.colours import colours_of
-from stability.report.pictures._axis import axis_of, draw_strip, grouped, look, same_kinds
+from stability.report.pictures._axis import axis_of, draw_strip, draw_words, grouped, look, same_kinds
 from stability.report.pictures._sheet import LINE, MARGIN, WIDTH, Sheet, in_lines, width_of
 from stability.report.pictures._words import by, chosen, failing, preferred_mode, sentence
 from stability.sweep.outcome import Row
@@ -45,7 +45,8 @@ def draw(rows: list[Row], fmt: FloatFormat, swept: str, label: float | None) -> 
         axis.draw(ax, width, named=True, beyond=0.2)
         down = 0.0
         for group, each in zip(groups[y], heights[y], strict=True):
-            draw_strip(ax, looks[id(group[0])], down + 0.03, each - 0.06, width, words=True)
+            draw_strip(ax, looks[id(group[0])], down + 0.03, each - 0.06)
+            draw_words(ax, looks[id(group[0])], down + each / 2, width)
             down += each
         _beside(sheet, top, wide, named[y], heights[y], colours)
         top += tall + 0.36
