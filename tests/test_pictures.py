@@ -86,7 +86,9 @@ def test_what_looks_the_same_and_what_does_not():
     assert not same_kinds(plain, flat([("vanished", 240, 241)])), "one cell of another kind is seen"
     rough = [("inaccurate", 200, 250), ("vanished", 220, 221)]
     assert same_kinds(flat(rough), flat([("inaccurate", 200, 250)])), "among inaccurate ones it is not"
-    assert not same_kinds(flat([("inaccurate", 200, 250)]), flat([("inaccurate", 200, 259)]))
+    assert not same_kinds(flat([("inaccurate", 200, 250)]), flat([("inaccurate", 200, 261)]))
+    assert not same_kinds(plain, flat([("inaccurate", 240, 241)])), "nor is a form that fails one that does not"
+    assert not same_kinds(flat([("inaccurate", 300, 350)]), flat([("inaccurate", 300, 350), ("inaccurate", 240, 241)]))
     looks = {"a": plain, "b": failing, "c": plain}
     assert grouped("abc", lambda name: [looks[name]]) == [["a", "c"], ["b"]]
 

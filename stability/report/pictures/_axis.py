@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -149,16 +149,24 @@ def curve(row: Row, axis: Axis) -> tuple[np.ndarray, np.ndarray]:
 def same_kinds(a: Look, b: Look) -> bool:
     """Whether two rows fail in the same places.
 
-    The same kinds but `inaccurate` are in the same order, each end within 1 % of the axis, and at most 2 % of the cells
-    are `inaccurate` in one alone. A cell or two of another kind beside `inaccurate` ones count as these: there the
-    kinds alternate.
+    The same kinds but `inaccurate` are in the same order, each end within 1 % of the axis, and where one is
+    `inaccurate` the other is, within 2 % of it. A cell or two of another kind beside `inaccurate` ones count as these:
+    there the kinds alternate.
     """
-    plain = [_runs(np.where(codes == INACCURATE, OK, codes)) for codes in map(_blurred, (a, b))]
+    both = [_blurred(side) for side in (a, b)]
+    plain = [_runs(np.where(codes == INACCURATE, OK, codes)) for codes in both]
     if [kind for kind, *_ in plain[0]] != [kind for kind, *_ in plain[1]]:
         return False
     if any(abs(p[1] - q[1]) > _NEAR for p, q in zip(*plain, strict=True)):
         return False
-    return bool(np.count_nonzero((a.kinds == INACCURATE) != (b.kinds == INACCURATE)) <= 2 * _NEAR)
+    one, other = (np.flatnonzero(codes == INACCURATE) for codes in both)
+    return _near(one, other) and _near(other, one)
+
+
+def _near(cells: np.ndarray, others: np.ndarray) -> bool:
+    if not len(others):
+        return not len(cells)
+    return bool(np.all(np.abs(cells[:, None] - others).min(1) <= 2 * _NEAR))
 
 
 def agree(a: Look, b: Look) -> bool:
@@ -195,10 +203,10 @@ def grouped(
 
 def draw_strip(ax: Axes, row: Look, y: float, height: float, transform: Transform | None = None) -> None:
     """The kinds of a row as a bar."""
-    runs, placed = row.runs(), {} if transform is None else {"transform": transform}
+    runs = row.runs()
     for kind in dict.fromkeys(kind for kind, *_ in runs):
         spans = [(a / CELLS, (b - a) / CELLS) for k, a, b in runs if k == kind]
-        ax.broken_barh(spans, (y, height), color=KIND_COLOURS[kind], linewidth=0, **placed)
+        ax.broken_barh(spans, (y, height), color=KIND_COLOURS[kind], linewidth=0, transform=transform or ax.transData)
 
 
 def draw_words(ax: Axes, row: Look, y: float, width: float) -> None:

@@ -81,7 +81,7 @@ class Sheet:
 
 def width_of(name: str) -> float:
     """About how wide a name and its square are."""
-    return 0.24 + len(name) * _LETTER
+    return 0.3 + len(name) * _LETTER
 
 
 def in_lines(names: Sequence[str], width: float) -> list[list[str]]:

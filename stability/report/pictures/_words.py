@@ -122,12 +122,10 @@ def inaccurate(rows: Sequence[Row], tolerance: float, swept: str) -> list[str]:
         parts.append(f"{within[0].form}: the worst error found is {within[0].max_ulp:.3g} ulps")
     elif within and len(within) <= LISTED:
         worst = ", ".join(f"{row.form} {row.max_ulp:.2g}" for row in within)
-        parts.append(
-            f"the worst {'' if all(r.exhaustive for r in within) else 'found '}of a finite result: {worst} ulps"
-        )
+        parts.append(f"the worst found {'of the others' if over else 'is'}: {worst} ulps")
     elif within:
         most = max(row.max_ulp or 0.0 for row in within)
-        parts.append(f"no finite result of {listed([r.form for r in within], of)} is over {most:.2g} ulps off")
+        parts.append(f"none found of {listed([r.form for r in within], of)} is over {most:.2g} ulps off")
     return parts
 
 
