@@ -258,7 +258,8 @@ def test_what_has_no_derivative_has_none():
         assert true.state.tolist() == [State.UNDEFINED]
 
 
-def test_the_bits_of_a_zero_are_not_known_and_a_number_beyond_the_cases_takes_the_last():
-    assert why_undefined(lambda x: jnp.copysign(1.0, x), 0.0) == "undecided"
+def test_the_sign_of_a_zero_is_known_where_it_is_given_and_a_number_beyond_the_cases_takes_the_last():
+    assert [true_value(lambda x: jnp.copysign(1.0, x), z) for z in (0.0, -0.0)] == [1, -1]
+    assert why_undefined(lambda x: jnp.copysign(1.0, x - x), 1.0) == "undecided"
     assert true_value(lambda x: jax.lax.select_n(jnp.int32(5), x, 2 * x), 3.0) == 6
     assert true_value(lambda x: jax.lax.select_n(jnp.int32(-5), x, 2 * x), 3.0) == 3
