@@ -103,7 +103,8 @@ class Study:
         - `progress` is called once a row with its name.
         - `executor` of `concurrent.futures` where rows are measured, this thread by default. The outcome, but for its
           seconds, does not depend on it. One of other processes needs a source that can be pickled.
-        - `at_once` how many groups of rows, each of a form and a format, the executor is given at a time; all by default.
+        - `at_once` how many groups of rows, each of a form and a format, the executor is given at a time, all by
+          default.
 
         **Returns:** an `Outcome`, its rows in the order dtype, label, form, mode. A row that raised says so in `error`.
 
