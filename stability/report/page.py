@@ -86,7 +86,7 @@ def codes(text: str) -> Markup:
 
 def blob(data: Any) -> str:
     """Data as deflated JSON in base64."""
-    return base64.b64encode(zlib.compress(json.dumps(data, allow_nan=False).encode(), 9)).decode()
+    return base64.b64encode(zlib.compress(json.dumps(data, allow_nan=False).encode(), 6)).decode()
 
 
 def _regions(row: Row) -> dict[str, str]:

@@ -6,6 +6,7 @@ import base64
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
@@ -35,7 +36,7 @@ def packed(integers: np.ndarray) -> str:
     zigzag = ((steps << 1) ^ (steps >> 63)).view(np.uint64)
     width = next(w for w in (1, 2, 4, 8) if int(zigzag.max(initial=0)) < 1 << 8 * w)
     planes = zigzag.astype(f"<u{width}").view(np.uint8).reshape(-1, width).T.tobytes()
-    return f"{width}:{base64.b64encode(zlib.compress(planes, 9)).decode()}"
+    return f"{width}:{base64.b64encode(zlib.compress(planes, 6)).decode()}"
 
 
 def unpacked(text: str) -> np.ndarray:
@@ -57,6 +58,10 @@ class Columns:
         )
 
     def to_json(self) -> dict:
+        return self._packed
+
+    @cached_property
+    def _packed(self) -> dict[str, str]:
         return {f.name: packed(getattr(self, f.name)) for f in fields(self)}
 
     @classmethod
