@@ -7,6 +7,7 @@ import contextlib
 import importlib
 import io
 import itertools
+import json
 import os
 import random
 import re
@@ -17,9 +18,10 @@ from pathlib import Path
 import pytest
 
 from stability import bench, cli
-from stability.cli import cases, completion, diagnose, function, sweep
+from stability.cli import cases, compare, completion, diagnose, function, sweep
 from stability.experiment import training
 from stability.study import declared
+from stability.sweep.outcome import SCHEMA, Outcome
 
 FUNCTIONS = """
 import jax, jax.numpy as jnp, sys
@@ -100,6 +102,7 @@ VALUES = {
 PARSERS = {
     "sweep": sweep.parser(declared()["sigmoid_bce"]),
     "sweep --function mine:plain": function.parser(),
+    "compare one.json one.json": compare.parser(),
     "diagnose mine:plain --at 1": diagnose.parser(),
     "cases": cases.parser(),
     "experiment": training.parser(),
@@ -174,6 +177,7 @@ def world(tmp_path, monkeypatch):
     for name in ("file", "folder/thesis.pdf", "README.md"):
         (here / name).write_text("mine")
     (here / "report" / "summary.csv").write_text("study,form,dtype,label,mode,\n")
+    (here / "one.json").write_text(json.dumps({"schema": SCHEMA, "manifest": {}, **Outcome((), (), {}, 0).to_json()}))
     (here / "loop").symlink_to("loop")
     (here / "dangling").symlink_to("nowhere/at/all")
     monkeypatch.chdir(here)
@@ -189,7 +193,7 @@ LONG = (
     *("stability.cli.sweep.executor", "stability.cli.function.executor", "stability.cli.executors.executor"),
     *("stability.cli.sweep._start", "stability.experiment.training.experiment", "stability.bench.losses.measure"),
     *("stability.bench.points.ratio_by_hand", "stability.bench.softmax.measured", "stability.bench.sweep.measure"),
-    "stability.cli.cases.map",
+    *("stability.cli.compare.compared", "stability.bench.page.measured", "stability.cli.cases.map"),
 )
 """Where the jobs begin."""
 
