@@ -22,9 +22,10 @@ def findings(outcome: Outcome, swept: str) -> list[Finding]:
     """The findings at the spotlight label."""
     label = spotlight(outcome)
     rows = [row for row in outcome.rows if row.label == label and not row.error]
-    found = [*_ends(rows, "nan", "NaN", swept), *_silent(outcome, label, swept)]
+    of = len({row.form for row in rows})
+    found = [*_ends(rows, "nan", "NaN", swept, of), *_silent(outcome, label, swept)]
     vanished = [row for row in rows if not row.counts.get("nan")]
-    found += _ends(vanished, "vanished", "0 where the true value is a normal float", swept)
+    found += _ends(vanished, "vanished", "0 where the true value is a normal float", swept, of)
     return found + _sound(rows)
 
 
@@ -43,8 +44,9 @@ def _by_dtype(rows: list[Row]) -> dict[str, list[Row]]:
     return found
 
 
-def _ends(rows: list[Row], kind: str, words: str, swept: str) -> list[Finding]:
-    """Which forms have a kind, and in each format the floats nearest to zero from which on they do, and which ones."""
+def _ends(rows: list[Row], kind: str, words: str, swept: str, of: int) -> list[Finding]:
+    """Which forms, `of` so many, have a kind, and in each format the floats nearest to zero from which on they do, and
+    which of them."""
     bad = [row for row in rows if row.counts.get(kind)]
     if not bad:
         return []
@@ -58,7 +60,7 @@ def _ends(rows: list[Row], kind: str, words: str, swept: str) -> list[Finding]:
                     ends.setdefault(f"{swept} = {both(value(end[0], fmt), fmt)} {way}", []).append(row)
         told = (f"from {end}{_who(rows_there, here)}" for end, rows_there in ends.items())
         where.append(f"{dtype}: {'; '.join(told)}")
-    number, of = len({row.form for row in bad}), len({row.form for row in rows})
+    number = len({row.form for row in bad})
     verb = "is" if number == 1 else "are"
     return [Finding(f"{_told(bad)} {verb} {words} ({number} of {of} forms).", tuple(where))]
 
