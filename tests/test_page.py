@@ -136,6 +136,12 @@ def test_it_is_read_without_scripts(browser, written):
     page.context.close()
 
 
+def test_the_regions_that_no_tolerance_tells_apart_are_listed(written):
+    text = (written / "index.html").read_text()
+    listed = text[text.index("Failing regions, but for") : text.index("jit against eager: where")]
+    assert "<code>cancelled</code>, float32, label 1, jit: vanished: 16.63" in listed and "inaccurate:" not in listed
+
+
 def true_gradient(z, y):
     with mpmath.workprec(400):
         return mpmath.mpf(1) / (1 + mpmath.exp(-mpmath.mpf(z))) - mpmath.mpf(y)

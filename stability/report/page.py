@@ -13,7 +13,7 @@ import numpy as np
 from markupsafe import Markup, escape
 
 from stability.formats import FORMATS, FloatFormat, short_hex, to_ordinal
-from stability.measure import FAILURE_KINDS, KINDS
+from stability.measure import KINDS
 from stability.report.colours import KIND_COLOURS
 from stability.report.figures import figures, library, map_figure, style_of
 from stability.report.tables import label_text, spotlight
@@ -153,7 +153,6 @@ def data(outcome: Outcome, study: dict, blame: Sequence[dict], tolerance: str) -
         "study": study | {"reach": {d: furthest(FORMATS[d]) for d in dtypes}},
         "formats": {d: {k: v for k, v in asdict(FORMATS[d]).items() if k != "dtype"} for d in dtypes},
         "kinds": KINDS,
-        "failures": FAILURE_KINDS,
         "words": words(tolerance),
         "colours": {"ok": "#E8E8E8", "nan_input": "#E8E8E8"} | KIND_COLOURS,
         "in_a_bar": IN_A_BAR,
@@ -206,13 +205,8 @@ def _cell(mark: Landmark) -> str:
     return f"{mark.ulps:.2g}" if mark.ulps < 10 else f"{mark.ulps:.0f}" if mark.ulps < 1e4 else f"{mark.ulps:.0e}"
 
 
-def context(outcome: Outcome, study: dict, blame: Sequence[dict], tolerance: float, told: Sequence[dict]) -> dict:
-    """What the template of the page shows besides the tables; `told` the rows of these."""
-    tables = [
-        line
-        | {"clear": [text for r, text in zip(row.regions, line["regions"], strict=False) if r.kind != "inaccurate"]}
-        for row, line in zip(outcome.rows, told, strict=True)
-    ]
+def context(outcome: Outcome, study: dict, blame: Sequence[dict], tolerance: float) -> dict:
+    """What the template of the page shows besides the tables."""
     shown = data(outcome, study, blame, f"{tolerance:g}")
     forms = shown["forms"]
     there = {r.kind for row in outcome.rows for r in row.regions} | {"ok"}
@@ -230,5 +224,4 @@ def context(outcome: Outcome, study: dict, blame: Sequence[dict], tolerance: flo
         "figures": figures(forms, study["swept"], tolerance),
         "map_figure": map_figure(study["swept"]) if outcome.maps else "",
         "library": library(),
-        "rows": tables,
     }

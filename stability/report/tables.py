@@ -11,6 +11,7 @@ from stability.measure.regions import Region, nearest
 from stability.sweep.outcome import Disagreement, Outcome, Row
 
 REGIONS_SHOWN = 30
+"""Of a row, in a table: those that a tolerance alone tells apart are left out."""
 
 
 def label_text(label: float | None) -> str:
@@ -103,6 +104,7 @@ def _line(row: Row) -> dict:
 
 def _row(row: Row) -> dict:
     fmt = FORMATS[row.dtype]
+    apart = [r for r in row.regions if r.kind != "inaccurate"]
     below, above = nearest(row.regions, False), nearest(row.regions, True)
     return _line(row) | {
         "dtype": row.dtype,
@@ -111,12 +113,11 @@ def _row(row: Row) -> dict:
         "how": "every float" if row.exhaustive else "sampled" if row.searched is None else "sampled, worst hunted",
         "below": f"{both(value(below[0], fmt), fmt)} {below[1]}" if below else "–",
         "above": f"{both(value(above[0], fmt), fmt)} {above[1]}" if above else "–",
-        "counts": ", ".join(f"{kind} {n:,}" for kind, n in row.counts.items()),
         "regions": [
             f"{r.kind}: {both(value(r.start, fmt), fmt)} to {both(value(r.stop, fmt), fmt)}, {how_many(r)}"
-            for r in row.regions[:REGIONS_SHOWN]
+            for r in apart[:REGIONS_SHOWN]
         ],
-        "more": max(len(row.regions) - REGIONS_SHOWN, 0),
+        "more": max(len(apart) - REGIONS_SHOWN, 0),
     }
 
 

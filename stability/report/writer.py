@@ -102,7 +102,7 @@ def write(
         shown = tables.context(outcome, manifest, tolerance) | {"blame": blame or [], "title": study.title}
         told = findings.findings(outcome, study.swept) if shown["label"] else unlabelled.findings(outcome, study.swept)
         shown["findings"] = [*told, *map(findings.Finding, notes)]
-        explored = page.context(outcome, about, blame or [], tolerance, shown["rows"])
+        explored = page.context(outcome, about, blame or [], tolerance)
         _text(staging / "summary.csv", _csv(outcome))
         found = _json_lines({"study": about, **outcome.to_json(), **({} if blame is None else {"blame": blame})})
         drawn = {name: files for name, future in waiting.items() if (files := future.result())}

@@ -128,7 +128,7 @@ function drawnError(singles, i) {
   return kind === "ok" || kind === "inaccurate" ? singles.ulps[i] : NaN;
 }
 
-// The index of the value nearest to x among ascending ones (-0 before 0); the first where `low` is asked for.
+// The index of the value nearest to x among ascending ones (-0 before 0).
 function indexNear(ascending, x) {
   let low = 0, high = ascending.length - 1;
   const before = (a, b) => a < b || (a === b && Object.is(a, -0) && !Object.is(b, -0));
