@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 from flint import arb
 
-from stability.diagnosis._trace import Node, as_real
+from stability.diagnosis._nodes import Node, as_real
 from stability.real import logic, scalars
 from stability.real.complexes import magnitude
 from stability.real.function import parts
