@@ -3,39 +3,34 @@
 from __future__ import annotations
 
 import cmath
-import functools
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import flint
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jax.extend.core import ClosedJaxpr
 from jax.typing import ArrayLike, DTypeLike
 
-from stability.diagnosis import _program as program
 from stability.diagnosis import _walk as walk
+from stability.diagnosis._call import SMALL, Call, called
 from stability.diagnosis._diagnosis import Diagnosis, Finding, Row
 from stability.diagnosis._fixes import fix_of
-from stability.diagnosis._nodes import Node, Reading, TooMany, node_of, plain, settle
+from stability.diagnosis._nodes import Node, Reading, TooMany, node_of, settle
 from stability.diagnosis._program import Execution, Held, is_opaque
 from stability.diagnosis._rows import condition_number, of_the_library, row_of, shown, why
-from stability.diagnosis._screen import Judged, judged, sizes_in_wider, truths_in_wider, work
-from stability.formats import FloatFormat, widen
+from stability.diagnosis._rules import plain
+from stability.diagnosis._screen import Judged, judged
+from stability.formats import widen
 from stability.measure import FAILURE_KINDS
 from stability.real import evaluate
 from stability.real.arrays import as_array
 from stability.real.complexes import magnitude
 from stability.real.custom import named_functions
 from stability.real.function import parts
-from stability.real.terms import sizes_of_terms
 from stability.real.values import Undefined, is_number
-from stability.real.walk import wide
-from stability.truth import Truth
 
 if TYPE_CHECKING:
     from jaxtyping import PyTree, Shaped
@@ -44,10 +39,6 @@ TOLERANCE = 16.0
 """Results within this many ulps are not blamed on anything."""
 
 PRECISIONS = (256, 1024, 4096)
-
-SMALL = 6_000
-"""Numbers that a program may take and give, all equations together, for every truth to be proven; of larger ones wider
-floats say which results to look at."""
 
 MOST_FINDINGS = 24
 """How many bad elements are followed back, the gravest first."""
@@ -64,56 +55,6 @@ def _is_decided(node: Node) -> bool:
     if node.fmt is None:
         return not isinstance(node.true, Undefined) or node.true.certain
     return evaluate.is_decided(node.true, node.fmt)
-
-
-@dataclass(frozen=True, eq=False)
-class Call:
-    """A call of a function, and what is known of its results.
-
-    **Attributes:** `results` the floats that it returned, by mode; `runs` its equations and outputs as they ran, by
-    mode; `meant` the real elements of each output where all truths are proven, else `None`; `truths` those against the
-    formats of the outputs; `terms` the sizes of the terms of their sums; `paths` the name of each output leaf.
-    """
-
-    name: str
-    jaxpr: ClosedJaxpr
-    leaves: Sequence[Any]
-    formats: Sequence[FloatFormat | None]
-    paths: Sequence[str]
-    results: dict[str, list[np.ndarray]]
-    tolerance: float
-    runs: dict[str, tuple[list[Execution], list[Held]]] = field(default_factory=dict)
-
-    def run(self, mode: str) -> tuple[list[Execution], list[Held]]:
-        if mode not in self.runs:
-            self.runs[mode] = program.run(self.jaxpr, self.leaves, wide(self.leaves), mode == "jit")
-        return self.runs[mode]
-
-    @functools.cached_property
-    def meant(self) -> list | None:
-        if work(self.run("eager")[0]) > SMALL:
-            return None
-        return evaluate.reals(self.jaxpr, self.leaves, self.formats)
-
-    @functools.cached_property
-    def truths(self) -> list[tuple[Truth, ...]]:
-        if self.meant is None:
-            return truths_in_wider(self.run("eager")[1], self.formats)
-        avals = self.jaxpr.out_avals
-        return [evaluate.truths_of(x, f, v) for x, f, v in zip(self.meant, self.formats, avals, strict=True)]
-
-    @functools.cached_property
-    def terms(self) -> Sequence[np.ndarray]:
-        """The sizes of terms of the outputs, 0 where one stands alone or where they are not known."""
-        nothing = [np.zeros(math.prod(v.aval.shape)) for v in self.jaxpr.jaxpr.outvars]
-        if all(len(x) <= 1 for x in nothing):
-            return nothing
-        if self.meant is None:
-            return sizes_in_wider(*self.run("eager"), self.tolerance)
-        return sizes_of_terms(self.jaxpr, self.leaves) or nothing
-
-    def judged(self, mode: str) -> list[Judged]:
-        return judged(self.results[mode], self.truths, lambda: self.terms, self.tolerance)
 
 
 def diagnose(
@@ -158,17 +99,7 @@ def diagnose(
     """
     if mode not in ("eager", "jit"):
         raise ValueError(f"{mode!r} is not a mode; choose eager or jit")
-    fn, name, args = _with_keywords(fn, kwargs, args), _name(fn), _with_arrays(kwargs, args)
-    jaxpr, tree, leaves, formats = evaluate.prepared(fn, args, dtype)
-    if not any(formats):
-        raise TypeError(f"{name} returns no float: {', '.join(map(str, jaxpr.out_avals))}")
-    with jax.enable_x64(wide(leaves)):
-        args = jax.tree.unflatten(jax.tree.structure(args), [jnp.asarray(x) for x in leaves])
-        eager = [np.asarray(x) for x in jax.tree.leaves(fn(*args))]
-        jit = [np.asarray(x) for x in jax.tree.leaves(jax.jit(fn)(*args))]
-    numbered = jax.tree.unflatten(tree, range(len(formats)))
-    paths = [jax.tree_util.keystr(path) for path, _ in jax.tree_util.tree_leaves_with_path(numbered)]
-    call = Call(name, jaxpr, leaves, formats, paths, {"eager": eager, "jit": jit}, tolerance)
+    call = called(fn, args, kwargs, dtype, tolerance)
     first = _diagnosis(call, mode)
     other = "jit" if mode == "eager" else "eager"
     if call.meant is None and call.judged(other)[0].kind == call.judged(mode)[0].kind:
@@ -176,35 +107,11 @@ def diagnose(
     return replace(first, other=_diagnosis(call, other)) if first.differs else first
 
 
-def _is_array(x: Any) -> bool:
-    return isinstance(x, float | np.ndarray | np.generic | jax.Array)
-
-
-def _traced(kwargs: dict[str, Any]) -> dict[str, Any]:
-    return {k: v for k, v in kwargs.items() if jax.tree.leaves(v) and all(map(_is_array, jax.tree.leaves(v)))}
-
-
-def _with_arrays(kwargs: dict[str, Any], args: tuple) -> tuple:
-    return (args, _traced(kwargs)) if kwargs else args
-
-
-def _with_keywords(fn: Callable, kwargs: dict[str, Any], args: tuple) -> Callable:
-    """A function of what can be traced; the rest of the keyword arguments stay as they are."""
-    if not kwargs:
-        return fn
-    held = {k: v for k, v in kwargs.items() if k not in _traced(kwargs)}
-    return lambda args, given: fn(*args, **given, **held)
-
-
-def _name(fn: Callable) -> str:
-    return getattr(fn, "__qualname__", None) or repr(fn)
-
-
 def _diagnosis(call: Call, mode: str) -> Diagnosis:
     found = call.judged(mode)
     bad = [_looked_at(call, mode, j) for j in found[:MOST_FINDINGS] if j.kind != "ok"]
-    looked = [x for x in bad if x is not None] or [_healthy(call, mode, found)]
-    first = looked[0]
+    looked = [x for x in bad if x is not None]
+    first = looked[0] if looked and looked[0].judged.kind != "infinite" else _healthy(call, mode, found)
     findings = _merged([x.finding for x in looked if x.finding is not None])
     results = {m: plain(r[first.judged.output].ravel()[first.judged.element]) for m, r in call.results.items()}
     f = first.judged
@@ -223,7 +130,7 @@ def _diagnosis(call: Call, mode: str) -> Diagnosis:
         verdict=_verdict(f.kind),
         findings=findings,
         rows=first.rows,
-        culprit=first.culprit,
+        culprit=None if _verdict(f.kind) == "ok" else first.culprit,
         path=first.path,
         eager=results["eager"],
         jit=results["jit"],
@@ -232,7 +139,8 @@ def _diagnosis(call: Call, mode: str) -> Diagnosis:
 
 
 def _verdict(kind: str) -> str:
-    return "undefined" if kind in ("nan_input", "outside") else kind
+    """The kind of an element that a diagnosis gives; an infinity that is true is right."""
+    return {"nan_input": "undefined", "outside": "undefined", "infinite": "ok"}.get(kind, kind)
 
 
 def _place(call: Call, f: Judged) -> tuple[int, ...]:
@@ -256,7 +164,7 @@ class Looked:
 
 def _healthy(call: Call, mode: str, found: Sequence[Judged]) -> Looked:
     """Nothing that was looked at is bad: the element that is furthest off of those that are right."""
-    f = next((j for j in found if j.kind == "ok"), found[-1]._replace(kind="ok", error=math.nan))
+    f = next((j for j in found if j.kind in ("ok", "infinite")), found[-1]._replace(kind="ok", error=math.nan))
     looked = _looked_at(call, mode, f)
     assert looked is not None
     return looked
@@ -313,6 +221,9 @@ def _told(call: Call, mode: str, f: Judged, node: Node, meant: Any, result: Any,
     no_number = cmath.isnan(result) or isinstance(meant, Undefined)
     bad = f.kind in FAILURE_KINDS or (f.kind != "ok" and no_number and not cmath.isfinite(result))
     blamed = _blamed(executions, node, meant, result) if bad else None
+    if f.kind == "infinite":
+        blamed = walk.to_infinity(node)
+        bad = blamed is not None
     chosen = _all_rows(executions, node.reading) if call.meant is not None and node.reading.proven else {}
     if blamed is not None:
         chosen.update({n.equation: n for n in blamed.path if n.equation >= 0})
@@ -328,8 +239,8 @@ def _told(call: Call, mode: str, f: Judged, node: Node, meant: Any, result: Any,
         finding = Finding(
             leaf=call.paths[f.output],
             element=_place(call, f),
-            count=f.count,
-            kind=_verdict(f.kind),
+            count=f.many,
+            kind=f.kind if f.kind == "infinite" else _verdict(f.kind),
             result=result,
             true=true,
             undefined=undefined,
@@ -428,5 +339,3 @@ def _most_magnified(executions: Sequence[Execution], reading: Reading) -> walk.V
     ]
     worst = max(sums, key=left_over, default=None)
     return None if worst is None else walk.Verdict(worst, "cancellation", (worst,))
-
-

@@ -16,7 +16,7 @@ from jax.extend.core import ClosedJaxpr
 from stability.formats import FORMATS, FloatFormat
 from stability.real import arrays, reals
 from stability.real.records import Moves, moves, record_of
-from stability.real.walk import Semantics, called, dtype_of, walk
+from stability.real.walk import Semantics, called, opened, walk
 from stability.real.wider import in_wider, widened
 
 
@@ -160,6 +160,7 @@ class Recorder(Semantics):
         self.executions: list[Execution] = []
         self.recorded = recorded
         self.jitter = jitter
+        self.inner: dict[int, tuple[Any, Callable[..., list]]] = {}
 
     def literal(self, value, aval) -> Held:
         return given(value, aval, literal=True)
@@ -197,7 +198,9 @@ class Recorder(Semantics):
         if self.recorded is not None or eqn.primitive.name not in ("jit", "pjit"):
             return inside()
         floats = [x.floats for x in values]
-        self.recorded = record(inner, floats)
+        if id(inner) not in self.inner:
+            self.inner[id(inner)] = inner, recording(inner)
+        self.recorded = iter(self.inner[id(inner)][1](*floats))
         try:
             out = inside()
         finally:
@@ -270,7 +273,7 @@ def moved_elements(eqn, record: Moves, values: Sequence[Held], floats: Sequence[
 
     exact = all(v.exact for v in values)
     return [
-        Held(x, w, exact, moved=Moved(pool, lambda k=k: indices()[k]))
+        Held(x, w, exact, moved=Moved(pool, functools.partial(lambda k: indices()[k], k)))
         for k, (x, w) in enumerate(zip(floats, wide, strict=True))
     ]
 
@@ -299,7 +302,7 @@ class Recording(Semantics):
         return self.seen[-1]
 
 
-def record(jaxpr: ClosedJaxpr, args: Sequence[Any]) -> Iterator[Sequence[Any]]:
+def recording(jaxpr: ClosedJaxpr) -> Callable[..., list]:
     """The results of every equation, in the order of `Recorder`, as one jitted computation returns them all."""
 
     def every(*args):
@@ -307,17 +310,19 @@ def record(jaxpr: ClosedJaxpr, args: Sequence[Any]) -> Iterator[Sequence[Any]]:
         walk(jaxpr, args, recording)
         return recording.seen
 
-    pairs = zip(args, jaxpr.jaxpr.invars, strict=True)
-    return iter(jax.jit(every)(*(x if is_opaque(v.aval) else np.asarray(x, dtype_of(v)) for x, v in pairs)))
+    compiled = jax.jit(every)
+    avals: list[Any] = [v.aval for v in opened(jaxpr)[0].invars]
+    return lambda *args: compiled(
+        *(x if is_opaque(a) else np.asarray(x, a.dtype) for x, a in zip(args, avals, strict=True))
+    )
 
 
 def run(jaxpr: ClosedJaxpr, leaves: Sequence[Any], wide: bool, jitted: bool) -> tuple[list[Execution], list[Held]]:
     """The equations of a program as they ran at a point, one by one or as one jitted computation, and its outputs."""
     with jax.enable_x64(wide):
-        recorded = list(record(jaxpr, leaves)) if jitted else None
+        recorded = recording(jaxpr)(*leaves) if jitted else None
     with jax.enable_x64(True):
         recorder = Recorder(None if recorded is None else iter(recorded), np.random.default_rng(0) if wide else None)
         held = [given(x, v.aval, name=str(i)) for i, (x, v) in enumerate(zip(leaves, jaxpr.jaxpr.invars, strict=True))]
         out = walk(jaxpr, held, recorder)
     return recorder.executions, out
-

@@ -14,8 +14,9 @@ from flint import arb
 from stability import truth
 from stability.diagnosis import _walk as walk
 from stability.diagnosis._diagnosis import Input, Row
-from stability.diagnosis._nodes import Node, Slopes, Terms, as_number, as_real
+from stability.diagnosis._nodes import Node
 from stability.diagnosis._program import Execution
+from stability.diagnosis._rules import Slopes, Terms, as_number, as_real
 from stability.formats import FORMATS, FloatFormat, ulp_exponent
 from stability.real import evaluate, scalars
 from stability.real.complexes import magnitude

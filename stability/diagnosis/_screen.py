@@ -13,7 +13,7 @@ from jax import Array
 
 from stability import truth
 from stability.diagnosis._program import Execution, Held
-from stability.formats import FloatFormat, ulp_exponent
+from stability.formats import FloatFormat, ulp_exponent, widen
 from stability.measure import KINDS, OK, classify
 from stability.real import evaluate, reals
 from stability.real.records import moves, record_of
@@ -21,8 +21,8 @@ from stability.real.terms import CHOICES, SUMS
 from stability.real.wider import in_wider
 from stability.truth import Truth
 
-GRAVITY = ("nan", "inf", "pole", "vanished", "wrong_sign", "inaccurate", "flushed", "nan_input")
-"""Kinds of failures, the gravest first, and a NaN that is true."""
+GRAVITY = ("nan", "inf", "pole", "vanished", "wrong_sign", "inaccurate", "flushed", "nan_input", "infinite")
+"""Kinds of failures, the gravest first, then a NaN that is true, and an infinity that is."""
 
 
 class Judged(NamedTuple):
@@ -33,7 +33,7 @@ class Judged(NamedTuple):
     element: int
     kind: str
     error: float
-    count: int
+    many: int
 
     @property
     def rank(self) -> tuple[int, float]:
@@ -60,9 +60,11 @@ def judged(
             kinds, errors = classify(part.ravel(), t, tolerance)
             if np.isin(kinds, FORGIVEN).any():
                 kinds = _forgiven(kinds, errors, t, np.maximum(terms()[k], largest), tolerance)
-            found.extend(_worst(k, kinds, errors))
+            found.extend(_worst(k, np.where((kinds == OK) & np.isinf(widen(part.ravel())), INFINITE, kinds), errors))
     return sorted(found, key=lambda f: f.rank, reverse=True)
 
+
+INFINITE = len(KINDS)
 
 FORGIVEN = [KINDS.index(kind) for kind in ("vanished", "flushed", "wrong_sign", "inaccurate")]
 
@@ -79,7 +81,8 @@ def _worst(k: int, kinds: np.ndarray, errors: np.ndarray) -> list[Judged]:
     for code, count in zip(*np.unique(kinds, return_counts=True), strict=True):
         places = np.flatnonzero(kinds == code)
         j = int(places[np.argmax(known[places])])
-        found.append(Judged(k, j, KINDS[code], float(errors[j]), int(count)))
+        kind = "infinite" if code == INFINITE else KINDS[code]
+        found.append(Judged(k, j, kind, float(errors[j]), int(count)))
     return found
 
 
@@ -155,12 +158,15 @@ class Sizes:
         if all(s is None for s in sizes):
             return nothing
         if name == "convert_element_type" and e.inputs[0].floats.dtype == bool:
-            return [sizes[0] * _doubtful(e.outputs[0])]  # type: ignore[operator]
+            assert sizes[0] is not None
+            return [jnp.asarray(sizes[0] * _doubtful(e.outputs[0]))]
         if name in CHOICES or moves(record_of(e.eqn.primitive), e.eqn):
             given = [s if s is not None else jnp.zeros_like(h.wide) for h, s in zip(e.inputs, sizes, strict=True)]
             if name == "select_n":
                 return [self._chosen(e, sizes[0], given[1:])]
-            return in_wider(e.eqn, [g if reals.is_inexact(h.floats) else h.wide for h, g in zip(e.inputs, given, strict=True)])
+            return in_wider(
+                e.eqn, [g if reals.is_inexact(h.floats) else h.wide for h, g in zip(e.inputs, given, strict=True)]
+            )
         return self._slopes(e, sizes)
 
     def _doubt(self, e: Execution, sizes: Sequence[Array | None]) -> Array | None:
@@ -171,7 +177,7 @@ class Sizes:
             return None
         pairs = [(h, s) for h, s in zip(e.inputs, sizes, strict=True) if h.fmt is not None]
         for h, s in pairs:
-            ulps = 2.0 ** -h.fmt.precision * self.tolerance  # type: ignore[union-attr]
+            ulps = 2.0**-h.fmt.precision * self.tolerance  # type: ignore[union-attr]
             near = jnp.abs(jnp.asarray(h.floats, h.wide.dtype) - h.wide) <= ulps * _whole(h, s)
             differs &= jnp.broadcast_to(near, differs.shape)
         jump = jnp.abs(jnp.asarray(out.floats, np.float64) - jnp.asarray(out.wide, np.float64))
@@ -223,4 +229,3 @@ def sizes_in_wider(executions: Sequence[Execution], outputs: Sequence[Held], tol
         np.zeros(math.prod(h.floats.shape)) if s is None else np.asarray(s).ravel()
         for h, s in zip(outputs, found, strict=True)
     ]
-
