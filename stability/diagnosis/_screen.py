@@ -17,7 +17,7 @@ from stability.formats import FloatFormat, ulp_exponent, widen
 from stability.measure import KINDS, OK, classify
 from stability.real import evaluate, reals
 from stability.real.records import moves, record_of
-from stability.real.terms import CHOICES, SUMS
+from stability.real.terms import CHOICES, PRODUCTS, SUMS
 from stability.real.wider import in_wider
 from stability.truth import Truth
 
@@ -107,7 +107,7 @@ def _work(execution: Execution) -> int:
     return sizes[-1] * math.prod(execution.inputs[0].floats.shape[d] for d in contracted)
 
 
-ARRAY_SUMS = (*SUMS, "conv_general_dilated", "reduce_window_sum", "select_and_scatter_add", "psum", "scatter-sub")
+ARRAY_SUMS = (*SUMS, "reduce_window_sum", "select_and_scatter_add", "psum", "scatter-sub")
 COMPARISONS = ("eq", "ne", "lt", "le", "gt", "ge")
 JUMPS = (*COMPARISONS, "sign", "floor", "ceil", "round", "is_finite")
 LOGIC = ("and", "or", "not", "xor")
@@ -155,6 +155,8 @@ class Sizes:
         if name in ARRAY_SUMS:
             pairs = zip(e.inputs, sizes, strict=True)
             return in_wider(e.eqn, [_whole(h, s) if reals.is_inexact(h.floats) else h.wide for h, s in pairs])
+        if name in PRODUCTS:
+            return [self._of_products(e, sizes)]
         if all(s is None for s in sizes):
             return nothing
         if name == "convert_element_type" and e.inputs[0].floats.dtype == bool:
@@ -168,6 +170,24 @@ class Sizes:
                 e.eqn, [g if reals.is_inexact(h.floats) else h.wide for h, g in zip(e.inputs, given, strict=True)]
             )
         return self._slopes(e, sizes)
+
+    def _of_products(self, e: Execution, sizes: Sequence[Array | None]) -> Array:
+        def products(x: Array, y: Array) -> Array:
+            return in_wider(e.eqn, [x, y])[0]
+
+        x, y = (jnp.nan_to_num(h.wide, nan=0.0, posinf=0.0, neginf=0.0) for h in e.inputs)
+        pairs: list[tuple[Array, Array]] = []
+        if sizes[0] is not None:
+            pairs.append((jnp.asarray(sizes[0], x.dtype), y))
+        if sizes[1] is not None:
+            pairs.append((x, jnp.asarray(sizes[1], y.dtype)))
+        own = jnp.abs(products(jnp.abs(x), jnp.abs(y)))
+        if not pairs:
+            return own
+        spread = sum(jnp.abs(products(jnp.abs(a) ** 2, jnp.abs(b) ** 2)) for a, b in pairs)
+        along = sum(jnp.abs(products(a, b)) for a, b in pairs)
+        worst = sum(jnp.abs(products(jnp.abs(a), jnp.abs(b))) for a, b in pairs)
+        return own + jnp.minimum(jnp.sqrt(spread) + along, worst)
 
     def _doubt(self, e: Execution, sizes: Sequence[Array | None]) -> Array | None:
         """Where rounding alone decided: 1 of a truth value, of a number the jump in units of its last place."""
