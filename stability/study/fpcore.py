@@ -1,0 +1,248 @@
+"""Functions of FPCore files, the format of fpbench.org: read, called as functions of JAX, and drawn points for.
+
+A core is a function of scalars, computed in the format of its arguments. Its precondition is decided over the real
+numbers. What is not supported (tensors, calls of other cores, directed rounding) is told in one line by `refusal`. The
+text is parsed by `titanfp`, which the extra `fpcore` brings.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import itertools
+import math
+import os
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import flint
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flint import arb
+from jax import Array
+from jax.extend import source_info_util
+from titanfp.fpbench import fpcast as ast
+from titanfp.fpbench import fpcparser
+from titanfp.fpbench.fpcommon import FPCoreParserError
+
+from stability.formats import FORMATS, FloatFormat, format_of, from_ordinal, to_ordinal
+from stability.real.values import Undefined, infinite, real
+from stability.study.expressions import Exact, Floats, evaluate
+from stability.study.loading import BadFunction, first_line, meant
+from stability.truth.balls import decide
+
+source_info_util.register_exclusion(__file__)
+
+PRECISIONS = (128, 512, 4096)
+"""Bits that a precondition is decided at, until one is enough."""
+
+TRIES = 200
+"""Points drawn for each that is wanted, before a precondition that leaves fewer is taken at that."""
+
+
+class _Argument(inspect.Parameter):
+    """A parameter by its FPCore name, which need not be one of Python: `sr*`."""
+
+    def __init__(self, name: str):
+        super().__init__("x", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+        self._fpcore_name = name
+
+    @property
+    def name(self) -> str:
+        return self._fpcore_name
+
+
+@dataclass(eq=False)
+class Core:
+    """A function of an FPCore file, called with scalars of JAX, by position or by name, all of one format.
+
+    **Attributes:** `name` by which it is called; `arguments` the names of its arguments; `body` and `precondition` the
+    expressions, the latter `None` where there is none; `whole` the arguments that are annotated as integers.
+    """
+
+    name: str
+    arguments: tuple[str, ...]
+    body: ast.Expr
+    precondition: ast.Expr | None = None
+    whole: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        self.__name__ = self.name
+        self.__signature__ = inspect.Signature(list(map(_Argument, self.arguments)))
+
+    def __call__(self, *args: Any, **named: Any) -> Array:
+        given = dict(self.__signature__.bind(*args, **named).arguments)
+        dtypes = [x.dtype for x in given.values() if jnp.issubdtype(getattr(x, "dtype", bool), np.floating)]
+        dtype = dtypes[0] if dtypes else jax.dtypes.canonicalize_dtype(np.float64)
+        values = {name: jnp.asarray(x, dtype) for name, x in given.items()}
+        return jnp.asarray(evaluate(self.body, values, Floats(format_of(dtype))))
+
+    @functools.cached_property
+    def refusal(self) -> str:
+        """Why it can't be called, in a line; empty where it can."""
+        try:
+            out = jax.eval_shape(self, *[jax.ShapeDtypeStruct((), np.float32)] * len(self.arguments))
+            if self.precondition is not None:
+                self.meets(*[1.0] * len(self.arguments))
+        except BadFunction as problem:
+            return str(problem)
+        except TypeError as problem:
+            return first_line(problem)
+        return "" if out.dtype == np.float32 else f"it returns {out.dtype}; a float is needed"
+
+    def meets(self, *args: Any) -> bool:
+        """Whether numbers, taken as the reals that they are, meet the precondition; not, where 4096 bits leave it
+        open. **Raises:** `BadFunction` for what it says that is not supported."""
+        numbers = {name: real(float(x)) for name, x in zip(self.arguments, args, strict=True)}
+        if not all(_is_whole(numbers[name]) for name in self.whole):
+            return False
+        if self.precondition is None:
+            return True
+        for precision in PRECISIONS:
+            with flint.ctx.workprec(precision):
+                found = evaluate(self.precondition, numbers, Exact())
+            if not isinstance(found, Undefined):
+                return bool(found)
+        return False
+
+
+def _is_whole(x: Any) -> bool:
+    return not isinstance(x, Undefined) and not infinite(x) and x.is_integer()
+
+
+class _Visitor(fpcparser.Visitor):
+    """Of `titanfp`, but that `:alt` may be given several times, as the standard has it."""
+
+    def visitProp(self, ctx):
+        name, data = super().visitProp(ctx)
+        return f"alt {ctx.start.start}" if name == "alt" else name, data
+
+
+def read(path: str | os.PathLike) -> list[Core]:
+    """The cores of a file, each by its `:name`, else its identifier, else its number; a name that is taken gets the
+    number behind it.
+
+    **Raises:** `BadFunction`, in one line, where the file can't be read or is not FPCore.
+    """
+    try:
+        parsed = _Visitor().visit(fpcparser.parse(Path(path).read_text("utf-8")))
+    except OSError as problem:
+        raise BadFunction(f"{path}: {problem.strerror or problem}") from None
+    except UnicodeDecodeError:
+        raise BadFunction(f"{path} is not text in UTF-8") from None
+    except (FPCoreParserError, TypeError, ValueError, RecursionError) as problem:
+        raise BadFunction(f"{path} is not read: {' '.join(str(problem).split()) or type(problem).__name__}") from None
+    found: dict[str, Core] = {}
+    for number, core in enumerate(parsed, 1):
+        name = str(core.name).strip('"') if core.name is not None else core.ident or str(number)
+        name = f"{name} {number}" if name in found else name
+        found[name] = _core(core, name)
+    return list(found.values())
+
+
+def _core(core: ast.FPCore, name: str) -> Core:
+    whole = [n for n, props, _ in core.inputs if str(props.get("precision")) == "integer"]
+    shaped = [n for n, _, shape in core.inputs if shape]
+    body = ast.Array() if shaped else core.e
+    arguments = tuple(n for n, _, _ in core.inputs)
+    return Core(name, arguments, ast.Ctx(core.props, body), core.pre, tuple(whole))
+
+
+@dataclass(frozen=True)
+class CoreOf:
+    """A core by its file and name, which makes it: what can be hashed and pickled."""
+
+    path: str
+    name: str | None
+
+    def __str__(self) -> str:
+        return f"{Path(self.path).name}:{self.name}"
+
+    def __call__(self) -> Core:
+        """**Raises:** `BadFunction`, in one line, with the names that there are."""
+        cores = {core.name: core for core in read(self.path)}
+        names = ", ".join(cores) or "none"
+        if self.name is None and len(cores) != 1:
+            raise BadFunction(f"{self.path} has {len(cores)} cores; choose one by --name: {names}")
+        if self.name is not None and self.name not in cores:
+            raise BadFunction(f"{self.path} has no {self.name}{meant(self.name, list(cores))} (choose from {names})")
+        core = cores[self.name] if self.name is not None else next(iter(cores.values()))
+        if core.refusal:
+            raise BadFunction(f"{core.name}: {core.refusal}")
+        return core
+
+
+def _constant(e: ast.Expr) -> arb | None:
+    """The value of an expression without variables, where it is a number."""
+    try:
+        found = evaluate(e, {}, Exact())
+    except BadFunction:
+        return None
+    return found if isinstance(found, arb) and found.is_finite() else None
+
+
+def _bounds(e: ast.Expr | None, names: Sequence[str]) -> Iterator[tuple[str, arb, bool]]:
+    """What a conjunction of comparisons with constants says: a name, a number, and whether that is the lower end."""
+    if isinstance(e, ast.And):
+        for part in e.children:
+            yield from _bounds(part, names)
+    elif isinstance(e, ast.Let):
+        hidden = [name for name, _ in e.let_bindings]
+        yield from _bounds(e.body, [name for name in names if name not in hidden])
+    elif isinstance(e, ast.LT | ast.LEQ | ast.GT | ast.GEQ | ast.EQ):
+        rising, falling = isinstance(e, ast.LT | ast.LEQ | ast.EQ), isinstance(e, ast.GT | ast.GEQ | ast.EQ)
+        for one, other in itertools.pairwise(e.children):
+            for x, c, x_first in ((one, other, True), (other, one, False)):
+                if isinstance(x, ast.Var) and x.value in names and (number := _constant(c)) is not None:
+                    if rising if x_first else falling:
+                        yield x.value, number, False
+                    if falling if x_first else rising:
+                        yield x.value, number, True
+
+
+def ranges(core: Core, fmt: FloatFormat) -> dict[str, tuple[int, int]]:
+    """The ordinals of the finite floats of each argument that its precondition's comparisons with constants leave,
+    first and last; none where the first is greater."""
+    found = {name: (-fmt.infinity, fmt.infinity - 1) for name in core.arguments}
+    for name, number, is_lower in _bounds(core.precondition, core.arguments):
+        nearest = fmt.dtype.type(decide(lambda number=number: number, fmt))
+        at, first, last = float(nearest), *found[name]
+        ordinal = int(to_ordinal(nearest))
+        if is_lower:
+            end = -1 if at == 0 else ordinal
+            found[name] = max(first, end + (math.isfinite(at) and bool(arb(at) < number))), last
+        else:
+            end = 0 if at == 0 else ordinal
+            found[name] = first, min(last, end - (math.isfinite(at) and bool(arb(at) > number)))
+    return found
+
+
+def domain(core: Core, argument: str) -> tuple[float, float]:
+    """The closed range of an argument that the precondition's comparisons with constants leave."""
+    fmt = FORMATS["float64"]
+    first, last = ranges(core, fmt)[argument]
+    low, high = from_ordinal(np.array([first, last]), fmt).tolist()
+    return -math.inf if first == -fmt.infinity else low, math.inf if last == fmt.infinity - 1 else high
+
+
+def points(core: Core, n: int, fmt: FloatFormat, seed: int) -> np.ndarray:
+    """Points that meet the precondition of a core, drawn uniformly over the finite floats of a format: by ordinal,
+    each argument by itself, within what comparisons with constants leave of it.
+
+    **Returns:** an array of shape `(arguments, n)`, of fewer columns, with a warning that says how many, where
+    `TRIES` times as many draws had no more.
+    """
+    rng, ends = np.random.default_rng(seed), list(ranges(core, fmt).values())
+    kept: list[np.ndarray] = []
+    drawn = 0
+    while len(kept) < n and drawn < TRIES * n and all(first <= last for first, last in ends):
+        ordinals = np.array([rng.integers(first, last, n, endpoint=True) for first, last in ends]).reshape(-1, n)
+        kept += [x for x in from_ordinal(ordinals, fmt).T if core.meets(*x)]
+        drawn += n
+    if len(kept) < n:
+        warnings.warn(f"{core.name}: {len(kept)} of {n} points meet its precondition, of {drawn} drawn", stacklevel=2)
+    return np.array(kept[:n], fmt.dtype).reshape(-1, len(core.arguments)).T
