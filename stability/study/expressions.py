@@ -20,6 +20,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flint import arb
+from jax import Array
 from jax.extend import source_info_util
 from titanfp.fpbench import fpcast as ast
 
@@ -33,7 +34,7 @@ from stability.truth.balls import decide
 source_info_util.register_exclusion(__file__)
 
 ROUNDS = 10_000
-"""A loop that goes on for so many rounds has no value: it is NaN, in floats and in truth."""
+"""A loop that goes on for so many rounds has no value, if nothing else is said: it is NaN, in floats and in truth."""
 
 CONSTANTS: dict[str, Callable[[], arb]] = {
     "E": arb.const_e,
@@ -135,37 +136,38 @@ def bound(bindings: list, names: Mapping[str, Any], meaning: Meaning, in_order: 
     return inner
 
 
+def _folded(connect: Callable, empty: bool) -> Callable:
+    """What connects two truth values, of any number of them."""
+    return lambda *xs: functools.reduce(connect, xs) if xs else np.bool_(empty)
+
+
 def _chained(compare: Callable, both: Callable) -> Callable:
     """A comparison of any number of operands: of each with the next."""
-    return lambda *xs: functools.reduce(both, itertools.starmap(compare, itertools.pairwise(xs)), True)
+    return lambda *xs: _folded(both, True)(*itertools.starmap(compare, itertools.pairwise(xs)))
 
 
 def _distinct(differ: Callable, both: Callable) -> Callable:
     """Whether any number of operands all differ."""
-    return lambda *xs: functools.reduce(both, itertools.starmap(differ, itertools.combinations(xs, 2)), True)
+    return lambda *xs: _folded(both, True)(*itertools.starmap(differ, itertools.combinations(xs, 2)))
 
 
-def _folded(connect: Callable, empty: bool) -> Callable:
-    return lambda *xs: functools.reduce(connect, xs, empty)
-
-
-def _minus(x, *y):
+def _minus(x: Array, *y: Array) -> Array:
     return jnp.subtract(x, *y) if y else jnp.negative(x)
 
 
-def _fma(x, y, z):
+def _fma(x: Array, y: Array, z: Array) -> Array:
     return jnp.add(jnp.multiply(x, y), z)
 
 
-def _fdim(x, y):
+def _fdim(x: Array, y: Array) -> Array:
     return jnp.where(x <= y, jnp.zeros_like(x), jnp.subtract(x, y))
 
 
-def _round(x):
+def _round(x: Array) -> Array:
     return jax.lax.round(x, jax.lax.RoundingMethod.AWAY_FROM_ZERO)
 
 
-def _isnormal(x):
+def _isnormal(x: Array) -> Array:
     return jnp.isfinite(x) & (jnp.abs(x) >= jnp.finfo(x.dtype).smallest_normal)
 
 
@@ -242,19 +244,20 @@ class Floats(Meaning):
     """
 
     fmt: FloatFormat
+    rounds: int = ROUNDS
     whole: bool = False
     operators = FLOATS
 
-    def number(self, number):
+    def number(self, number: ast.Val) -> Any:
         if number.value in ("TRUE", "FALSE"):
             return np.bool_(number.value == "TRUE")
         special = {"INFINITY": np.inf, "NAN": np.nan}.get(number.value)
         return self.fmt.dtype.type(decide(enclosure(number), self.fmt) if special is None else special)
 
-    def choice(self, condition, then, other):
+    def choice(self, condition: Any, then: Callable[[], Any], other: Callable[[], Any]) -> Any:
         return jax.lax.cond(condition, lambda: jnp.asarray(then()), lambda: jnp.asarray(other()))
 
-    def loop(self, loop, names):
+    def loop(self, loop: ast.While, names: Mapping[str, Any]) -> Any:
         if isinstance(loop.cond, ast.Constant) and loop.cond.value == "TRUE":
             raise BadFunction(f"{loop.name} TRUE has no end")
         in_order = isinstance(loop, ast.WhileStar)
@@ -267,8 +270,8 @@ class Floats(Meaning):
         def values(inner: dict[str, Any]) -> tuple:
             return tuple(jnp.asarray(inner[name]) for name in carried)
 
-        def goes_on(state: tuple):
-            return jnp.logical_and(state[0] < ROUNDS, evaluate(loop.cond, inside(state[1:]), self))
+        def goes_on(state: tuple) -> Array:
+            return jnp.logical_and(state[0] < self.rounds, evaluate(loop.cond, inside(state[1:]), self))
 
         def once(state: tuple) -> tuple:
             return (state[0] + 1, *values(bound(updates, inside(state[1:]), self, in_order)))
@@ -276,14 +279,14 @@ class Floats(Meaning):
         first = values(bound([(name, start) for name, start, _ in loop.while_bindings], names, self, in_order))
         rounds, *last = jax.lax.while_loop(goes_on, once, (jnp.int32(0), *first))
         value = jnp.asarray(evaluate(loop.body, inside(tuple(last)), self))
-        return jnp.where(rounds < ROUNDS, value, jnp.asarray(np.nan, self.fmt.dtype))
+        return jnp.where(rounds < self.rounds, value, jnp.asarray(np.nan, self.fmt.dtype))
 
-    def within(self, annotation):
+    def within(self, annotation: Mapping[str, ast.Data]) -> Meaning:
         super().within(annotation)
         precision = annotation.get("precision")
         return self if precision is None else replace(self, whole=str(precision) == "integer")
 
-    def rounded(self, value):
+    def rounded(self, value: Any) -> Any:
         return jnp.round(value) if self.whole and value.dtype == self.fmt.dtype else value
 
 
@@ -293,12 +296,12 @@ class Exact(Meaning):
 
     operators = EXACT
 
-    def number(self, number):
+    def number(self, number: ast.Val) -> Any:
         special = {"TRUE": True, "FALSE": False, "INFINITY": INFINITY, "NAN": Undefined("nan")}
         return special[number.value] if number.value in special else enclosure(number)()
 
-    def choice(self, condition, then, other):
+    def choice(self, condition: Any, then: Callable[[], Any], other: Callable[[], Any]) -> Any:
         return condition if isinstance(condition, Undefined) else then() if condition else other()
 
-    def loop(self, loop, names):
+    def loop(self, loop: ast.While, names: Mapping[str, Any]) -> Any:
         raise BadFunction(f"{loop.name} in a precondition is not supported")

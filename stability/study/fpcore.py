@@ -31,7 +31,7 @@ from titanfp.fpbench.fpcommon import FPCoreParserError
 
 from stability.formats import FORMATS, FloatFormat, format_of, from_ordinal, to_ordinal
 from stability.real.values import Undefined, infinite, real
-from stability.study.expressions import Exact, Floats, evaluate
+from stability.study.expressions import ROUNDS, Exact, Floats, evaluate
 from stability.study.loading import BadFunction, first_line, meant
 from stability.truth.balls import decide
 
@@ -56,12 +56,13 @@ class _Argument(inspect.Parameter):
         return self._fpcore_name
 
 
-@dataclass(eq=False)
+@dataclass(frozen=True, eq=False)
 class Core:
     """A function of an FPCore file, called with scalars of JAX, by position or by name, all of one format.
 
     **Attributes:** `name` by which it is called; `arguments` the names of its arguments; `body` and `precondition` the
-    expressions, the latter `None` where there is none; `whole` the arguments that are annotated as integers.
+    expressions, the latter `None` where there is none; `whole` the arguments that are annotated as integers; `rounds`
+    how many a loop may go on for: one that goes on has no value.
     """
 
     name: str
@@ -69,25 +70,26 @@ class Core:
     body: ast.Expr
     precondition: ast.Expr | None = None
     whole: tuple[str, ...] = ()
+    rounds: int = ROUNDS
 
     def __post_init__(self) -> None:
-        self.__name__ = self.name
-        self.__signature__ = inspect.Signature(list(map(_Argument, self.arguments)))
+        object.__setattr__(self, "__name__", self.name)
+        object.__setattr__(self, "__signature__", inspect.Signature(list(map(_Argument, self.arguments))))
 
     def __call__(self, *args: Any, **named: Any) -> Array:
-        given = dict(self.__signature__.bind(*args, **named).arguments)
+        given = dict(inspect.signature(self).bind(*args, **named).arguments)
         dtypes = [x.dtype for x in given.values() if jnp.issubdtype(getattr(x, "dtype", bool), np.floating)]
-        dtype = dtypes[0] if dtypes else jax.dtypes.canonicalize_dtype(np.float64)
+        dtype = jax.dtypes.canonicalize_dtype(dtypes[0] if dtypes else np.float64)
         values = {name: jnp.asarray(x, dtype) for name, x in given.items()}
-        return jnp.asarray(evaluate(self.body, values, Floats(format_of(dtype))))
+        return jnp.asarray(evaluate(self.body, values, Floats(format_of(dtype), self.rounds)))
 
     @functools.cached_property
     def refusal(self) -> str:
         """Why it can't be called, in a line; empty where it can."""
         try:
             out = jax.eval_shape(self, *[jax.ShapeDtypeStruct((), np.float32)] * len(self.arguments))
-            if self.precondition is not None:
-                self.meets(*[1.0] * len(self.arguments))
+            for part in _conjuncts(self.precondition):
+                _holds(part, dict.fromkeys(self.arguments, arb(1)))
         except BadFunction as problem:
             return str(problem)
         except TypeError as problem:
@@ -100,14 +102,23 @@ class Core:
         numbers = {name: real(float(x)) for name, x in zip(self.arguments, args, strict=True)}
         if not all(_is_whole(numbers[name]) for name in self.whole):
             return False
-        if self.precondition is None:
-            return True
-        for precision in PRECISIONS:
-            with flint.ctx.workprec(precision):
-                found = evaluate(self.precondition, numbers, Exact())
-            if not isinstance(found, Undefined):
-                return bool(found)
-        return False
+        return all(_holds(part, numbers) for part in _conjuncts(self.precondition))
+
+
+def _conjuncts(e: ast.Expr | None) -> list[ast.Expr]:
+    """What all has to hold, where something has to."""
+    if isinstance(e, ast.And):
+        return [part for child in e.children for part in _conjuncts(child)]
+    return [] if e is None else [e]
+
+
+def _holds(e: ast.Expr, numbers: dict[str, Any]) -> bool:
+    for precision in PRECISIONS:
+        with flint.ctx.workprec(precision):
+            found = evaluate(e, numbers, Exact())
+        if not isinstance(found, Undefined):
+            return bool(found)
+    return False
 
 
 def _is_whole(x: Any) -> bool:
@@ -117,7 +128,7 @@ def _is_whole(x: Any) -> bool:
 class _Visitor(fpcparser.Visitor):
     """Of `titanfp`, but that `:alt` may be given several times, as the standard has it."""
 
-    def visitProp(self, ctx):
+    def visitProp(self, ctx: Any) -> tuple[str, ast.Data]:
         name, data = super().visitProp(ctx)
         return f"alt {ctx.start.start}" if name == "alt" else name, data
 
@@ -185,14 +196,12 @@ def _constant(e: ast.Expr) -> arb | None:
     return found if isinstance(found, arb) and found.is_finite() else None
 
 
-def _bounds(e: ast.Expr | None, names: Sequence[str]) -> Iterator[tuple[str, arb, bool]]:
-    """What a conjunction of comparisons with constants says: a name, a number, and whether that is the lower end."""
-    if isinstance(e, ast.And):
-        for part in e.children:
-            yield from _bounds(part, names)
-    elif isinstance(e, ast.Let):
+def _bounds(e: ast.Expr, names: Sequence[str]) -> Iterator[tuple[str, arb, bool]]:
+    """What comparisons with constants say that have to hold: a name, a number, and whether that is the lower end."""
+    if isinstance(e, ast.Let):
         hidden = [name for name, _ in e.let_bindings]
-        yield from _bounds(e.body, [name for name in names if name not in hidden])
+        for part in _conjuncts(e.body):
+            yield from _bounds(part, [name for name in names if name not in hidden])
     elif isinstance(e, ast.LT | ast.LEQ | ast.GT | ast.GEQ | ast.EQ):
         rising, falling = isinstance(e, ast.LT | ast.LEQ | ast.EQ), isinstance(e, ast.GT | ast.GEQ | ast.EQ)
         for one, other in itertools.pairwise(e.children):
@@ -208,10 +217,10 @@ def ranges(core: Core, fmt: FloatFormat) -> dict[str, tuple[int, int]]:
     """The ordinals of the finite floats of each argument that its precondition's comparisons with constants leave,
     first and last; none where the first is greater."""
     found = {name: (-fmt.infinity, fmt.infinity - 1) for name in core.arguments}
-    for name, number, is_lower in _bounds(core.precondition, core.arguments):
-        nearest = fmt.dtype.type(decide(lambda number=number: number, fmt))
-        at, first, last = float(nearest), *found[name]
-        ordinal = int(to_ordinal(nearest))
+    said = itertools.chain.from_iterable(_bounds(part, core.arguments) for part in _conjuncts(core.precondition))
+    for name, number, is_lower in said:
+        at, first, last = decide(functools.partial(arb, number), fmt), *found[name]
+        ordinal = int(to_ordinal(fmt.dtype.type(at)))
         if is_lower:
             end = -1 if at == 0 else ordinal
             found[name] = max(first, end + (math.isfinite(at) and bool(arb(at) < number))), last
