@@ -55,6 +55,7 @@ CONSTANTS: dict[str, Callable[[], arb]] = {
 _HEX = re.compile(r"([-+]?)0x([0-9a-f]*)\.?([0-9a-f]*)(?:p([-+]?\d+))?", re.IGNORECASE)
 
 
+@functools.lru_cache(maxsize=1024)
 def rational(number: ast.Val) -> Fraction:
     """The number that a literal writes: decimal, hexadecimal, rational, or `(digits m e b)`."""
     if isinstance(number, ast.Rational):

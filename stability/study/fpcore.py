@@ -56,7 +56,7 @@ class _Argument(inspect.Parameter):
         return self._fpcore_name
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Core:
     """A function of an FPCore file, called with scalars of JAX, by position or by name, all of one format.
 
@@ -75,6 +75,9 @@ class Core:
     def __post_init__(self) -> None:
         object.__setattr__(self, "__name__", self.name)
         object.__setattr__(self, "__signature__", inspect.Signature(list(map(_Argument, self.arguments))))
+
+    def __repr__(self) -> str:
+        return self.name
 
     def __call__(self, *args: Any, **named: Any) -> Array:
         given = dict(inspect.signature(self).bind(*args, **named).arguments)
@@ -168,23 +171,33 @@ class CoreOf:
     """A core by its file and name, which makes it: what can be hashed and pickled."""
 
     path: str
-    name: str | None
+    name: str
 
     def __str__(self) -> str:
-        return f"{Path(self.path).name}:{self.name}"
+        return f"{Path(self.path).stem}:{self.name}"
 
     def __call__(self) -> Core:
-        """**Raises:** `BadFunction`, in one line, with the names that there are."""
+        """**Raises:** `BadFunction`, in one line, for one that is not there or not supported."""
         cores = {core.name: core for core in read(self.path)}
-        names = ", ".join(cores) or "none"
-        if self.name is None and len(cores) != 1:
-            raise BadFunction(f"{self.path} has {len(cores)} cores; choose one by --name: {names}")
-        if self.name is not None and self.name not in cores:
-            raise BadFunction(f"{self.path} has no {self.name}{meant(self.name, list(cores))} (choose from {names})")
-        core = cores[self.name] if self.name is not None else next(iter(cores.values()))
-        if core.refusal:
-            raise BadFunction(f"{core.name}: {core.refusal}")
-        return core
+        if self.name not in cores:
+            close, names = meant(self.name, list(cores)), ", ".join(cores) or "none"
+            raise BadFunction(f"{self.path} has no core {self.name}{close} (choose from {names})")
+        if problem := cores[self.name].refusal:
+            raise BadFunction(f"{self.name}: {problem}")
+        return cores[self.name]
+
+
+def core_of(path: str, name: str | None) -> CoreOf:
+    """The core of a file by its name, which a file of one need not be told.
+
+    **Raises:** `BadFunction`, in one line, with the names that there are.
+    """
+    if name is not None:
+        return CoreOf(path, name)
+    names = [core.name for core in read(path)]
+    if len(names) != 1:
+        raise BadFunction(f"{path} has {len(names)} cores; choose one by name: {', '.join(names) or 'none'}")
+    return CoreOf(path, names[0])
 
 
 def _constant(e: ast.Expr) -> arb | None:
