@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import os
-import sys
 from typing import TYPE_CHECKING
-
-from jax.extend import source_info_util
 
 from stability.study.loading import BadFunction
 
@@ -35,7 +31,4 @@ def chosen(args: argparse.Namespace) -> CoreOf | str:
         from stability.study.fpcore import core_of
     except ImportError:
         raise BadFunction("--fpcore: titanfp is not installed; the extra `fpcore` brings it") from None
-    # No line of a core is one of Python's, nor that of who calls the command.
-    for caller in ("<frozen runpy>", os.path.abspath(sys.argv[0])):
-        source_info_util.register_exclusion(caller)
     return core_of(args.fpcore, args.name)

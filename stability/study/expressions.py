@@ -7,13 +7,15 @@ only: what is a tensor, calls another core, loops in a precondition or rounds an
 
 from __future__ import annotations
 
+import ast as python
 import functools
 import itertools
 import re
+import types
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import Any
+from typing import Any, NamedTuple
 
 import flint
 import jax
@@ -97,6 +99,10 @@ class Meaning:
             raise BadFunction(f":round {rounding}: results are rounded to nearest, ties to even, and no other way")
         return self
 
+    def caller(self, e: ast.Expr) -> Callable[[Callable, list], Any]:
+        """What calls a function for an expression."""
+        return lambda operator, operands: operator(*operands)
+
     def rounded(self, value: Any) -> Any:
         """A result as the annotation in force has it."""
         return value
@@ -118,14 +124,14 @@ def evaluate(e: ast.Expr, names: Mapping[str, Any], meaning: Meaning) -> Any:
     if isinstance(e, ast.If):
         condition = evaluate(e.cond, names, meaning)
         then, other = (functools.partial(evaluate, case, names, meaning) for case in (e.then_body, e.else_body))
-        return meaning.choice(condition, then, other)
+        return meaning.caller(e)(meaning.choice, [condition, then, other])
     if isinstance(e, ast.Let):
         return evaluate(e.body, bound(e.let_bindings, names, meaning, in_order=isinstance(e, ast.LetStar)), meaning)
     if isinstance(e, ast.While):
-        return meaning.loop(e, names)
+        return meaning.caller(e)(meaning.loop, [e, names])
     if isinstance(e, ast.NaryExpr) and e.name in meaning.operators:
-        operands = (evaluate(child, names, meaning) for child in e.children)
-        return meaning.rounded(meaning.operators[e.name](*operands))
+        operands = [evaluate(child, names, meaning) for child in e.children]
+        return meaning.rounded(meaning.caller(e)(meaning.operators[e.name], operands))
     raise BadFunction(f"{e.name} is not supported: of FPCore, scalars and the functions that JAX has are")
 
 
@@ -236,6 +242,26 @@ EXACT: dict[str, Callable[..., Any]] = {
 """The operations over balls."""
 
 
+class Place(NamedTuple):
+    """Where an operation stands in a file: the attribute `place` of its expression."""
+
+    path: str
+    line: int
+    column: int
+
+
+@functools.lru_cache(maxsize=1024)
+def caller_at(place: Place, name: str) -> Callable[[Callable, list], Any]:
+    """A function of a name that calls another one, and stands at a place of an FPCore file for JAX, which takes the
+    source lines of equations from the frames that are active."""
+    tree = python.parse("lambda operator, operands: operator(*operands)", mode="eval")
+    there = {"lineno": place.line, "end_lineno": place.line, "col_offset": place.column, "end_col_offset": place.column}
+    for node in python.walk(tree):
+        python.copy_location(node, python.expr(**there))
+    (code,) = (c for c in compile(tree, place.path, "eval").co_consts if isinstance(c, types.CodeType))
+    return types.FunctionType(code.replace(co_name=name, co_qualname=name), {"__builtins__": {}})
+
+
 @dataclass(frozen=True)
 class Floats(Meaning):
     """The floats of JAX, every operation in one format.
@@ -245,6 +271,7 @@ class Floats(Meaning):
     """
 
     fmt: FloatFormat
+    core: str
     rounds: int = ROUNDS
     whole: bool = False
     operators = FLOATS
@@ -281,6 +308,9 @@ class Floats(Meaning):
         rounds, *last = jax.lax.while_loop(goes_on, once, (jnp.int32(0), *first))
         value = jnp.asarray(evaluate(loop.body, inside(tuple(last)), self))
         return jnp.where(rounds < self.rounds, value, jnp.asarray(np.nan, self.fmt.dtype))
+
+    def caller(self, e: ast.Expr) -> Callable[[Callable, list], Any]:
+        return caller_at(e.place, self.core) if hasattr(e, "place") else super().caller(e)
 
     def within(self, annotation: Mapping[str, ast.Data]) -> Meaning:
         super().within(annotation)

@@ -31,7 +31,7 @@ from titanfp.fpbench.fpcommon import FPCoreParserError
 
 from stability.formats import FORMATS, FloatFormat, format_of, from_ordinal, to_ordinal
 from stability.real.values import Undefined, infinite, real
-from stability.study.expressions import ROUNDS, Exact, Floats, evaluate
+from stability.study.expressions import ROUNDS, Exact, Floats, Place, evaluate
 from stability.study.loading import BadFunction, first_line, meant
 from stability.truth.balls import decide
 
@@ -84,7 +84,7 @@ class Core:
         dtypes = [x.dtype for x in given.values() if jnp.issubdtype(getattr(x, "dtype", bool), np.floating)]
         dtype = jax.dtypes.canonicalize_dtype(dtypes[0] if dtypes else np.float64)
         values = {name: jnp.asarray(x, dtype) for name, x in given.items()}
-        return jnp.asarray(evaluate(self.body, values, Floats(format_of(dtype), self.rounds)))
+        return jnp.asarray(evaluate(self.body, values, Floats(format_of(dtype), self.name, self.rounds)))
 
     @functools.cached_property
     def refusal(self) -> str:
@@ -129,7 +129,28 @@ def _is_whole(x: Any) -> bool:
 
 
 class _Visitor(fpcparser.Visitor):
-    """Of `titanfp`, but that `:alt` may be given several times, as the standard has it."""
+    """Of `titanfp`, but that operations know their `place`, and `:alt` may be given several times, as the standard has
+    it."""
+
+    def __init__(self, path: str):
+        super().__init__()
+        self._path = path
+
+    def _placed(self, ctx: Any, found: ast.Expr) -> ast.Expr:
+        found.place = Place(self._path, ctx.start.line, ctx.start.column)
+        return found
+
+    def visitExprOp(self, ctx: Any) -> ast.Expr:
+        return self._placed(ctx, super().visitExprOp(ctx))
+
+    def visitExprIf(self, ctx: Any) -> ast.Expr:
+        return self._placed(ctx, super().visitExprIf(ctx))
+
+    def visitExprWhile(self, ctx: Any) -> ast.Expr:
+        return self._placed(ctx, super().visitExprWhile(ctx))
+
+    def visitExprWhileStar(self, ctx: Any) -> ast.Expr:
+        return self._placed(ctx, super().visitExprWhileStar(ctx))
 
     def visitProp(self, ctx: Any) -> tuple[str, ast.Data]:
         name, data = super().visitProp(ctx)
@@ -143,7 +164,7 @@ def read(path: str | os.PathLike) -> list[Core]:
     **Raises:** `BadFunction`, in one line, where the file can't be read or is not FPCore.
     """
     try:
-        parsed = _Visitor().visit(fpcparser.parse(Path(path).read_text("utf-8")))
+        parsed = _Visitor(os.path.abspath(path)).visit(fpcparser.parse(Path(path).read_text("utf-8")))
     except OSError as problem:
         raise BadFunction(f"{path}: {problem.strerror or problem}") from None
     except UnicodeDecodeError:
