@@ -13,7 +13,7 @@ import itertools
 import math
 import os
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ from stability.formats import FORMATS, FloatFormat, format_of, from_ordinal, to_
 from stability.real.values import Undefined, infinite, real
 from stability.study.expressions import ROUNDS, Exact, Floats, Place, evaluate
 from stability.study.loading import BadFunction, first_line, meant
-from stability.truth.balls import decide
+from stability.truth.balls import Undecided, decide
 
 source_info_util.register_exclusion(__file__)
 
@@ -221,17 +221,19 @@ def core_of(path: str, name: str | None) -> CoreOf:
     return CoreOf(path, names[0])
 
 
-def _constant(e: ast.Expr) -> arb | None:
-    """The value of an expression without variables, where it is a number."""
+def _constant(e: ast.Expr) -> Callable[[], arb] | None:
+    """What encloses the value of an expression without variables, where it is a number."""
+    enclose = functools.partial(evaluate, e, {}, Exact())
     try:
-        found = evaluate(e, {}, Exact())
+        found = enclose()
     except BadFunction:
         return None
-    return found if isinstance(found, arb) and found.is_finite() else None
+    return enclose if isinstance(found, arb) and found.is_finite() else None
 
 
-def _bounds(e: ast.Expr, names: Sequence[str]) -> Iterator[tuple[str, arb, bool]]:
-    """What comparisons with constants say that have to hold: a name, a number, and whether that is the lower end."""
+def _bounds(e: ast.Expr, names: Sequence[str]) -> Iterator[tuple[str, Callable[[], arb], bool]]:
+    """What comparisons with constants say that have to hold: a name, what encloses a number, and whether that is the
+    lower end."""
     if isinstance(e, ast.Let):
         hidden = [name for name, _ in e.let_bindings]
         for part in _conjuncts(e.body):
@@ -240,11 +242,11 @@ def _bounds(e: ast.Expr, names: Sequence[str]) -> Iterator[tuple[str, arb, bool]
         rising, falling = isinstance(e, ast.LT | ast.LEQ | ast.EQ), isinstance(e, ast.GT | ast.GEQ | ast.EQ)
         for one, other in itertools.pairwise(e.children):
             for x, c, x_first in ((one, other, True), (other, one, False)):
-                if isinstance(x, ast.Var) and x.value in names and (number := _constant(c)) is not None:
+                if isinstance(x, ast.Var) and x.value in names and (enclose := _constant(c)) is not None:
                     if rising if x_first else falling:
-                        yield x.value, number, False
+                        yield x.value, enclose, False
                     if falling if x_first else rising:
-                        yield x.value, number, True
+                        yield x.value, enclose, True
 
 
 def ranges(core: Core, fmt: FloatFormat) -> dict[str, tuple[int, int]]:
@@ -252,15 +254,18 @@ def ranges(core: Core, fmt: FloatFormat) -> dict[str, tuple[int, int]]:
     first and last; none where the first is greater."""
     found = {name: (-fmt.infinity, fmt.infinity - 1) for name in core.arguments}
     said = itertools.chain.from_iterable(_bounds(part, core.arguments) for part in _conjuncts(core.precondition))
-    for name, number, is_lower in said:
-        at, first, last = decide(functools.partial(arb, number), fmt), *found[name]
+    for name, enclose, is_lower in said:
+        try:
+            at, first, last = decide(enclose, fmt), *found[name]
+        except Undecided:
+            continue
+        with flint.ctx.workprec(PRECISIONS[-1]):
+            below, above = (math.isfinite(at) and bool(x) for x in (arb(at) < enclose(), arb(at) > enclose()))
         ordinal = int(to_ordinal(fmt.dtype.type(at)))
         if is_lower:
-            end = -1 if at == 0 else ordinal
-            found[name] = max(first, end + (math.isfinite(at) and bool(arb(at) < number))), last
+            found[name] = max(first, (-1 if at == 0 else ordinal) + below), last
         else:
-            end = 0 if at == 0 else ordinal
-            found[name] = first, min(last, end - (math.isfinite(at) and bool(arb(at) > number)))
+            found[name] = first, min(last, (0 if at == 0 else ordinal) - above)
     return found
 
 
