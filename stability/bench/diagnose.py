@@ -7,6 +7,7 @@ gradient that vanishes in one; both must be found, with the line of the loss tha
 
 from __future__ import annotations
 
+import functools
 import resource
 import time
 from collections.abc import Callable
@@ -119,7 +120,7 @@ def networks() -> list[dict[str, float]]:
         first, healthy = seconds(gradient, layers, batch)
         second, again = seconds(gradient, layers, other)
         assert not healthy.findings and not again.findings
-        jitted = best_seconds({"step": lambda step=step, layers=layers, batch=batch: step(layers, batch)}, 5)["step"]
+        jitted = best_seconds({"step": functools.partial(step, layers, batch)}, 5)["step"]
         parameters = sum(x.size for x in jax.tree.leaves(layers))
         rows.append({"parameters": parameters, "first": first, "second": second, "jitted step": round(jitted, 4)})
         print(f"network of {parameters:9,} parameters {first:7.2f} s, then {second:6.2f} s", flush=True)
