@@ -142,6 +142,13 @@ def _ahead(low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, int]:
     return np.unique(np.concatenate(found)), depth
 
 
+def absent(ordinals: np.ndarray, among: np.ndarray) -> np.ndarray:
+    """Those that are not `among` others, which ascend: sorted, each once."""
+    found = np.unique(ordinals)
+    at = np.searchsorted(among, found)
+    return found[np.append(among, found[-1:] + 1)[at] != found]
+
+
 def _blurred(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Where it is a tolerance that tells two kinds apart."""
     return np.isin(first, (OK, INACCURATE)) & np.isin(second, (OK, INACCURATE))
@@ -157,7 +164,7 @@ def _around_ends(sample: Sample) -> np.ndarray:
     ends = ends[np.unique(np.linspace(0, len(ends) - 1, min(len(ends), LOOKED_AROUND)).astype(int))]
     steps = np.left_shift(np.int64(1), np.arange(13))
     near = (ends[:, None] + np.concatenate([-steps, 1 + steps])).ravel()
-    return np.setdiff1d(near[(near >= sample.ordinals[0]) & (near <= sample.ordinals[-1])], sample.ordinals)
+    return absent(near[(near >= sample.ordinals[0]) & (near <= sample.ordinals[-1])], sample.ordinals)
 
 
 def refine(sample: Sample, measured: Callable[[np.ndarray], Sample]) -> Sample:

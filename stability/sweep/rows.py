@@ -22,7 +22,7 @@ from jax import Array
 from stability import measure
 from stability.formats import FORMATS, FloatFormat, bits_of, from_ordinal, to_ordinal, widen
 from stability.measure import FAILURES, KINDS, OK
-from stability.measure.regions import Region, Sample, looked_inside, refine, regions_of
+from stability.measure.regions import Region, Sample, absent, looked_inside, refine, regions_of
 from stability.study import Form, Source, Study, study_of_source
 from stability.sweep.outcome import PROFILE_BINS, Landmark, Profile, Row, Screening, profile_position
 from stability.sweep.points import floats_of, ordinals_within
@@ -244,7 +244,7 @@ def _measured(task: Task, known: Truth) -> Measured:
             screening = Screening()
             ends = screen(study.forms[task.form], run, span, settings.tolerance, screening)
             more = np.concatenate([more, ends])
-        more = np.setdiff1d(more, sample.ordinals)
+        more = absent(more, sample.ordinals)
         sample = sample.merged(at(more)) if len(more) else sample
         sample = refine(sample, at)
         if settings.search:
@@ -255,7 +255,7 @@ def _measured(task: Task, known: Truth) -> Measured:
     marks = landmarks(study, run, label, fmt, settings.tolerance)
     shown = kept_of(study, fmt, settings)
     singles, at_ends = [_single(z[shown], result[shown], kinds[shown], fmt)], None
-    if len(others_kept := np.setdiff1d(kept_apart(study, fmt, settings, regions), to_ordinal(z[shown]))):
+    if len(others_kept := absent(kept_apart(study, fmt, settings, regions), to_ordinal(z[shown]))):
         truth = true_at(others_kept)
         at_ends = TrueValues.of(others_kept, truth)
         there = from_ordinal(others_kept, fmt)
@@ -276,12 +276,15 @@ def kept_apart(study: Study, fmt: FloatFormat, settings: Settings, regions: Iter
     return found[(found >= first) & (found <= last)]
 
 
+@functools.lru_cache(maxsize=16)
 def kept_of(study: Study, fmt: FloatFormat, settings: Settings) -> np.ndarray:
-    """Which of the floats that a sweep starts from are kept one by one, as indices."""
+    """Which of the floats that a sweep starts from are kept one by one, as indices that can't be written to."""
     z = floats_of(fmt, study.domain, settings.points, settings.seed)
     z = z[~np.isnan(widen(z))]
     ordinals = to_ordinal(z)
-    return kept(ordinals, ordinals if study.labels == (None,) else profile_position(z, fmt), fmt)
+    at = kept(ordinals, ordinals if study.labels == (None,) else profile_position(z, fmt), fmt)
+    at.flags.writeable = False
+    return at
 
 
 Singles = tuple[np.ndarray, np.ndarray, np.ndarray]
@@ -350,8 +353,7 @@ def _summarise(
 
 
 def _counts(codes: np.ndarray, names: Sequence[str]) -> dict[str, int]:
-    found, numbers = np.unique(codes, return_counts=True)
-    return {names[c]: int(n) for c, n in zip(found, numbers, strict=True)}
+    return {names[code]: n for code, n in enumerate(np.bincount(codes).tolist()) if n}
 
 
 def chunks(study: Study, dtype: str, settings: Settings) -> int:
