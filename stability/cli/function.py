@@ -187,6 +187,7 @@ def _swept(args: argparse.Namespace, argv: list[str], out: Path, begun: float) -
     modes = list(dict.fromkeys(args.mode or options.DEFAULT_MODES))
     rows = len(dtypes) * len(modes) * len(source().labels)
     with executor(args.jobs, args.scheduler, few=False) as pool:
+        report.load_meanwhile(args.plots)
         with terminal.counting(Console(), rows) as progress:
             outcome = engine.sweep(
                 source,

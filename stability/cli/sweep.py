@@ -19,7 +19,8 @@ import jax
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from stability.cli import hosts, options
+from stability import report
+from stability.cli import hosts, options, terminal
 from stability.cli.arguments import Parser, number_in, whole_number
 from stability.cli.executors import executor, processes
 from stability.environment import tell_untested
@@ -144,8 +145,6 @@ def plan(args: argparse.Namespace, study: Study) -> Plan:
 def _sampled(
     chosen: Plan, dtypes: list[str], args: argparse.Namespace, console: Console, pool: Executor | None
 ) -> Outcome:
-    from stability.cli import terminal
-
     total = len(chosen.forms) * len(dtypes) * len(chosen.labels) * len(chosen.modes)
     with terminal.counting(console, total) as progress:
         return engine.sweep(
@@ -258,19 +257,14 @@ def main(argv: list[str]) -> int:
         return 0
     args.out = args.out or _default_out(args)
     console = Console()
-    with p.writing(args.out):
+    with p.writing(args.out, lambda out: report.foreign(out, CHECKPOINT)):
         try:
             chosen = plan(args, study)
             _start(args)
             if "optax" not in study.forms:
                 print("the form optax is left out: optax is not installed")
             with executor(args.jobs, args.scheduler, chosen.few) as pool:
-                # What draws takes a second to load; the processes of the pool begin meanwhile.
-                from stability import report
-                from stability.cli import terminal
-
-                if problem := report.foreign(args.out, CHECKPOINT):
-                    p.error(f"--out {problem}")
+                report.load_meanwhile(args.plots)
                 outcome = _sweep(chosen, args, console, pool)
                 if jax.process_index():
                     return 0

@@ -5,12 +5,14 @@ from __future__ import annotations
 import base64
 import contextlib
 import csv
+import importlib
 import io
 import json
 import os
 import re
 import shutil
 import tempfile
+import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import Executor, Future
@@ -20,7 +22,7 @@ from pathlib import Path
 import jinja2
 
 from stability.files import uninterrupted
-from stability.report import findings, page, plots, tables, unlabelled
+from stability.report import findings, page, tables, unlabelled
 from stability.study import Study
 from stability.sweep.engine import Here
 from stability.sweep.outcome import SCHEMA, Outcome
@@ -36,6 +38,12 @@ _TEMPLATES = jinja2.Environment(
 _TEMPLATES.filters["cell"] = tables.cell
 _TEMPLATES.filters["code"] = tables.code
 _TEMPLATES.filters["codes"] = page.codes
+
+
+def load_meanwhile(pictures: bool) -> None:
+    """Loads the libraries of the page, and of `pictures`, in a thread: it takes a second, in which others can work."""
+    modules = ["bokeh.embed", "bokeh.plotting"] + ["stability.report.plots"] * pictures
+    threading.Thread(target=lambda: [importlib.import_module(name) for name in modules], daemon=True).start()
 
 
 def foreign(directory: Path, *ours: str) -> str | None:
@@ -133,6 +141,8 @@ def _drawing(
     measured = replace(outcome, rows=tuple(row for row in outcome.rows if not row.error))
     if not measured.rows:
         return {}
+    from stability.report import plots
+
     tasks = plots.pictures(measured, study, tolerance)
     return {name: executor.submit(plots.drawn, *task, svg) for name, task in tasks.items()}
 
