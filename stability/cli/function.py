@@ -27,8 +27,8 @@ from stability.report.tables import both, value
 from stability.study.functions import Derivative, Named, Scalar, check_scalar
 from stability.study.loading import BadFunction, NotFixed
 from stability.study.pairs import Pair
-from stability.sweep import engine
-from stability.sweep.maps import MAPPED, maps
+from stability.sweep import engine, maps
+from stability.sweep.maps import MAPPED
 from stability.sweep.outcome import Outcome, Row, Screening
 from stability.sweep.points import ordinals_within
 
@@ -202,8 +202,9 @@ def _swept(args: argparse.Namespace, argv: list[str], out: Path, begun: float) -
             )
         if isinstance(source, Pair) and "jit" in modes:
             mapped, here = [d for d in MAPPED if d in dtypes], pool or engine.Here()
-            found = maps(source, forms=list(source().forms), dtypes=mapped, tolerance=args.tolerance, executor=here)
-            outcome = replace(outcome, maps=found)
+            forms = list(source().forms)
+            found = maps.begun(source, forms=forms, dtypes=mapped, tolerance=args.tolerance, executor=here)
+            outcome = replace(outcome, maps=maps.done(found))
         table = _blamed(source, outcome, args.tolerance)
         notes = [_screened(row.screening) for row in outcome.rows if row.screening][:1]
         manifest = options.manifest(argv, args, source.domain)

@@ -26,10 +26,10 @@ from stability.cli.executors import executor, processes
 from stability.environment import tell_untested
 from stability.formats import FORMATS
 from stability.study import DEFAULT, Declared, Study, declared
-from stability.sweep import engine, exhaustive
+from stability.sweep import engine, exhaustive, maps
 from stability.sweep.derivation import steps
 from stability.sweep.lookup import with_results
-from stability.sweep.maps import MAPPED, maps
+from stability.sweep.maps import MAPPED
 from stability.sweep.outcome import Outcome, joined
 from stability.sweep.rows import MODES, Settings
 
@@ -208,12 +208,10 @@ def _looked_into(outcome: Outcome, chosen: Plan, args: argparse.Namespace, pool:
     where labels are soft."""
     source, here = Declared(chosen.study.name), pool or engine.Here()
     settings = Settings(args.points, args.tolerance, args.seed, x64=bool(jax.config.read("jax_enable_x64")))
+    mapped = [d for d in MAPPED if d in chosen.dtypes] if args.plots and "jit" in chosen.modes else []
+    waiting = maps.begun(source, forms=chosen.forms, dtypes=mapped, tolerance=args.tolerance, executor=here)
     found = with_results(chosen.study, outcome, settings)
-    found = replace(found, steps=steps(source, found, here))
-    if not args.plots or "jit" not in {row.mode for row in outcome.rows}:
-        return found
-    dtypes = [d for d in MAPPED if d in chosen.dtypes]
-    return replace(found, maps=maps(source, forms=chosen.forms, dtypes=dtypes, tolerance=args.tolerance, executor=here))
+    return replace(found, steps=steps(source, found, here), maps=maps.done(waiting))
 
 
 def _list(study: Study) -> None:

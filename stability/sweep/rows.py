@@ -252,7 +252,6 @@ def _measured(task: Task, known: Truth) -> Measured:
         sample, inside = looked_inside(sample, at, settings.seed)
     regions, nans = regions_of(sample, inside), (kinds[numbers:], known.state[numbers:])
     row = _summarise(study.name, task, fmt, sample, regions, nans, looked_at)
-    marks = landmarks(study, run, label, fmt, settings.tolerance)
     shown = kept_of(study, fmt, settings)
     singles, at_ends = [_single(z[shown], result[shown], kinds[shown], fmt)], None
     if len(others_kept := absent(kept_apart(study, fmt, settings, regions), to_ordinal(z[shown]))):
@@ -261,9 +260,10 @@ def _measured(task: Task, known: Truth) -> Measured:
         there = from_ordinal(others_kept, fmt)
         found = judged(there, truth)
         singles.append(_single(there, found[0], found[1], fmt))
-    row = replace(row, screening=screening, landmarks=marks)
+    together = _together(singles)
+    row = replace(row, screening=screening, landmarks=_landmarks(study, together, label, fmt, settings.tolerance))
     silent = np.isfinite(widen(result)) & np.isin(kinds, FAILURES)
-    return Measured(row, bits_of(result), silent, _together(singles), at_ends, by_balls, dict(timing.seconds))
+    return Measured(row, bits_of(result), silent, together, at_ends, by_balls, dict(timing.seconds))
 
 
 def kept_apart(study: Study, fmt: FloatFormat, settings: Settings, regions: Iterable[Region]) -> np.ndarray:
@@ -300,13 +300,28 @@ def _together(parts: Sequence[Singles]) -> Singles:
     return floats, results, kinds
 
 
-def landmarks(study: Study, run: Form, label: np.ndarray, fmt: FloatFormat, tolerance: float) -> tuple[Landmark, ...]:
-    """The results at the study's landmarks, at those that have a gradient in the format."""
-    z = np.array([v for v in study.landmarks if abs(v) < -1.15 * fmt.least_exponent * np.log(2)]).astype(fmt.dtype)
+def landmark_floats(study: Study, fmt: FloatFormat) -> np.ndarray:
+    """The study's landmarks that have a gradient in the format."""
+    return np.array([v for v in study.landmarks if abs(v) < -1.15 * fmt.least_exponent * np.log(2)]).astype(fmt.dtype)
+
+
+def _landmarks(
+    study: Study, singles: Singles, label: np.ndarray, fmt: FloatFormat, tolerance: float
+) -> tuple[Landmark, ...]:
+    """The landmarks among single floats."""
+    floats, results, _ = singles
+    there = floats == to_ordinal(landmark_floats(study, fmt))[:, None]
+    at = there.argmax(1)[there.any(1)]
+    return landmarks(study, from_ordinal(floats[at], fmt), from_ordinal(results[at], fmt), label, fmt, tolerance)
+
+
+def landmarks(
+    study: Study, z: np.ndarray, results: np.ndarray, label: np.ndarray, fmt: FloatFormat, tolerance: float
+) -> tuple[Landmark, ...]:
+    """What the results at floats are."""
     if not len(z):
         return ()
-    truth = study.truth(z, float(label), fmt)
-    kinds, ulps = measure.classify(evaluate(run, z, label), truth, tolerance)
+    kinds, ulps = measure.classify(results, study.truth(z, float(label), fmt), tolerance)
     found = zip(widen(z).tolist(), kinds.tolist(), ulps.tolist(), strict=True)
     return tuple(Landmark(v, KINDS[kind], ulp if np.isfinite(ulp) else None) for v, kind, ulp in found)
 
