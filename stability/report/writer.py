@@ -21,7 +21,7 @@ from pathlib import Path
 
 import jinja2
 
-from stability.files import uninterrupted
+from stability.files import uninterrupted, unwritable
 from stability.report import findings, page, tables, unlabelled
 from stability.study import Study
 from stability.sweep.engine import Here
@@ -49,11 +49,16 @@ def load_meanwhile(pictures: bool) -> None:
 def foreign(directory: Path, *ours: str) -> str | None:
     """Why a report may not be written into a directory that exists, in one line, or `None`.
 
-    It may be empty, hold nothing but the files `ours`, or an earlier report, which alone is replaced.
+    It may be empty, hold nothing but the files `ours`, or an earlier report, which alone is replaced, and whole: each
+    of its names can be written.
     """
-    if not directory.is_dir() or all(path.name in ours for path in directory.iterdir()) or _files(directory):
+    if not directory.is_dir():
         return None
-    return f"{directory}: holds files, but no report; give a new directory, an empty one, or one with a report"
+    if not (all(path.name in ours for path in directory.iterdir()) or _files(directory)):
+        return f"{directory}: holds files, but no report; give a new directory, an empty one, or one with a report"
+    if taken := next((directory / name for name in PAGES if (directory / name).is_dir()), None):
+        return f"{taken}: is a directory, where a report has a file"
+    return unwritable(directory / "plots")
 
 
 def _files(directory: Path) -> list[str]:
