@@ -17,7 +17,7 @@ from stability import real
 from stability.formats import FloatFormat
 from stability.study._study import Study
 from stability.study.functions import check_scalar, hold, parse_fixed
-from stability.study.loading import BadFunction, load
+from stability.study.loading import BadFunction, Reference, load
 from stability.truth import Truth
 
 source_info_util.register_exclusion(__file__)
@@ -31,7 +31,7 @@ class Pair:
     the second that rows are measured at, and `label_range` what a map spans of it.
     """
 
-    reference: str
+    reference: Reference
     swept: tuple[int, int]
     labels: tuple[float, ...]
     label_range: tuple[float, float]
@@ -71,13 +71,13 @@ class Pair:
 
     def __call__(self) -> Study:
         value, by = self.value(), self.derivative
-        name = self.reference.partition(":")[2]
+        name = str(self.reference).partition(":")[2]
 
         def truth(z: np.ndarray, label: float, fmt: FloatFormat) -> Truth:
             return real.truth(value, z, args=(fmt.dtype.type(label),), fmt=fmt, derivative=by)
 
         return Study(
-            name=self.reference,
+            name=str(self.reference),
             title=f"Where {self.reference} fails",
             forms={name if by is None else f"grad_{name}": jnp.vectorize(self.run())},
             formulas={},
