@@ -18,9 +18,9 @@ from stability import report
 from stability.environment import environment
 from stability.formats import FORMATS, every_float, from_ordinal, to_ordinal, widen
 from stability.study import declared
+from stability.sweep import maps
 from stability.sweep.derivation import steps
 from stability.sweep.engine import Here
-from stability.sweep.maps import maps
 from stability.sweep.outcome import Outcome
 
 playwright = pytest.importorskip("playwright.sync_api")
@@ -35,7 +35,7 @@ DTYPES, LABELS = ("float16", "bfloat16", "float32"), (1.0, 0.5)
 @pytest.fixture(scope="module")
 def outcome():
     found = STUDY.sweep(forms=FORMS, dtypes=DTYPES, labels=LABELS, points=4096)
-    mapped = maps(STUDY, forms=FORMS, dtypes=["bfloat16"], executor=Here())
+    mapped = maps.done(maps.begun(STUDY, forms=FORMS, dtypes=["bfloat16"], executor=Here()))
     return replace(found, steps=steps(STUDY, found), maps=mapped)
 
 

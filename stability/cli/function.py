@@ -29,8 +29,8 @@ from stability.report.tables import both, value
 from stability.study.functions import Derivative, Named, Scalar, check_scalar
 from stability.study.loading import BadFunction, NotFixed, Reference
 from stability.study.pairs import Pair
-from stability.sweep import engine
-from stability.sweep.maps import MAPPED, maps
+from stability.sweep import engine, maps
+from stability.sweep.maps import MAPPED
 from stability.sweep.outcome import Outcome, Row, Screening
 from stability.sweep.points import ordinals_within
 
@@ -201,6 +201,7 @@ def _swept(
     modes = list(dict.fromkeys(args.mode or options.DEFAULT_MODES))
     rows = len(dtypes) * len(modes) * len(source().labels)
     with executor(args.jobs, args.scheduler, few=False) as pool:
+        report.load_meanwhile(args.plots)
         with terminal.counting(Console(), rows) as progress:
             outcome = engine.sweep(
                 source,
@@ -215,8 +216,9 @@ def _swept(
             )
         if isinstance(source, Pair) and "jit" in modes:
             mapped, here = [d for d in MAPPED if d in dtypes], pool or engine.Here()
-            found = maps(source, forms=list(source().forms), dtypes=mapped, tolerance=args.tolerance, executor=here)
-            outcome = replace(outcome, maps=found)
+            forms = list(source().forms)
+            found = maps.begun(source, forms=forms, dtypes=mapped, tolerance=args.tolerance, executor=here)
+            outcome = replace(outcome, maps=maps.done(found))
         table = _blamed(source, outcome, args.tolerance)
         notes = [_screened(row.screening) for row in outcome.rows if row.screening][:1]
         manifest = options.manifest(argv, args, source.domain)

@@ -19,16 +19,17 @@ import jax
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from stability.cli import hosts, options
+from stability import report
+from stability.cli import hosts, options, terminal
 from stability.cli.arguments import Parser, number_in, whole_number
 from stability.cli.executors import executor, processes
 from stability.environment import tell_untested
 from stability.formats import FORMATS
 from stability.study import DEFAULT, Declared, Study, declared
-from stability.sweep import engine, exhaustive
+from stability.sweep import engine, exhaustive, maps
 from stability.sweep.derivation import steps
 from stability.sweep.lookup import with_results
-from stability.sweep.maps import MAPPED, maps
+from stability.sweep.maps import MAPPED
 from stability.sweep.outcome import Outcome, joined
 from stability.sweep.rows import MODES, Settings
 
@@ -146,8 +147,6 @@ def plan(args: argparse.Namespace, study: Study) -> Plan:
 def _sampled(
     chosen: Plan, dtypes: list[str], args: argparse.Namespace, console: Console, pool: Executor | None
 ) -> Outcome:
-    from stability.cli import terminal
-
     total = len(chosen.forms) * len(dtypes) * len(chosen.labels) * len(chosen.modes)
     with terminal.counting(console, total) as progress:
         return engine.sweep(
@@ -211,12 +210,10 @@ def _looked_into(outcome: Outcome, chosen: Plan, args: argparse.Namespace, pool:
     where labels are soft."""
     source, here = Declared(chosen.study.name), pool or engine.Here()
     settings = Settings(args.points, args.tolerance, args.seed, x64=bool(jax.config.read("jax_enable_x64")))
+    mapped = [d for d in MAPPED if d in chosen.dtypes] if args.plots and "jit" in chosen.modes else []
+    waiting = maps.begun(source, forms=chosen.forms, dtypes=mapped, tolerance=args.tolerance, executor=here)
     found = with_results(chosen.study, outcome, settings)
-    found = replace(found, steps=steps(source, found, here))
-    if not args.plots or "jit" not in {row.mode for row in outcome.rows}:
-        return found
-    dtypes = [d for d in MAPPED if d in chosen.dtypes]
-    return replace(found, maps=maps(source, forms=chosen.forms, dtypes=dtypes, tolerance=args.tolerance, executor=here))
+    return replace(found, steps=steps(source, found, here), maps=maps.done(waiting))
 
 
 def _list(study: Study) -> None:
@@ -260,19 +257,14 @@ def main(argv: list[str]) -> int:
         return 0
     args.out = args.out or _default_out(args)
     console = Console()
-    with p.writing(args.out):
+    with p.writing(args.out, lambda out: report.foreign(out, CHECKPOINT)):
         try:
             chosen = plan(args, study)
             _start(args)
             if "optax" not in study.forms:
                 print("the form optax is left out: optax is not installed")
             with executor(args.jobs, args.scheduler, chosen.few) as pool:
-                # What draws takes a second to load; the processes of the pool begin meanwhile.
-                from stability import report
-                from stability.cli import terminal
-
-                if problem := report.foreign(args.out, CHECKPOINT):
-                    p.error(f"--out {problem}")
+                report.load_meanwhile(args.plots)
                 outcome = _sweep(chosen, args, console, pool)
                 if jax.process_index():
                     return 0

@@ -82,5 +82,5 @@ def _fewer_colours(pixels: np.ndarray) -> bytes:
     common = np.where(far.min(1, keepdims=True) <= _NEAR, own[far.argmin(1)], common)
     palette = Image.new("P", (1, 1))
     palette.putpalette(np.concatenate([own, common])[:256].astype(np.uint8).tobytes())
-    image.quantize(palette=palette, dither=Image.Dither.NONE).save(small := io.BytesIO(), "png", optimize=True)
+    image.quantize(palette=palette, dither=Image.Dither.NONE).save(small := io.BytesIO(), "png", compress_level=8)
     return small.getvalue()
