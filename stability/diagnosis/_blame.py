@@ -188,7 +188,7 @@ def _looked_at(call: Call, mode: str, f: Judged) -> Looked | None:
         meant = node.true if call.meant is None else as_array(call.meant[f.output]).ravel()[f.element]
         if call.meant is None and proven and f.kind != "ok":
             cleared = _judged_alone(call, mode, f, meant)
-            if cleared.kind == "ok":
+            if cleared.kind in ("ok", "undecided"):
                 return None
             f = f._replace(kind=cleared.kind, error=cleared.error)
         return _told(call, mode, f, node, meant, result, executions)
@@ -252,7 +252,7 @@ def _told(call: Call, mode: str, f: Judged, node: Node, meant: Any, result: Any,
             proven=node.reading.proven,
             error=f.error,
             culprit=culprit,
-            chain=tuple(rows[i] for i in dict.fromkeys(path[::-1])),
+            chain=_chain(rows, path, culprit),
             fix="" if culprit is None else fix_of(culprit.kind, culprit.primitive),
         )
     return Looked(f, true, undefined, node.reading.proven, tuple(rows.values()), culprit, path, note, finding)
@@ -281,6 +281,14 @@ def _of_the_library(call: Call, culprit: Row, without_value: bool) -> Row:
     if culprit.kind != "approximation" and not any(source in ("", culprit.source) for _, source in functions):
         return culprit
     return of_the_library(replace(culprit, kind="approximation"), functions)
+
+
+def _chain(rows: dict[int, Row], path: Sequence[int], culprit: Row | None) -> tuple[Row, ...]:
+    """The rows from the culprit to the output, where it is on the way; else from where the error came from."""
+    way = list(dict.fromkeys(path))
+    if culprit is not None and culprit.index in way:
+        way = way[: way.index(culprit.index) + 1]
+    return tuple(rows[i] for i in reversed(way))
 
 
 def _all_rows(executions: Sequence[Execution], reading: Reading) -> dict[int, Node]:
