@@ -76,7 +76,7 @@ class Page:
 
     def settle(self):
         """Waits until what was asked for is drawn."""
-        self.tab.evaluate("async () => { await lookedUp(); await redrawn(); }")
+        self.tab.evaluate("async () => { await lookedUp(); await redrawn(); rested(); }")
 
     def found(self):
         """The table of the float looked up: a dictionary a form."""
@@ -268,6 +268,22 @@ def test_the_controls_do_what_they_say(page):
     tab.fill("#float", "eight")
     tab.press("#float", "Enter")
     assert "not a number" in page.text("#refused")
+
+
+def test_a_wheel_zooms_and_the_address_follows(page):
+    tab = page.tab
+    width = "plots.range.end - plots.range.start"
+    whole, told = tab.evaluate(width), page.text("#shown")
+    tab.locator("#plots").scroll_into_view_if_needed()
+    place = tab.locator("#plots").bounding_box()
+    tab.mouse.move(place["x"] + 700, place["y"] + 150)
+    for _ in range(20):
+        tab.mouse.wheel(0, -40)
+    tab.wait_for_function(f"{width} < {whole} / 2 && location.hash.includes('from=')")
+    assert page.text("#shown") != told
+    low, high = tab.evaluate("shownEnds()")
+    ends = tab.evaluate("new URLSearchParams(location.hash.slice(1)).get('from')").split(",")
+    assert [float.fromhex(end) for end in ends] == [float(np.float32(low)), float(np.float32(high))]
 
 
 def test_what_is_shown_can_be_taken_away(page, tmp_path):

@@ -136,6 +136,7 @@ async function started() {
   showLine(...ends, 0);
   await lookedUp();
   await redrawn();
+  rested();
   view.ready = true;
   document.documentElement.dataset.ready = "yes";
   performance.mark("ready");
