@@ -18,6 +18,7 @@ from stability import report
 from stability.environment import environment
 from stability.formats import FORMATS, every_float, from_ordinal, to_ordinal, widen
 from stability.study import declared
+from stability.sweep import singles
 from stability.sweep.derivation import steps
 from stability.sweep.engine import Here
 from stability.sweep.maps import maps
@@ -222,6 +223,40 @@ def test_every_end_of_a_region_is_found_with_its_kind(page, outcome):
             assert int(at) == end and told == kind, (row.form, end)
         looked_at += len(chosen)
     assert looked_at > 300
+
+
+def test_each_form_says_of_which_float_its_numbers_are(page, outcome):
+    """At floats that all, some or none of the forms keep: the nearest kept one, its result, and how far off it is."""
+    fmt, rng = FORMATS["float32"], np.random.default_rng(2)
+    known = next(k.values.floats for k in outcome.known if (k.dtype, k.label) == ("float32", 1.0))
+    rows = {r.form: r for r in outcome.rows if (r.dtype, r.label, r.mode) == ("float32", 1.0, "jit")}
+    ends = [
+        r.start for row in rows.values() for r in row.regions if abs(from_ordinal(np.array([r.start]), fmt)[0]) < 60
+    ]
+    asked = [*rng.choice(ends, 10, replace=False), *to_ordinal(rng.uniform(-60, 60, 10).astype(np.float32))]
+    seen = set()
+    for ordinal in map(int, [*asked, to_ordinal(np.float32(2))]):
+        z = float(from_ordinal(np.array([ordinal]), fmt)[0])
+        page.look_up(z.hex())
+        exact = 0
+        for form, line in page.found().items():
+            row = rows[form].results
+            kept = known[row.floats]
+            values = widen(from_ordinal(kept, fmt))
+            told = float.fromhex(line["z"])
+            near = int(np.flatnonzero(values == told)[0])
+            assert abs(told - z) == np.abs(values - z).min()
+            assert same(hex_in(line["result"]), float(singles.values(row.results[near : near + 1], "float32")[0]))
+            off = int(kept[near]) - ordinal
+            exact += off == 0
+            if "at z =" in line:
+                said = f"{abs(off):,} float" + ("" if abs(off) == 1 else "s") + (" above" if off > 0 else " below")
+                assert line["at z ="].endswith(said if off else "exactly")
+                assert float.fromhex(re.search(r"-?0x\S+?(?=\s|$)", line["at z ="])[0]) == told
+            else:
+                assert off == 0 and page.text("#where").startswith("Every form exactly at z = ")
+        seen.add("all" if exact == len(rows) else "some" if exact else "none")
+    assert seen == {"all", "some", "none"}
 
 
 def test_the_controls_do_what_they_say(page):
