@@ -18,6 +18,7 @@ from stability import report
 from stability.environment import environment
 from stability.formats import FORMATS, every_float, from_ordinal, to_ordinal, widen
 from stability.study import declared
+from stability.study.pairs import Pair
 from stability.sweep import singles
 from stability.sweep.derivation import steps
 from stability.sweep.engine import Here
@@ -395,6 +396,32 @@ def test_the_derivation_marks_the_digit_that_went_wrong(page):
     assert a[3] == "" and lost[3] != "" and float(lost[2]) == pytest.approx(true, rel=1e-6)
     computed = np.float32(1) - np.float32(1 / (1 + np.exp(-z)))
     assert float(lost[1].split()[0]) == pytest.approx(float(computed), rel=1e-6)
+
+
+def test_the_second_of_two_arguments_is_called_by_its_name(browser, tmp_path, monkeypatch):
+    (tmp_path / "two_arguments.py").write_text(
+        "import jax.numpy as jnp\n\n\ndef area(side, angle):\n    return jnp.log(1 + side) - angle * side\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    source = Pair("two_arguments:area", (0, 1), (0.0, 5e-8, 1e-7), (0.0, 1e-7), domain=(0.001, 4))
+    found = source().sweep(dtypes=["bfloat16"], modes=["jit"])
+    mapped = maps(source, forms=["area"], dtypes=["bfloat16"], executor=Here())
+    manifest = {"command": "a test", "seed": 0, **environment()}
+    report.write(replace(found, maps=mapped), source(), manifest, tmp_path / "report", False, tolerance=16.0, begun=0.0)
+    assert "label" not in (tmp_path / "report" / "README.md").read_text().lower()
+    page = Page(browser, tmp_path / "report", "#dtype=bfloat16&label=1e-7&z=0x1p+0")
+    assert "jit, angle = 1e-7" in page.text("#shown")
+    assert "Every form exactly at side = 1 = 0x1p+0 (bfloat16, jit, angle = 1e-7)" in page.text("#where")
+    assert page.text("label:has(#label)").startswith("angle")
+    page.tab.select_option("#label", label="5e-08")
+    page.settle()
+    assert "jit, angle = 5e-8" in page.text("#shown") and "label=5e-8" in page.tab.evaluate("location.hash")
+    page.tab.evaluate("document.querySelectorAll('details').forEach((d) => { d.open = true; })")
+    assert "side and angle at once" in page.text("#map-part") and "label" not in page.text("body").lower()
+    assert page.tab.evaluate("mapDocument.get_model_by_name('map').left[0].axis_label") == "angle"
+    assert page.complaints == []
+    page.context.close()
 
 
 def test_labels_contrast_and_landmarks_pass_axe(browser, written):

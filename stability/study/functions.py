@@ -197,8 +197,16 @@ class Named:
         return hold(load(self.reference), swept=self.swept, fixed=fixed, argnum=self.argnum, order=self.order)
 
     def __call__(self) -> Study:
-        scalar = self.scalar()
-        return study_of({scalar.__name__: scalar}, name=self.reference, domain=self.domain)
+        scalar, swept = self.scalar(), _name_of(load(self.reference), self.swept)
+        return study_of({scalar.__name__: scalar}, name=self.reference, domain=self.domain, swept=swept)
+
+
+def _name_of(fn: Callable, n: int) -> str:
+    """The name of an argument; x where the function does not tell its names."""
+    try:
+        return list(inspect.signature(fn).parameters)[n]
+    except (TypeError, ValueError):
+        return "x"
 
 
 def check_scalar(scalar: Scalar, fmt: FloatFormat) -> None:

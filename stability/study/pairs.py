@@ -71,7 +71,7 @@ class Pair:
 
     def __call__(self) -> Study:
         value, by = self.value(), self.derivative
-        name = self.reference.partition(":")[2]
+        name, parameters = self.reference.partition(":")[2], list(inspect.signature(load(self.reference)).parameters)
 
         def truth(z: np.ndarray, label: float, fmt: FloatFormat) -> Truth:
             return real.truth(value, z, args=(fmt.dtype.type(label),), fmt=fmt, derivative=by)
@@ -85,5 +85,6 @@ class Pair:
             labels=self.labels,
             label_range=self.label_range,
             domain=self.domain,
-            swept=list(inspect.signature(load(self.reference)).parameters)[self.swept[0]],
+            swept=parameters[self.swept[0]],
+            label_name=parameters[self.swept[1]],
         )

@@ -219,7 +219,11 @@ function said(low, high) {
   byId("shown").textContent =
     `${DATA.study.swept} from ${decimalOf(low, f)} to ${decimalOf(high, f)}: ` +
     `${many < 2 ** 53 ? Math.max(many, 1).toLocaleString("en") : "about " + many.toExponential(1)} floats of ${view.dtype}, ` +
-    `${view.mode}${view.label === null ? "" : `, label ${view.label}`}`;
+    `${view.mode}${view.label === null ? "" : `, ${labelTold()}`}`;
+}
+
+function labelTold() {
+  return DATA.study.label === "label" ? `label ${view.label}` : `${DATA.study.label} = ${view.label}`;
 }
 
 function cursorAt(x) {

@@ -64,7 +64,7 @@ async function lookedUp() {
       `${decimalOf(z, f)} = ${hexOf(z)}: the numbers of each are of the float in its line, the nearest that was kept`
     : `Every form exactly at ${DATA.study.swept} = ${decimalOf(z, f)} = ${hexOf(z)}`;
   byId("found").replaceChildren(
-    element("p", { id: "where" }, `${said} (${view.dtype}, ${view.mode}${view.label === null ? "" : `, label ${view.label}`}).`),
+    element("p", { id: "where" }, `${said} (${view.dtype}, ${view.mode}${view.label === null ? "" : `, ${labelTold()}`}).`),
     element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "results at this float" },
       element("table", {}, element("thead", {}, element("tr", {}, ...head)), body)),
   );
