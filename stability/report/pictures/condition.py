@@ -69,8 +69,8 @@ def draw(rows: list[Row], fmt: FloatFormat, tolerance: float, swept: str, known:
     told = (
         f"{fmt.name}, {mode}: error by {swept} [ulps of the true value], and the condition numbers in {swept} and in y "
         "(to round that argument once costs about half as many ulps). Colour over the level line, at "
-        f"{tolerance:g}, is the formula's fault where the line of {swept} is below it (no more than if it rounded y, up "
-        "to the line of y), and the point's where both are over it."
+        f"{tolerance:g}, is the formula's fault where the line of {swept} is below it (up to the line of y, no more "
+        "than if it rounded y), and the point's where both are over it."
     )
     heights = errors.panel_heights(groups, 0.7)
     sheet = Sheet(_title(_blamed(of, shown, known, tolerance), tolerance), told, sum(heights) + 0.65)
