@@ -123,7 +123,9 @@ def test_the_page_is_drawn_from_its_json_alone(outcome, written, tmp_path):
 def test_it_opens_without_a_complaint_and_fits_every_width(browser, written):
     for width in (390, 1280, 2560):
         for scheme in ("light", "dark"):
-            page = Page(browser, written, viewport={"width": width, "height": 900}, color_scheme=scheme)
+            viewport = {"width": width, "height": 900}
+            page = Page(browser, written, "#dtype=float32&z=0x1p+4", viewport=viewport, color_scheme=scheme)
+            page.settle()
             assert page.tab.evaluate("document.documentElement.scrollWidth") <= width
             assert page.complaints == []
             page.context.close()
@@ -135,6 +137,12 @@ def test_it_is_read_without_scripts(browser, written):
     picture = page.tab.locator("#explore img")
     assert picture.is_visible() and picture.bounding_box()["width"] > 300
     assert not page.tab.is_visible("#lookup") and not page.tab.is_visible("#plots")
+    page.context.close()
+    page = Page(browser, written, java_script_enabled=False, viewport={"width": 390, "height": 900})
+    picture = page.tab.locator("#explore img")
+    assert picture.bounding_box()["width"] >= 830
+    picture.evaluate("(img) => { img.parentElement.scrollLeft = 400; }")
+    assert picture.bounding_box()["x"] < -300
     page.context.close()
 
 
