@@ -268,6 +268,18 @@ def test_each_form_says_of_which_float_its_numbers_are(page, outcome):
     assert seen == {"all", "some", "none"}
 
 
+def test_no_error_is_above_the_axis(page):
+    page.tab.click("[data-do=all]")
+    tops = {}
+    for dtype in DTYPES:
+        page.tab.select_option("#dtype", dtype)
+        page.settle()
+        greatest = page.tab.evaluate("Math.max(...plots.curves.data.ys.flat().filter(Number.isFinite))")
+        tops[dtype] = page.tab.evaluate("plots.curve.y_range.end")
+        assert 0 < greatest < tops[dtype] < 1e3 * greatest
+    assert tops["bfloat16"] < tops["float16"] < tops["float32"]
+
+
 def test_the_controls_do_what_they_say(page):
     tab = page.tab
     assert "float32, jit, label 1" in page.text("#shown")

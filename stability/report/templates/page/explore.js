@@ -108,7 +108,8 @@ function pixels() {
 function curvesDrawn(rows, curves, axis, part) {
   const columns = Math.floor((part.views * pixels()) / 4);
   const drawn = new Map(rows.flatMap((row, i) => (curves[i] ? [[row.form, columnsOf(curves[i], part, columns, axis)]] : [])));
-  const shown = [...drawn.keys()];
+  const shown = [...drawn.keys()], greatest = Math.max(2 ** axis.f.precision, ...curves.map((curve) => curve?.worst ?? 0));
+  plots.curve.y_range.end = 4 * greatest;
   plots.curves.data = {
     xs: shown.map((form) => drawn.get(form).x), ys: shown.map((form) => drawn.get(form).y), form: shown,
     colour: shown.map((form) => DATA.styles[form][0]), dash: shown.map((form) => DATA.styles[form][1]),
