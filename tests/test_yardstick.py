@@ -57,7 +57,8 @@ def test_the_terms_of_sums_inside_loops_and_branches_count(name):
     a, x = SQUARE.astype(np.float64), X[:3].astype(np.float64)
     terms, value = np.zeros(3), x
     for _ in range(3):
-        terms, value = np.abs(a) @ (np.abs(value) + terms), a @ value
+        likely = np.sqrt(a**2 @ terms**2) + np.abs(a @ terms)
+        terms, value = np.abs(a) @ np.abs(value) + np.minimum(likely, np.abs(a) @ terms), a @ value
     np.testing.assert_allclose(sizes(LOOPS[name], SQUARE, X[:3]), terms, rtol=1e-9)
 
 

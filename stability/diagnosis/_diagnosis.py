@@ -109,21 +109,106 @@ MEANINGS = {
 
 
 @dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong with the outputs of a call.
+
+    **Attributes:**
+
+    - `leaf` the output, as its path in the tree of outputs (empty where there is but one), `element` the index in it of
+      the element that is worst off, `count` how many elements of that leaf are of this kind, `also` the other leaves
+      that the same culprit spoils in the same way.
+    - `kind` of `stability.measure.KINDS`, or `undefined`.
+    - `result`, `true`, `undefined`, `error` of that element, as of a `Diagnosis`; `proven` whether balls prove the true
+      value, or wider floats are taken for it.
+    - `culprit` the equation to blame, `None` where none is; `chain` the rows from where it went wrong to the output.
+    - `fix` what is known to help, in one line.
+    """
+
+    leaf: str
+    element: tuple[int, ...]
+    count: int
+    kind: str
+    result: float | complex
+    true: float | complex | None
+    undefined: str | None
+    proven: bool
+    error: float
+    culprit: Row | None
+    chain: tuple[Row, ...]
+    fix: str
+    also: tuple[str, ...] = ()
+
+    def as_json(self) -> dict:
+        """The attributes as JSON has them. **Returns:** a dictionary; numbers that are not finite are strings."""
+        return {
+            "leaf": self.leaf,
+            "element": list(self.element),
+            "count": self.count,
+            "kind": self.kind,
+            "result": _json(self.result),
+            "true": _json(self.true),
+            "undefined": self.undefined,
+            "proven": self.proven,
+            "error": _json(self.error),
+            "culprit": None if self.culprit is None else self.culprit.as_json(),
+            "chain": [r.as_json() for r in self.chain],
+            "fix": self.fix,
+            "also": list(self.also),
+        }
+
+    @property
+    def where(self) -> str:
+        """The element in words, `['w'][17, 4]`."""
+        return self.leaf + (str(list(self.element)) if self.element else "")
+
+    def lines(self) -> list[str]:
+        """What is wrong, where it began, the way from there, and what helps."""
+        true = self.undefined or short(self.true)
+        how = "proven" if self.proven else "by wider floats, not proven"
+        off = "" if math.isnan(self.error) or math.isinf(self.error) else f", {self.error:.3g} ulps off"
+        many = f" ({self.count} elements)" if self.count > 1 else ""
+        lines = [f"{self.where or 'result'}{many}: {short(self.result)}, true value {true} ({how}): {self.kind}{off}"]
+        if self.culprit is not None:
+            c = self.culprit
+            lines.append(f"  culprit: {c.primitive}, {c.kind.replace('_', ' ')} ({MEANINGS[c.kind]})")
+            lines.append(f"  at {c.source}")
+            if len(self.chain) > 1:
+                lines.append("  chain: " + " > ".join(_chained(self.chain)))
+        if self.fix:
+            lines.append(f"  what helps: {self.fix}")
+        if self.also:
+            others = ", ".join(self.also[:4]) + (f" and {len(self.also) - 4} more" if len(self.also) > 4 else "")
+            lines.append(f"  also {self.kind} by it: {others}")
+        return lines
+
+
+def _chained(chain: tuple[Row, ...]) -> list[str]:
+    """The primitives of a chain, what is in the middle of a long one left out."""
+    names = [f"{r.primitive} {short(r.result)}" for r in chain]
+    return names if len(names) <= 7 else [*names[:3], f"({len(names) - 6} more)", *names[-3:]]
+
+
+@dataclass(frozen=True)
 class Diagnosis:
     """The floats and the reals of a function at one point, side by side.
 
     **Attributes:**
 
-    - `function` its name, `arguments` their values, `dtype` the format of the result.
+    - `function` its name, `arguments` the values of its numbers (empty where there are thousands), `dtype` the format
+      of the result.
     - `mode`, `eager` (each equation an XLA computation of its own) or `jit`.
-    - `element` the index of the output element looked at.
+    - `findings` what is wrong, the gravest first; empty where nothing is. What follows is of the output element of the
+      first, or of the one that is furthest off where nothing is wrong.
+    - `leaf` the output as its path in the tree of outputs, empty where there is but one; `element` the index in it.
     - `result` in this mode; `eager` and `jit`, those of both.
     - `true` correctly rounded (at a removable hole the limit), `None` where the truth is no number, and then
-      `undefined` says why.
+      `undefined` says why; `proven` whether balls prove that, or wider floats are taken for it.
     - `error` in ulps of the true value; `verdict` a kind of `stability.measure.KINDS`, or `undefined`.
-    - `rows` what each equation did; `culprit` the one to blame, or `None`; `source` its line; `path` the indices of the
-      rows from the result to where the error came from.
-    - `other` the diagnosis in the other mode where `differs`, that is where the two results differ.
+    - `rows` what each equation did (of a large function, each on the way from the culprit to the result); `culprit` the
+      one to blame, or `None`; `source` its line; `path` the indices of the rows from the result to where the error came
+      from.
+    - `other` the diagnosis in the other mode where `differs`, that is where the two results differ (of a large
+      function, where its verdict differs).
     - `note` what else there is to say.
 
     ```python
@@ -140,12 +225,15 @@ class Diagnosis:
     dtype: str
     mode: str
     arguments: tuple[Any, ...]
+    leaf: str
     element: tuple[int, ...]
     result: float | complex
     true: float | complex | None
     undefined: str | None
+    proven: bool
     error: float
     verdict: str
+    findings: tuple[Finding, ...]
     rows: tuple[Row, ...]
     culprit: Row | None
     path: tuple[int, ...]
@@ -171,12 +259,15 @@ class Diagnosis:
             "dtype": self.dtype,
             "mode": self.mode,
             "arguments": [_json(a) for a in self.arguments],
+            "leaf": self.leaf,
             "element": list(self.element),
             "result": _json(self.result),
             "true": _json(self.true),
             "undefined": self.undefined,
+            "proven": self.proven,
             "error": _json(self.error),
             "verdict": self.verdict,
+            "findings": [f.as_json() for f in self.findings],
             "culprit": None if self.culprit is None else self.culprit.as_json(),
             "path": list(self.path),
             "rows": [r.as_json() for r in self.rows],
@@ -212,7 +303,9 @@ class Diagnosis:
     def summary(self) -> str:
         """The findings in a few lines. **Returns:** them, as one text."""
         true = short(self.true) if self.undefined is None else self.undefined
-        lines = [f"{self.function}: result {short(self.result)} ({self.mode}), true value {true}: {self.verdict}"]
+        where = self.leaf + (str(list(self.element)) if self.element else "")
+        told = f"{self.function}{where and ' ' + where}: result {short(self.result)} ({self.mode}), true value {true}"
+        lines = [f"{told}: {self.verdict}"]
         if not math.isnan(self.error):
             lines[0] += f", {self.error:.3g} ulps off"
         if self.culprit is not None:

@@ -20,7 +20,8 @@ from typing import Any, NamedTuple
 
 from flint import arb
 
-from stability.diagnosis._trace import Node, as_real
+from stability.diagnosis._nodes import Node
+from stability.diagnosis._rules import as_real
 from stability.real import logic, scalars
 from stability.real.complexes import magnitude
 from stability.real.function import parts
@@ -33,6 +34,8 @@ STRIKING = 16.0
 """An equation that magnifies a relative error this many times is said to do so in its row."""
 
 SUMS = ("add", "add_any", "sub", "reduce_sum", "cumsum", "dot_general", "scatter-add")
+
+FROM_INFINITY = ("zero_times_infinity", "infinity_minus_infinity", "infinity_over_infinity")
 
 NOTHING = arb(0)
 
@@ -189,6 +192,30 @@ def worst_input(node: Node) -> Node | None:
     return next((p for p in inputs if not_a_number(p) or is_infinite(p)), inputs[0] if inputs else None)
 
 
+def birth_of_infinity(node: Node) -> list[Node]:
+    """The way back along infinities to where one was born of finite numbers; empty where one was given."""
+    way: list[Node] = []
+    at = node
+    while cause := next((p for p in relevant(at) if is_infinite(p)), None):
+        if cause.rule is None:
+            return []
+        way.append(cause)
+        at = cause
+    return way if not not_a_number(at) else []
+
+
+def line_of(source: str) -> str:
+    """`file:line` of a source, without the column."""
+    return ":".join(source.partition(" ")[0].split(":")[:2])
+
+
+def to_infinity(node: Node) -> Verdict | None:
+    """The equation that made an infinity of finite numbers; `None` where one was given."""
+    way = [node, *birth_of_infinity(node)]
+    born = way[-1].rule is not None and not any(map(is_infinite, relevant(way[-1])))
+    return Verdict(way[-1], birth_kind(way[-1]) or "pole", tuple(way)) if born else None
+
+
 def walk(node: Node) -> Verdict | None:
     """The equation to blame for a bad node; `None` where an argument is, or nothing."""
     path: list[Step] = []
@@ -206,7 +233,11 @@ def walk(node: Node) -> Verdict | None:
             if born and is_infinite(node) and is_finite(exact) and not in_range:
                 cause = None
             if cause is None:
-                return Verdict(node, birth_kind(node) or "inaccurate", steps)
+                kind = birth_kind(node) or "inaccurate"
+                way = birth_of_infinity(node) if kind in FROM_INFINITY else []
+                if way and line_of(way[-1].source) != line_of(node.source) and birth_kind(way[-1]) in ("pole", ""):
+                    return Verdict(way[-1], "pole", (*steps, *way))
+                return Verdict(node, kind, steps)
             path.append(Step(node, 1.0))
             node = cause
             continue

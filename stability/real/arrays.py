@@ -67,26 +67,29 @@ def move(eqn, data: Sequence[int] | None, values: Sequence[Any]) -> list:
     if open_at and eqn.primitive.name not in ("gather", "dynamic_slice"):
         return [bare(array([UNDECIDED] * v.aval.size, v.aval.shape)) for v in eqn.outvars]
     pool = np.concatenate([a.astype(object).ravel() for a in arrays])
-    offsets = [0, *itertools.accumulate(a.size for a in arrays)]
-    indexed = list(values)
-    for i, a, start in zip(positions, arrays, offsets, strict=False):
-        indexed[i] = jnp.asarray(np.arange(start, start + a.size, dtype=np.int32).reshape(a.shape))
-    params = dict(eqn.params)
-    fill: Any = Undefined("nan")
-    if "fill_value" in params:
-        value = params["fill_value"]
-        fill = fill if value is None or value != value else real(value)
-        params["fill_value"] = -1
-
-    def moved(known: Sequence[Any]) -> list:
-        out = eqn.primitive.bind(*map(bare, known), **params)
-        return [np.asarray(o) for o in (out if eqn.primitive.multiple_results else [out])]
-
     pool = np.append(np.frompyfunc(chosen, 1, 1)(pool) if eqn.primitive.name in CHOOSING else pool, [None])
-    pool[-1] = fill
+    fill = eqn.params.get("fill_value")
+    pool[-1] = Undefined("nan") if fill is None or fill != fill else real(fill)
     if open_at:
-        return [bare(_wherever([moved(_at_end(eqn, indexed, open_at, end))[0] for end in (_least, _greatest)], pool))]
-    return [bare(pool[o]) for o in moved(indexed)]
+        ends = [moved_indices(eqn, data, _at_end(eqn, values, open_at, end))[0] for end in (_least, _greatest)]
+        return [bare(_wherever(ends, pool))]
+    return [bare(pool[o]) for o in moved_indices(eqn, data, values)]
+
+
+def moved_indices(eqn, data: Sequence[int] | None, values: Sequence[Any]) -> list[np.ndarray]:
+    """Where a primitive that moves elements takes them from: indices into its data, flat and one after the other; -1
+    for what it fills in."""
+    indexed, start = list(values), 0
+    for i in range(len(values)) if data is None else data:
+        shape = np.shape(values[i])
+        size = math.prod(shape)
+        indexed[i] = jnp.asarray(np.arange(start, start + size, dtype=np.int32).reshape(shape))
+        start += size
+    params = dict(eqn.params)
+    if "fill_value" in params:
+        params["fill_value"] = -1
+    out = eqn.primitive.bind(*map(bare, indexed), **params)
+    return [np.asarray(o) for o in (out if eqn.primitive.multiple_results else [out])]
 
 
 def _least(dtype) -> int:
@@ -160,20 +163,21 @@ def arg_extreme(better: Callable, top: bool) -> Callable:
     return apply
 
 
-def factors(x: np.ndarray, y: np.ndarray, dimension_numbers) -> tuple[tuple[int, ...], list[tuple[Any, Any]]]:
-    """The shape of a `dot_general`, and for each of its elements the two rows of factors whose products it sums."""
+def sides(x: np.ndarray, y: np.ndarray, dimension_numbers) -> tuple[np.ndarray, np.ndarray]:
+    """The factors of a `dot_general`, `[batch, row, term]` of the left and `[batch, column, term]` of the right."""
     (cx, cy), (bx, by) = dimension_numbers
     fx = [a for a in range(x.ndim) if a not in (*cx, *bx)]
     fy = [a for a in range(y.ndim) if a not in (*cy, *by)]
-    batch = [x.shape[a] for a in bx]
-    shape = (*batch, *(x.shape[a] for a in fx), *(y.shape[a] for a in fy))
-    n, k = math.prod(batch), math.prod(x.shape[a] for a in cx)
+    n, k = math.prod(x.shape[a] for a in bx), math.prod(x.shape[a] for a in cx)
     left = x.transpose([*bx, *fx, *cx]).reshape(n, math.prod(x.shape[a] for a in fx), k)
-    right = y.transpose([*by, *fy, *cy]).reshape(n, math.prod(y.shape[a] for a in fy), k)
-    return shape, [(u, v) for a, b in zip(left, right, strict=True) for u in a for v in b]
+    return left, y.transpose([*by, *fy, *cy]).reshape(n, math.prod(y.shape[a] for a in fy), k)
 
 
 def dot_general(x, y, dimension_numbers, **_):
-    shape, rows = factors(as_array(x), as_array(y), dimension_numbers)
+    x, y = as_array(x), as_array(y)
+    (cx, cy), (bx, by) = dimension_numbers
+    free = [[n for a, n in enumerate(z.shape) if a not in (*c, *b)] for z, c, b in ((x, cx, bx), (y, cy, by))]
+    left, right = sides(x, y, dimension_numbers)
+    rows = [(u, v) for a, b in zip(left, right, strict=True) for u in a for v in b]
     out = [functools.reduce(scalars.add, map(scalars.mul, u, v)) if len(u) else arb(0) for u, v in rows]
-    return bare(array(out, shape))
+    return bare(array(out, (*(x.shape[a] for a in bx), *free[0], *free[1])))

@@ -6,6 +6,12 @@ was not added, and then
 
     s(Σ t) = Σ (|t| + s(t)),    s(f(x, y)) = |∂f/∂x| s(x) + |∂f/∂y| s(y).
 
+In a sum of products `x_j y_j`, as matrix products and convolutions are made of, the errors of the factors are those of
+different numbers: they add as independent ones do, or all of one sign, and not each at its worst. Otherwise every layer
+of a network would multiply the sizes by the square root of its width, and nothing behind it could be called wrong:
+
+    s(Σ x y) = Σ |x y| + min(√(Σ s(x)² y² + x² s(y)²) + |Σ s(x) y| + |Σ x s(y)|, Σ s(x) |y| + |x| s(y)).
+
 A sum of two numbers that is written as one, as in `exp(x) - 1`, is no sum over an array: it adds nothing to `s`.
 """
 
@@ -37,7 +43,10 @@ PRECISION = 256
 NUDGE = arb(2) ** -64
 """The part of the terms by which an argument is moved to see what that does to a result."""
 
-SUMS = ("reduce_sum", "cumsum", "dot_general", "scatter-add")
+SUMS = ("reduce_sum", "cumsum", "scatter-add")
+PRODUCTS = ("dot_general", "conv_general_dilated")
+"""Sums of products of elements of two arrays."""
+
 CHOICES = ("select_n", "reduce_max", "reduce_min", "cummax", "cummin")
 
 
@@ -121,6 +130,8 @@ def _sizes(eqn, values: Sequence[Any], given: list, out: list, source: str) -> l
             arrays.elementwise(_size)(p, _terms(x)) if r else p for x, p, r in zip(values, given, reals, strict=True)
         ]
         return meaning(eqn, sizes, source)
+    if name in PRODUCTS:
+        return [_of_products(eqn, given, [_terms(x) for x in values], source)]
     if moves(record_of(eqn.primitive), eqn) or name in CHOICES:
         return meaning(eqn, [_terms(x) if r else p for x, p, r in zip(values, given, reals, strict=True)], source)
     terms = [arrays.elementwise(lambda _: arb(0))(o) for o in out]
@@ -131,6 +142,35 @@ def _sizes(eqn, values: Sequence[Any], given: list, out: list, source: str) -> l
                 by = functools.reduce(_together(v.aval), [way[k] for way in ways])
                 terms[k] = arrays.elementwise(scalars.add)(terms[k], by)
     return terms
+
+
+def _of_products(eqn, given: Sequence[Any], terms: Sequence[Any], source: str) -> Any:
+    """The sizes of sums of products of two factors."""
+
+    def products(f: Callable, g: Callable, i: int) -> Any:
+        x = arrays.elementwise(f)(terms[0] if i == 0 else given[0])
+        y = arrays.elementwise(g)(terms[1] if i == 1 else given[1])
+        return meaning(eqn, [x, y], source)[0]
+
+    def size(own: arb, x: arb, y: arb, along_x: Any, along_y: Any, worst_x: arb, worst_y: arb) -> arb:
+        likely = (x + y).sqrt() + _known_size(along_x) + _known_size(along_y)
+        return own + (likely if likely < worst_x + worst_y else worst_x + worst_y)
+
+    def square(v: Any) -> arb:
+        return _known_size(v) ** 2
+
+    def same(v: Any) -> Any:
+        return v if _is_finite(v) else arb(0)
+
+    own = products(_known_size, _known_size, 2)
+    spread = [products(square, square, i) for i in (0, 1)]
+    along = [products(same, same, i) for i in (0, 1)]
+    worst = [products(_known_size, _known_size, i) for i in (0, 1)]
+    return arrays.elementwise(size)(own, *spread, *along, *worst)
+
+
+def _known_size(v) -> arb:
+    return arb(magnitude(v).mid()) if _is_finite(v) else arb(0)
 
 
 def _directions(eqn, i: int) -> tuple[complex, ...]:
