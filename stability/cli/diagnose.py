@@ -1,6 +1,7 @@
 """`stability diagnose`: which equation of a JAX function lost the digits at one point.
 
-`stability diagnose module:function --at 88.0,1.0 --grad 0`, or `stability.diagnose(fn, *args)` in Python.
+`stability diagnose module:function --at 88.0,1.0 --grad 0`, or `stability.diagnose(fn, *args)` in Python; or
+`stability diagnose --fpcore FILE --name NAME --at x=1,y=2`.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import numpy as np
 from jax.extend import source_info_util
 from rich.console import Console
 
+from stability.cli import fpcore
 from stability.cli.arguments import Parser, number, number_in, whole_number
 from stability.diagnosis import diagnose
 from stability.environment import tell_untested
@@ -34,7 +36,7 @@ def point(text: str) -> list[tuple[str | None, float]]:
     found: list[tuple[str | None, float]] = []
     for part in text.split(","):
         name, equals, value = part.rpartition("=")
-        if equals and not name.strip().isidentifier():
+        if equals and not name.strip():
             raise argparse.ArgumentTypeError(f"{part!r} is not a number or name=number")
         found.append((name.strip() if equals else None, number(value)))
     return found
@@ -106,7 +108,10 @@ def parser() -> Parser:
         prog="stability diagnose",
         description="Says which equation of a JAX function lost the digits at one point.",
     )
-    p.add_argument("function", metavar="module:function", help="a function of scalars that returns one float")
+    p.add_argument(
+        "function", metavar="module:function", nargs="?", help="a function of scalars that returns one float"
+    )
+    fpcore.add_arguments(p)
     p.add_argument(
         "--at",
         metavar="X,Y,...",
@@ -137,10 +142,11 @@ def main(argv: list[str]) -> int:
     options = p.parse_args(argv)
     dtype = FORMATS[options.dtype].dtype
     try:
-        fn, values = bound(load(options.function), options.function, options.at, parse_fixed(options.fix))
+        reference = fpcore.chosen(options)
+        fn, values = bound(load(reference), str(reference), options.at, parse_fixed(options.fix))
         with np.errstate(over="ignore"):
             arguments = [np.asarray(x).astype(dtype) for x in values.values()]
-        scalar = scalar_function(fn, options.function, arguments, options.grad)
+        scalar = scalar_function(fn, str(reference), arguments, options.grad)
         found = diagnose(scalar, *arguments, mode=options.mode, tolerance=options.tolerance)
     except ValueError as error:
         p.error(str(error).splitlines()[0])

@@ -2,7 +2,7 @@
 
 `--exhaustive` takes every float of float16, bfloat16 and float32, on all devices, and on all hosts where it is started
 with `--coordinator` on each; `--search` hunts the worst errors of the formats that are sampled. `--function` sweeps a
-function of your own.
+function of your own, `--fpcore` one of an FPCore file.
 """
 
 from __future__ import annotations
@@ -54,6 +54,7 @@ def _chosen_study(argv: list[str]) -> Study:
 def parser(study: Study) -> Parser:
     low, high = study.label_range
     own = dict.fromkeys(("--arg", "--grad", "--order", "--fix", "--range"), "a sweep of --function module:function")
+    own["--name"] = "a sweep of --fpcore FILE"
     p = Parser(prog="stability sweep", description=__doc__, elsewhere=own)
     _add_study(p)
     p.add_argument(
@@ -89,6 +90,7 @@ def parser(study: Study) -> Parser:
     p.add_argument("--process-id", type=whole_number(0), help="which of them this is; the first, 0, writes the report")
     p.add_argument("--list", action="store_true", help="list studies, forms, dtypes, labels and modes, and stop")
     p.add_argument("--function", metavar="MODULE:FUNCTION", help="sweep this function; --function f --help tells more")
+    p.add_argument("--fpcore", metavar="FILE", help="sweep a core of this file, as a function; --name NAME says which")
     return p
 
 
@@ -243,7 +245,7 @@ def _default_out(args: argparse.Namespace) -> Path:
 
 
 def main(argv: list[str]) -> int:
-    if any(a == "--function" or a.startswith("--function=") for a in argv):
+    if any(a.partition("=")[0] in ("--function", "--fpcore") for a in argv):
         from stability.cli import function
 
         return function.main(argv)

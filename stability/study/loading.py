@@ -1,4 +1,4 @@
-"""A function that a user names as `module:function`."""
+"""A function that a user names, as `module:function` or otherwise."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ import importlib
 import os
 import sys
 from collections.abc import Callable
+
+Reference = str | Callable[[], Callable]
+"""A function by `module:function`, or by what makes it: that can be hashed and pickled, and is named by its text."""
 
 
 class BadFunction(ValueError):
@@ -37,11 +40,13 @@ def _in_utf8(argument: str) -> str:
         return argument
 
 
-def load(reference: str) -> Callable:
-    """The function that `module:function` names; modules of the working directory are found first.
+def load(reference: Reference) -> Callable:
+    """The function that is named; modules of the working directory are found first.
 
     **Raises:** `BadFunction`.
     """
+    if not isinstance(reference, str):
+        return reference()
     module_name, colon, name = reference.partition(":")
     if not colon or not module_name or not name:
         raise BadFunction(f"{reference!r} is not module:function")
