@@ -246,7 +246,7 @@ def main(argv: list[str]) -> int:
         except ValueError as error:
             p.error(str(error).splitlines()[0])
     console = Console()
-    terminal.tell(outcome, console, out, args.verbose)
+    terminal.tell(outcome, console, out, args.verbose, _source(args, reference)().label_name)
     for line in table:
         where = f"{line['form']} {line['dtype']} {line['mode']}: {line['kind']} from {line['at']}"
         cause = f"{line['primitive']}, {line['cause']}, {line['source']}"

@@ -38,6 +38,7 @@ _TEMPLATES = jinja2.Environment(
 _TEMPLATES.filters["cell"] = tables.cell
 _TEMPLATES.filters["code"] = tables.code
 _TEMPLATES.filters["codes"] = page.codes
+_TEMPLATES.filters["labelled"] = tables.labelled
 
 
 def load_meanwhile(pictures: bool) -> None:
@@ -112,8 +113,13 @@ def write(
         (staging / "plots").mkdir()
         waiting = _drawing(outcome, study, tolerance, svg, executor or Here()) if pictures else {}
         about = page.about(study)
-        shown = tables.context(outcome, manifest, tolerance) | {"blame": blame or [], "title": study.title}
-        told = findings.findings(outcome, study.swept) if shown["label"] else unlabelled.findings(outcome, study.swept)
+        shown = tables.context(outcome, manifest, tolerance) | {
+            "blame": blame or [],
+            "title": study.title,
+            "study": about,
+        }
+        names = study.swept, study.label_name
+        told = findings.findings(outcome, *names) if shown["label"] else unlabelled.findings(outcome, study.swept)
         shown["findings"] = [*told, *map(findings.Finding, notes)]
         explored = page.context(outcome, about, blame or [], tolerance)
         _text(staging / "summary.csv", _csv(outcome))
