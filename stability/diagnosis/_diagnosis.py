@@ -35,7 +35,8 @@ class Row:
     `own_error`, that of this equation on the inputs that it was given, in ulps of the exact result on those;
     `amplification`, the condition number: the relative change of the true result for a relative change of the input
     that matters most; `kind` of what happened here,
-    empty where nothing did. Numbers that can't be told are NaN.
+    empty where nothing did; `caller` the line that called the installed library of which `source` is a line, else
+    empty. Numbers that can't be told are NaN.
     """
 
     index: int
@@ -49,6 +50,7 @@ class Row:
     own_error: float
     amplification: float
     kind: str
+    caller: str = ""
 
     def made_of(self) -> str:
         """The inputs in words: numbers, or the rows that computed them; of many the first."""
@@ -68,6 +70,7 @@ class Row:
             "own_error": _json(self.own_error),
             "amplification": _json(self.amplification),
             "kind": self.kind,
+            "caller": self.caller,
         }
 
 
@@ -177,6 +180,8 @@ class Finding:
             c = self.culprit
             lines.append(f"  culprit: {c.primitive}, {c.kind.replace('_', ' ')} ({MEANINGS[c.kind]})")
             lines.append(f"  at {c.source}")
+            if c.caller:
+                lines.append(f"  called from {c.caller}")
             if len(self.chain) > 1:
                 lines.append("  chain: " + " > ".join(_chained(self.chain)))
         if self.fix:
@@ -329,6 +334,8 @@ class Diagnosis:
             lines.append(
                 f"culprit: #{c.index} {c.primitive}, {c.kind.replace('_', ' ')} ({MEANINGS[c.kind]}), {c.source}"
             )
+            if c.caller:
+                lines.append(f"called from {c.caller}")
         if self.findings and self.findings[0].culprit is self.culprit:
             lines += self.findings[0].lines()[-1:] if self.findings[0].fix else []
         for finding in self.findings[1 if self.culprit is not None else 0 :]:

@@ -111,13 +111,14 @@ def held_put(held: Held, places: np.ndarray, values: np.ndarray) -> None:
 
 @dataclass(eq=False)
 class Execution:
-    """One execution of one equation: what went in and came out, the line to name, and whether its meaning over the
-    reals is known, as far as it was asked for."""
+    """One execution of one equation: what went in and came out, the line to name, the equations that called what it is
+    inside of, and whether its meaning over the reals is known, as far as it was asked for."""
 
     index: int
     eqn: Any
     source: str
     inputs: Sequence[Held]
+    calls: Sequence[Any] = ()
     outputs: list[Held] = field(default_factory=list)
     proven: bool = True
 
@@ -161,6 +162,7 @@ class Recorder(Semantics):
         self.recorded = recorded
         self.jitter = jitter
         self.inner: dict[int, tuple[Any, Callable[..., list]]] = {}
+        self.calls: list[Any] = []
 
     def literal(self, value, aval) -> Held:
         return given(value, aval, literal=True)
@@ -179,7 +181,8 @@ class Recorder(Semantics):
             return as_one()
 
     def _recorded_inside(self, inside: Callable, as_one: Callable, before: int) -> list:
-        """A branch or loop of a jitted computation equation by equation, where that gives the bits that it gave."""
+        """A branch or loop of a jitted computation equation by equation, where that gives what it gave but for rounding,
+        and then what it gave."""
         whole = as_one()
         kept, self.executions = self.executions, self.executions[:before]
         recorded, self.recorded = self.recorded, None
@@ -189,12 +192,20 @@ class Recorder(Semantics):
             out = None
         finally:
             self.recorded = recorded
-        if out is not None and all(same_bits(x.floats, y.floats) for x, y in zip(out, whole, strict=True)):
-            return out
-        self.executions = kept
-        return whole
+        if out is None or not all(alike(x.floats, y.floats) for x, y in zip(out, whole, strict=True)):
+            self.executions = kept
+            return whole
+        put_back(out, [y.floats for y in whole])
+        return out
 
     def enter(self, eqn, inner, values, inside) -> list:
+        self.calls.append(eqn)
+        try:
+            return self._entered(eqn, inner, values, inside)
+        finally:
+            self.calls.pop()
+
+    def _entered(self, eqn, inner, values, inside) -> list:
         if self.recorded is not None or eqn.primitive.name not in ("jit", "pjit"):
             return inside()
         floats = [x.floats for x in values]
@@ -205,9 +216,7 @@ class Recorder(Semantics):
             out = inside()
         finally:
             self.recorded = None
-        for held, x in zip(out, arrays.bound(eqn, floats), strict=True):
-            if not is_opaque(held.floats) and not same_bits(held.floats, x):
-                held_put(held, np.arange(held.flat.size), np.asarray(x).ravel())
+        put_back(out, arrays.bound(eqn, floats))
         return out
 
     def decided(self, value, what) -> int:
@@ -239,7 +248,7 @@ class Recorder(Semantics):
         wide = [widened(x) for x in wide]
         if moves(record, eqn):
             return moved_elements(eqn, record, values, floats, wide)
-        execution = Execution(len(self.executions), eqn, source, values)
+        execution = Execution(len(self.executions), eqn, source, values, tuple(self.calls))
         self.executions.append(execution)
         known = exact and not any(reals.is_inexact(v.aval) for v in eqn.outvars)
         execution.outputs = [Held(x, w, known, execution, k) for k, (x, w) in enumerate(zip(floats, wide, strict=True))]
@@ -260,6 +269,24 @@ class Recorder(Semantics):
 def same_bits(x: Any, y: Any) -> bool:
     x, y = as_floats(x), as_floats(y)
     return is_opaque(x) or np.asarray(x).tobytes() == np.asarray(y).tobytes()
+
+
+def alike(x: Any, y: Any) -> bool:
+    """Whether arrays are the same but for rounding: within 16 ulps of the largest number, NaNs and infinities where the
+    other has them."""
+    if not reals.is_inexact(x):
+        return same_bits(x, y)
+    eps = float(jnp.finfo(x.dtype).eps)
+    x, y = (np.asarray(v).astype(np.complex128) for v in (x, y))
+    largest = np.max(np.abs(y[np.isfinite(y)]), initial=0.0)
+    return np.allclose(x, y, rtol=0, atol=16 * eps * largest, equal_nan=True)
+
+
+def put_back(out: Sequence[Held], floats: Sequence[Any]) -> None:
+    """Other floats for what was computed, where they are not the same."""
+    for held, x in zip(out, floats, strict=True):
+        if not is_opaque(held.floats) and not same_bits(held.floats, x):
+            held_put(held, np.arange(held.flat.size), np.asarray(x).ravel())
 
 
 def moved_elements(eqn, record: Moves, values: Sequence[Held], floats: Sequence[Any], wide: Sequence[Any]) -> list:

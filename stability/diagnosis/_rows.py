@@ -22,6 +22,7 @@ from stability.real import evaluate, scalars
 from stability.real.complexes import magnitude
 from stability.real.function import Complex, parts
 from stability.real.values import Undefined
+from stability.real.walk import lines_of, source_of
 from stability.truth import State
 
 NUDGE = 2.0**-64
@@ -98,6 +99,17 @@ def caller() -> str:
     return f"{':'.join([frames[-1].filename, *place])} ({frames[-1].name})"
 
 
+def own_line(execution: Execution) -> str:
+    """The line that called the library which an equation is of; empty where the equation's own line is no library's."""
+    near = (e for e in (execution.eqn, *reversed(execution.calls)) if source_of(e) == execution.source)
+    lines = lines_of(next(near, execution.eqn))
+    own = [line for line in lines if not INSTALLED & set(Path(line.partition(":")[0]).parts)]
+    return own[-1] if own and lines[-1] != own[-1] else ""
+
+
+INSTALLED = {"site-packages", "dist-packages"}
+
+
 def row_of(execution: Execution, node: Node, kind: str | None = None) -> Row:
     """What an equation did, told by one of the numbers that it computed."""
     exact = node.exact
@@ -120,6 +132,7 @@ def row_of(execution: Execution, node: Node, kind: str | None = None) -> Row:
         own_error=ulps_between(walk.gap(as_real(node.got), exact), exact, node.fmt),
         amplification=condition_number(node),
         kind=kind or walk.local_kind(node) or ("" if execution.proven else "not_proven"),
+        caller=own_line(execution),
     )
 
 

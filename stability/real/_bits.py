@@ -182,7 +182,7 @@ def unproven(eqn, values: Sequence[Any]) -> list:
         ]
         try:
             with jax.enable_x64(True):
-                out = bound(eqn, args)
+                out = bound(eqn, [jnp.asarray(x) for x in args])
         except (TypeError, ValueError, NotImplementedError, RuntimeError):
             continue
         return [estimated(o, v.aval, bool(reals)) for o, v in zip(out, eqn.outvars, strict=True)]

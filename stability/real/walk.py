@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import os
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -25,6 +26,11 @@ from stability.real.records import Calls, record_of
 def source_of(eqn) -> str:
     """The user's source line of an equation, as JAX records it: `file:line:column (function)`."""
     return source_info_util.summarize(eqn.source_info)
+
+
+def lines_of(eqn) -> list[str]:
+    """The lines that led to an equation, of all code but JAX's own: the outermost call first, `source_of` the last."""
+    return source_info_util.summarize(eqn.source_info, sys.maxsize).splitlines()
 
 
 def aval(v: Any) -> Any:
