@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from stability import bench, cli
-from stability.cli import cases, compare, completion, diagnose, function, sweep
+from stability.cli import cases, compare, completion, diagnose, examples, function, sweep
 from stability.experiment import training
 from stability.study import declared
 from stability.sweep.outcome import SCHEMA, Outcome
@@ -88,6 +88,7 @@ VALUES = {
     "--at": ["1", "20,1", "z=1,y=2", "1,2,3", "-1e400", "=", "z=", "z=1,z=2", ",".join("1" * 400), *HELD, *NUMBERS],
     "--case": [*cases.NAMES, "none", "all"],
     "--coordinator": ["auto", "localhost:1", "localhost", ":", "[::1]:x", "localhost:99999999"],
+    "--example": [*examples.NAMES, "none", "all"],
     "--dtype": ["float16", "bfloat16", "float32", "float64", "float8", "fp32", "Float32"],
     "--fix": HELD,
     "--form": [*declared()["sigmoid_bce"].forms, "accurate", "jacobian", "cancelle"],
@@ -105,6 +106,7 @@ PARSERS = {
     "compare one.json one.json": compare.parser(),
     "diagnose mine:plain --at 1": diagnose.parser(),
     "cases": cases.parser(),
+    "examples": examples.parser(),
     "experiment": training.parser(),
     "completion bash": completion.parser(),
     **{f"bench {name}": importlib.import_module(module).parser() for name, (module, _) in bench.COMMANDS.items()},
@@ -190,10 +192,11 @@ def world(tmp_path, monkeypatch):
 
 LONG = (
     *("stability.sweep.engine.sweep", "stability.sweep.exhaustive.outcome", "stability.cli.cases.examine"),
+    *("stability.cli.examples.examine", "stability.cli.cases.map"),
     *("stability.cli.sweep.executor", "stability.cli.function.executor", "stability.cli.executors.executor"),
     *("stability.cli.sweep._start", "stability.experiment.training.experiment", "stability.bench.losses.measure"),
     *("stability.bench.points.ratio_by_hand", "stability.bench.softmax.measured", "stability.bench.sweep.measure"),
-    *("stability.cli.compare.compared", "stability.bench.page.measured", "stability.cli.cases.map"),
+    *("stability.cli.compare.compared", "stability.bench.page.measured"),
 )
 """Where the jobs begin."""
 

@@ -14,6 +14,7 @@ COMMANDS = {
     "compare": ("stability.cli.compare", "two reports side by side: what moved, and whether something got worse"),
     "diagnose": ("stability.cli.diagnose", "which equation of a function lost the digits at one point"),
     "cases": ("stability.cli.cases", "failures reported in public trackers, reproduced and diagnosed"),
+    "examples": ("stability.cli.examples", "training steps of real libraries, healthy and failing, diagnosed"),
     "experiment": ("stability.experiment.training", "one logistic regression, trained by each gradient"),
     "bench": ("stability.bench", "the speed of the losses and of the sweep"),
     "completion": ("stability.cli.completion", "a script that lets a shell complete this command"),

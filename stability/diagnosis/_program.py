@@ -181,8 +181,8 @@ class Recorder(Semantics):
             return as_one()
 
     def _recorded_inside(self, inside: Callable, as_one: Callable, before: int) -> list:
-        """A branch or loop of a jitted computation equation by equation, where that gives what it gave but for rounding,
-        and then what it gave."""
+        """A branch or loop of a jitted computation equation by equation, where that gives what it gave but for
+        rounding, and then what it gave."""
         whole = as_one()
         kept, self.executions = self.executions, self.executions[:before]
         recorded, self.recorded = self.recorded, None

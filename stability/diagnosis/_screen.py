@@ -20,8 +20,8 @@ from stability.real.terms import CHOICES, PRODUCTS, SUMS
 from stability.real.wider import in_wider
 from stability.truth import Truth
 
-GRAVITY = ("nan", "inf", "pole", "vanished", "wrong_sign", "inaccurate", "flushed", "nan_input", "infinite")
-"""Kinds of failures, the gravest first, then a NaN that is true, and an infinity that is."""
+GRAVITY = ("nan", "inf", "pole", "nan_input", "vanished", "wrong_sign", "inaccurate", "flushed", "infinite")
+"""Kinds of failures, the gravest first, a NaN that is true among them; then an infinity that is."""
 
 
 class Judged(NamedTuple):
