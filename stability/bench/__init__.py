@@ -15,6 +15,7 @@ COMMANDS = {
     "points": ("stability.bench.points", "true values, and sweeps of functions that are measured in balls"),
     "softmax": ("stability.bench.softmax", "the losses of several classes, beside optax"),
     "sweep": ("stability.bench.sweep", "every float32, beside merely evaluating it"),
+    "watch": ("stability.bench.watch", "a training step that is watched, beside the step by itself"),
 }
 
 

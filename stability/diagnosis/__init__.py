@@ -1,6 +1,6 @@
 """Which equation of a program lost the digits: floats and reals side by side, and the walk back to the guilty one."""
 
-from stability.diagnosis._blame import diagnose
+from stability.diagnosis._blame import diagnose, screened
 from stability.diagnosis._diagnosis import MEANINGS, Diagnosis, Input, Row
 
-__all__ = ["MEANINGS", "Diagnosis", "Input", "Row", "diagnose"]
+__all__ = ["MEANINGS", "Diagnosis", "Input", "Row", "diagnose", "screened"]
