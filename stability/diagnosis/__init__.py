@@ -2,5 +2,6 @@
 
 from stability.diagnosis._blame import diagnose, screened
 from stability.diagnosis._diagnosis import MEANINGS, Diagnosis, Input, Row
+from stability.diagnosis._screen import Judged
 
-__all__ = ["MEANINGS", "Diagnosis", "Input", "Row", "diagnose", "screened"]
+__all__ = ["MEANINGS", "Diagnosis", "Input", "Judged", "Row", "diagnose", "screened"]

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from stability.diagnosis import MEANINGS, Row, screened
+from stability.diagnosis import MEANINGS, Judged, Row, screened
 from stability.real import reals
 from stability.watching._history import History
 from stability.watching._step import Step, on_host, plan_of
@@ -162,14 +162,19 @@ class Watched:
     ) -> list[Found]:
         """What the screen of a diagnosis says of the suspicions, and the equations to blame."""
         bad, diagnosis = screened(self._step, args, kwargs, self._tolerance * plan.coarser)
-        guilty = [(leaf, j) for leaf, j in bad if SUSPICIONS.get(j.kind) in suspects.get(leaf, ())]
+        guilty: dict[tuple[str, str], Judged] = {}
+        for leaf, j in bad:
+            if SUSPICIONS.get(j.kind, "") in suspects.get(leaf, ()):
+                guilty.setdefault((leaf, SUSPICIONS[j.kind]), j)
         findings = diagnosis().findings if guilty else ()
         found = []
-        for leaf, j in guilty:
-            kind = "undefined" if j.kind == "nan_input" else j.kind
-            first = next((f for f in findings if f.kind == kind and leaf in (f.leaf, *f.also)), None)
-            culprit, fix = (None, "") if first is None else (first.culprit, first.fix)
-            found.append(Found(number, leaf, kind, j.many, j.error, culprit, fix))
+        for (leaf, suspicion), j in guilty.items():
+            same = (f for f in findings if SUSPICIONS.get(f.kind) == suspicion and leaf in (f.leaf, *f.also))
+            if first := next(same, None):
+                found.append(Found(number, leaf, first.kind, j.many, j.error, first.culprit, first.fix))
+            else:
+                kind = "undefined" if j.kind == "nan_input" else j.kind
+                found.append(Found(number, leaf, kind, j.many, j.error))
         return found
 
     def _judge(self, suspects: dict[str, dict[str, float]], found: Sequence[Found]) -> None:
