@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -66,7 +67,7 @@ def measured(rounds: int) -> dict[str, float]:
     first = time.perf_counter() - begun
     seldom = watch(step, every=1 << 30)
     jax.block_until_ready(seldom(*args))
-    alternatives = {"step": step, "watched": watched, "passed on": seldom}
+    alternatives: dict[str, Callable] = {"step": step, "watched": watched, "passed on": seldom}
     seconds = best_seconds({name: partial(each, *args) for name, each in alternatives.items()}, rounds)
     if watched.findings:
         raise RuntimeError(f"a healthy step is not found to be one: {watched.findings[0]}")

@@ -225,14 +225,15 @@ def _branch(jaxpr: ClosedJaxpr, *values: Any) -> list:
 
 def _sharded(eqn, values: Sequence[Any]) -> list:
     p = eqn.params
-    return jax.shard_map(
+    rebuilt = jax.shard_map(
         lambda *local: tuple(walk(p["jaxpr"], local, Beside())),
         mesh=p["mesh"],
         in_specs=tuple(p["in_specs"]),
         out_specs=tuple(p["out_specs"]),
         check_vma=p["check_vma"],
         axis_names=set(p["newly_manual_axes"]),
-    )(*values)
+    )
+    return list(rebuilt(*values))
 
 
 REBUILT: dict[str, Callable[..., list]] = {"scan": _scan, "while": _while, "cond": _cond, "shard_map": _sharded}

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import Array
 
 from stability.diagnosis import MEANINGS, Judged, Row, screened
@@ -198,9 +197,7 @@ def _merged(found: Sequence[Found]) -> list[Found]:
     return list(first.values())
 
 
-def watch(
-    step: Callable[..., PyTree[Shaped[Array, "*_"]]], every: int = 1, tolerance: float = TOLERANCE
-) -> Callable[..., PyTree[Shaped[Array, "*_"]]]:
+def watch(step: Callable[..., PyTree[Shaped[Array, "*_"]]], every: int = 1, tolerance: float = TOLERANCE) -> Watched:
     """A training step that is looked at as it runs: NaN, zeros that are none and lost digits, with the line to blame.
 
     Beside the step the same program is run in float64, under `jit` as well, with the decisions (comparisons, branches,
