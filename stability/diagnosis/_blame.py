@@ -108,11 +108,12 @@ def diagnose(
 
 
 def screened(
-    fn: Callable, args: tuple, kwargs: dict[str, Any], tolerance: float
+    fn: Callable, args: tuple, kwargs: dict[str, Any], outputs: Sequence[Any], tolerance: float
 ) -> tuple[list[tuple[str, Judged]], Callable[[], Diagnosis]]:
-    """The outputs of a jitted call judged, those that are bad with the path of their leaf, and what diagnoses the call
-    where that is wanted."""
+    """The output leaves that a jitted call has returned judged, those that are bad with their path, and what diagnoses
+    the call where that is wanted."""
     call = called(fn, args, kwargs, None, tolerance)
+    call.results["jit"] = [np.asarray(x) for x in outputs]
     return [(call.paths[j.output], j) for j in call.judged("jit") if j.kind != "ok"], lambda: _diagnosis(call, "jit")
 
 

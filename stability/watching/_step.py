@@ -43,9 +43,9 @@ class Seen(NamedTuple):
 class Step:
     """A step at arguments of some shapes.
 
-    **Attributes:** `jaxpr` as it was traced; `info` its arguments, without the static ones; `names` and `formats` of the output leaves that are floats; `coarse` the
-    coarsest format that it computes in; `donated` which leaves of the arguments it takes the buffers of; `compare` the
-    computation beside it.
+    **Attributes:** `jaxpr` as it was traced; `info` its arguments, without the static ones; `names` and `formats` of
+    the output leaves that are floats; `coarse` the coarsest format that it computes in; `donated` which leaves of the
+    arguments it takes the buffers of; `compare` the computation beside it.
     """
 
     jaxpr: ClosedJaxpr

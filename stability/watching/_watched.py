@@ -26,11 +26,11 @@ AGAIN = 8.0
 """How many times worse than what was found to be right a leaf must be to be looked at again."""
 
 SUSPICIONS = {
-    **dict.fromkeys(("nan", "inf", "pole", "nan_input", "undefined"), "not_finite"),
+    **dict.fromkeys(("nan", "inf", "pole", "nan_input", "undefined", "undecided"), "not_finite"),
     "vanished": "vanished",
     **dict.fromkeys(("wrong_sign", "inaccurate", "flushed"), "inaccurate"),
 }
-"""Kinds of failures by the suspicion that they confirm."""
+"""The suspicion that a verdict confirms; what can't be decided by balls stays what wider floats say it is."""
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,7 @@ class Watched:
         if all("not_finite" in s for s in suspects.values()) and not _all_finite(before):
             found = [Found(number, leaf, "nan_input", int(s["not_finite"]), math.nan) for leaf, s in suspects.items()]
         else:
-            found = self._confirmed(number, plan, args, kwargs, suspects)
+            found = self._confirmed(number, plan, args, kwargs, out, suspects)
         self._judge(suspects, found)
         if found and self.failed is None:
             self.failed = Failed(number, *on_host((args, kwargs)))
@@ -157,10 +157,17 @@ class Watched:
         return self._bars.get((leaf, suspicion), self._tolerance if suspicion == "inaccurate" else 0.0)
 
     def _confirmed(
-        self, number: int, plan: Step, args: tuple, kwargs: dict[str, Any], suspects: dict[str, dict[str, float]]
+        self,
+        number: int,
+        plan: Step,
+        args: tuple,
+        kwargs: dict[str, Any],
+        out: Any,
+        suspects: dict[str, dict[str, float]],
     ) -> list[Found]:
         """What the screen of a diagnosis says of the suspicions, and the equations to blame."""
-        bad, diagnosis = screened(self._step, args, kwargs, self._tolerance * plan.coarser)
+        tolerance = self._tolerance * plan.coarser
+        bad, diagnosis = screened(self._step, args, kwargs, jax.tree.leaves(out), tolerance)
         guilty: dict[tuple[str, str], Judged] = {}
         for leaf, j in bad:
             if SUSPICIONS.get(j.kind, "") in suspects.get(leaf, ()):
@@ -172,7 +179,7 @@ class Watched:
             if first := next(same, None):
                 found.append(Found(number, leaf, first.kind, j.many, j.error, first.culprit, first.fix))
             else:
-                kind = "undefined" if j.kind == "nan_input" else j.kind
+                kind = {"nan_input": "undefined", "undecided": "nan"}.get(j.kind, j.kind)
                 found.append(Found(number, leaf, kind, j.many, j.error))
         return found
 

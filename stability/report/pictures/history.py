@@ -56,7 +56,7 @@ def draw(leaves: Mapping[str, Watched], tolerance: float) -> Figure:
         ax.grid(True, axis="y", color="#e4e4e4", linewidth=0.6)
         ax.set_axisbelow(True)
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-        _room(ax, {"error": (0.1, 10 * tolerance), "vanished": (1e-4, 1.0)}[value])
+        _room(ax, value, tolerance)
     panels[0].axhline(tolerance, color=FAINT, linewidth=1, linestyle="--")
     panels[0].annotate(
         f"tolerance {tolerance:g}",
@@ -69,7 +69,9 @@ def draw(leaves: Mapping[str, Watched], tolerance: float) -> Figure:
         fontsize=8,
         color=FAINT,
     )
-    panels[0].sharex(panels[1])
+    steps = [s for leaf in leaves.values() for s in leaf.step] or [0]
+    for ax in panels:
+        ax.set_xlim(min(steps) - 0.5, max(steps) + 0.5)
     panels[1].set_xlabel("step", fontsize=8)
     _cross(panels[0], leaves.values())
     if lines:
@@ -84,26 +86,23 @@ def _rank(leaf: Watched) -> tuple[int, float, float]:
 
 def _title(leaves: Mapping[str, Watched], tolerance: float) -> str:
     steps = max((len(leaf.step) for leaf in leaves.values()), default=0)
-    of = f"of {len(leaves)} leaves in {steps} watched steps"
-    spoilt = [name for name, leaf in leaves.items() if any(leaf.not_finite)]
-    lost = [name for name, leaf in leaves.items() if any(leaf.vanished)]
-    far = [name for name, leaf in leaves.items() if np.nanmax([0.0, *leaf.error]) > tolerance]
+    worst = {name: float(np.nanmax([0.0, *leaf.error])) for name, leaf in leaves.items()}
     parts = [
-        (spoilt, "have elements that are not finite"),
-        (lost, "vanished ones"),
-        (far, f"are over {tolerance:g} ulps"),
+        (sum(any(leaf.not_finite) for leaf in leaves.values()), "with elements that are not finite"),
+        (sum(any(leaf.vanished) for leaf in leaves.values()), "with vanished ones"),
+        (sum(x > tolerance for x in worst.values()), f"over {tolerance:g} ulps"),
     ]
-    clauses = [f"{len(names)} {what}" for names, what in parts if names]
-    if not clauses:
-        worst = max((float(np.nanmax([0.0, *leaf.error])) for leaf in leaves.values()), default=0.0)
-        return f"Nothing is lost: {of}, the worst error is {worst:.3g} ulps"
-    return f"{of[0].upper()}{of[1:]}, {', '.join(clauses)}"
+    clauses = [f"{count} {what}" for count, what in parts if count]
+    found = ", ".join(clauses) or f"nothing is lost, the worst error is {max(worst.values(), default=0.0):.3g} ulps"
+    return f"{steps} watched steps, output leaves: {len(leaves)}; {found}"
 
 
 def _line(ax: Axes, leaf: Watched, value: str, colour: str, mark: str) -> None:
     numbers = np.array(getattr(leaf, value), np.float64)
     few = max(len(numbers) // 12, 1)
     shown = np.where(numbers > 0, numbers, np.nan)
+    if np.isnan(shown).all():
+        return
     ax.plot(leaf.step, shown, color=colour, marker=mark, markevery=few, markersize=4, linewidth=1.4)
 
 
@@ -129,9 +128,14 @@ def _cross(ax: Axes, leaves) -> None:
         )
 
 
-def _room(ax: Axes, least: tuple[float, float]) -> None:
-    low, high = ax.get_ylim()
-    ax.set_ylim(min(low, least[0]), max(high, least[1]))
+def _room(ax: Axes, value: str, tolerance: float) -> None:
+    if not ax.lines and not ax.collections:
+        ax.text(0.5, 0.5, "none", transform=ax.transAxes, ha="center", va="center", fontsize=8, color=FAINT)
+    low, high = ax.get_ylim() if np.isfinite(ax.dataLim.height) else (1.0, 1.0)
+    if value == "vanished":
+        ax.set_ylim(min(low, 1e-4), 1.2)
+    else:
+        ax.set_ylim(min(low, 0.1), max(high, 10 * tolerance))
 
 
 def _entry(sheet: Sheet, left: float, top: float, name: str, colour: str, mark: str) -> None:
