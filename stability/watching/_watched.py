@@ -32,6 +32,8 @@ SUSPICIONS = {
 }
 """The suspicion that a verdict confirms; what can't be decided by balls stays what wider floats say it is."""
 
+TOLD_AS = {"nan_input": "undefined", "undecided": "nan"}
+
 
 @dataclass(frozen=True)
 class Found:
@@ -176,11 +178,11 @@ class Watched:
         found = []
         for (leaf, suspicion), j in guilty.items():
             same = (f for f in findings if SUSPICIONS.get(f.kind) == suspicion and leaf in (f.leaf, *f.also))
-            if first := next(same, None):
-                found.append(Found(number, leaf, first.kind, j.many, j.error, first.culprit, first.fix))
-            else:
-                kind = {"nan_input": "undefined", "undecided": "nan"}.get(j.kind, j.kind)
-                found.append(Found(number, leaf, kind, j.many, j.error))
+            first = next(same, None)
+            kind = j.kind if first is None else first.kind
+            count = int(suspects[leaf][suspicion]) if suspicion == "not_finite" else j.many
+            culprit, fix = (None, "") if first is None else (first.culprit, first.fix)
+            found.append(Found(number, leaf, TOLD_AS.get(kind, kind), count, j.error, culprit, fix))
         return found
 
     def _judge(self, suspects: dict[str, dict[str, float]], found: Sequence[Found]) -> None:
