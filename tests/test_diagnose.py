@@ -1,11 +1,14 @@
 """The equation to blame, on functions whose weakness is known; the command line."""
 
+import io
 import json
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from rich.console import Console
 
 import stability
 from stability.cli.diagnose import main
@@ -229,6 +232,44 @@ def test_the_command_line(tmp_path, capsys):
     )
 
 
+def step(params, x):
+    return jnp.mean(jnp.log(jax.nn.softmax(x @ params["kernel"])))
+
+
+def step_arguments():
+    x = np.ones((300, 20), np.float32)
+    x[7] = 1e3
+    return {"kernel": np.arange(200, dtype=np.float32).reshape(20, 10)}, x
+
+
+def whole(params, x):
+    return x.astype(np.int32)
+
+
+BY_NAME = {"params": step_arguments()[0], "x": step_arguments()[1]}
+
+
+@pytest.mark.parametrize("arguments", ["step_arguments", "BY_NAME"])
+def test_the_command_line_on_arrays(arguments, tmp_path, capsys, monkeypatch):
+    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+    grad = ["--grad", "0"] if arguments == "step_arguments" else []
+    out = tmp_path / "found.json"
+    assert main(["test_diagnose:step", "--args", f"test_diagnose:{arguments}", *grad, "--json", str(out)]) == 0
+    printed, data = capsys.readouterr().out, json.loads(out.read_text())
+    assert "underflow" in printed and "what helps: stay with logarithms" in printed
+    assert data["verdict"] == ("nan" if grad else "inf") and data["findings"][0]["culprit"]["primitive"] == "exp"
+    assert data["leaf"] == ("['kernel']" if grad else "")
+
+
+def test_a_diagnosis_fits_a_narrow_terminal_and_a_notebook():
+    found = diagnose(step, *step_arguments())
+    console = Console(width=80, record=True, file=io.StringIO(), color_system=None)
+    found.print(console)
+    lines = console.export_text().splitlines()
+    assert max(map(len, lines)) <= 80 and any("what helps" in line for line in lines)
+    assert found._repr_html_().startswith("<pre>") and "underflow" in found._repr_html_()
+
+
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
@@ -244,9 +285,21 @@ def test_the_command_line(tmp_path, capsys):
         (["jax.numpy:frexp", "--at", "1"], "one float of shape ()"),
         (["jax.numpy:atleast_1d", "--at", "1"], "one float of shape ()"),
         (["stability.study.sigmoid.forms:autodiff", "--at", "1,1", "--json", "/dev/null/x"], "--json"),
+        (["jax.numpy:sum"], "one of the arguments --at --args is required"),
+        (["jax.numpy:sum", "--args", "jax.numpy:pi"], "a tuple or a dictionary is needed"),
+        (["jax.numpy:sum", "--args", "jax.numpy:nope"], "has no nope"),
+        (["jax.numpy:sum", "--args", "jax.numpy"], "is not module:name"),
+        (["jax.numpy:sum", "--args", "test_diagnose:step_arguments", "--dtype", "float16"], "--dtype goes with --at"),
+        (["jax.numpy:sum", "--args", "test_diagnose:step_arguments"], "jax.numpy:sum at test_diagnose:step_arguments"),
+        (
+            ["test_diagnose:step", "--args", "test_diagnose:step_arguments", "--grad", "9"],
+            "gives 2 positional arguments",
+        ),
+        (["test_diagnose:whole", "--args", "test_diagnose:step_arguments"], "returns no float"),
     ],
 )
-def test_bad_input_is_one_line_and_status_2(argv, message, capsys):
+def test_bad_input_is_one_line_and_status_2(argv, message, capsys, monkeypatch):
+    monkeypatch.syspath_prepend(str(Path(__file__).parent))
     with pytest.raises(SystemExit) as stop:
         main(argv)
     err = capsys.readouterr().err

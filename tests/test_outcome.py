@@ -10,7 +10,7 @@ import pytest
 
 from stability import report
 from stability.formats import FORMATS, every_float, to_ordinal, widen
-from stability.measure.regions import Region
+from stability.measure.regions import Region, regions_to_json
 from stability.report.tables import how_many
 from stability.study.functions import study_of
 from stability.study.sigmoid import STUDY
@@ -117,7 +117,7 @@ def test_the_ends_of_a_region_are_exact_in_json():
         ends = [int(n) for n in to_ordinal(np.array([-np.inf, -0.0, 0.0, np.inf], fmt.dtype))]
         for start, stop in itertools.pairwise(ends):
             region = Region("nan", start, stop, stop - start + 1)
-            assert Region.from_json(region.to_json(fmt), fmt) == region
+            assert Region.from_json(regions_to_json([region], fmt)[0], fmt) == region
 
 
 def test_an_outcome_shows_itself_as_a_table_of_a_line_a_form_and_format():

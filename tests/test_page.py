@@ -18,9 +18,10 @@ from stability import report
 from stability.environment import environment
 from stability.formats import FORMATS, every_float, from_ordinal, to_ordinal, widen
 from stability.study import declared
+from stability.study.pairs import Pair
+from stability.sweep import maps, singles
 from stability.sweep.derivation import steps
 from stability.sweep.engine import Here
-from stability.sweep.maps import maps
 from stability.sweep.outcome import Outcome
 
 playwright = pytest.importorskip("playwright.sync_api")
@@ -35,7 +36,7 @@ DTYPES, LABELS = ("float16", "bfloat16", "float32"), (1.0, 0.5)
 @pytest.fixture(scope="module")
 def outcome():
     found = STUDY.sweep(forms=FORMS, dtypes=DTYPES, labels=LABELS, points=4096)
-    mapped = maps(STUDY, forms=FORMS, dtypes=["bfloat16"], executor=Here())
+    mapped = maps.done(maps.begun(STUDY, forms=FORMS, dtypes=["bfloat16"], executor=Here()))
     return replace(found, steps=steps(STUDY, found), maps=mapped)
 
 
@@ -76,7 +77,7 @@ class Page:
 
     def settle(self):
         """Waits until what was asked for is drawn."""
-        self.tab.evaluate("async () => { await lookedUp(); await redrawn(); }")
+        self.tab.evaluate("async () => { await lookedUp(); await redrawn(); rested(); }")
 
     def found(self):
         """The table of the float looked up: a dictionary a form."""
@@ -121,7 +122,9 @@ def test_the_page_is_drawn_from_its_json_alone(outcome, written, tmp_path):
 def test_it_opens_without_a_complaint_and_fits_every_width(browser, written):
     for width in (390, 1280, 2560):
         for scheme in ("light", "dark"):
-            page = Page(browser, written, viewport={"width": width, "height": 900}, color_scheme=scheme)
+            viewport = {"width": width, "height": 900}
+            page = Page(browser, written, "#dtype=float32&z=0x1p+4", viewport=viewport, color_scheme=scheme)
+            page.settle()
             assert page.tab.evaluate("document.documentElement.scrollWidth") <= width
             assert page.complaints == []
             page.context.close()
@@ -133,6 +136,12 @@ def test_it_is_read_without_scripts(browser, written):
     picture = page.tab.locator("#explore img")
     assert picture.is_visible() and picture.bounding_box()["width"] > 300
     assert not page.tab.is_visible("#lookup") and not page.tab.is_visible("#plots")
+    page.context.close()
+    page = Page(browser, written, java_script_enabled=False, viewport={"width": 390, "height": 900})
+    picture = page.tab.locator("#explore img")
+    assert picture.bounding_box()["width"] >= 830
+    picture.evaluate("(img) => { img.parentElement.scrollLeft = 400; }")
+    assert picture.bounding_box()["x"] < -300
     page.context.close()
 
 
@@ -224,6 +233,52 @@ def test_every_end_of_a_region_is_found_with_its_kind(page, outcome):
     assert looked_at > 300
 
 
+def test_each_form_says_of_which_float_its_numbers_are(page, outcome):
+    """At floats that all, some or none of the forms keep: the nearest kept one, its result, and how far off it is."""
+    fmt, rng = FORMATS["float32"], np.random.default_rng(2)
+    known = next(k.values.floats for k in outcome.known if (k.dtype, k.label) == ("float32", 1.0))
+    rows = {r.form: r for r in outcome.rows if (r.dtype, r.label, r.mode) == ("float32", 1.0, "jit")}
+    ends = [
+        r.start for row in rows.values() for r in row.regions if abs(from_ordinal(np.array([r.start]), fmt)[0]) < 60
+    ]
+    asked = [*rng.choice(ends, 10, replace=False), *to_ordinal(rng.uniform(-60, 60, 10).astype(np.float32))]
+    seen = set()
+    for ordinal in map(int, [*asked, to_ordinal(np.float32(2))]):
+        z = float(from_ordinal(np.array([ordinal]), fmt)[0])
+        page.look_up(z.hex())
+        exact = 0
+        for form, line in page.found().items():
+            row = rows[form].results
+            kept = known[row.floats]
+            values = widen(from_ordinal(kept, fmt))
+            told = float.fromhex(line["z"])
+            near = int(np.flatnonzero(values == told)[0])
+            assert abs(told - z) == np.abs(values - z).min()
+            assert same(hex_in(line["result"]), float(singles.values(row.results[near : near + 1], "float32")[0]))
+            off = int(kept[near]) - ordinal
+            exact += off == 0
+            if "at z =" in line:
+                said = f"{abs(off):,} float" + ("" if abs(off) == 1 else "s") + (" above" if off > 0 else " below")
+                assert line["at z ="].endswith(said if off else "exactly")
+                assert float.fromhex(re.search(r"-?0x\S+?(?=\s|$)", line["at z ="])[0]) == told
+            else:
+                assert off == 0 and page.text("#where").startswith("Every form exactly at z = ")
+        seen.add("all" if exact == len(rows) else "some" if exact else "none")
+    assert seen == {"all", "some", "none"}
+
+
+def test_no_error_is_above_the_axis(page):
+    page.tab.click("[data-do=all]")
+    tops = {}
+    for dtype in DTYPES:
+        page.tab.select_option("#dtype", dtype)
+        page.settle()
+        greatest = page.tab.evaluate("Math.max(...plots.curves.data.ys.flat().filter(Number.isFinite))")
+        tops[dtype] = page.tab.evaluate("plots.curve.y_range.end")
+        assert 0 < greatest < tops[dtype] < 1e3 * greatest
+    assert tops["bfloat16"] < tops["float16"] < tops["float32"]
+
+
 def test_the_controls_do_what_they_say(page):
     tab = page.tab
     assert "float32, jit, label 1" in page.text("#shown")
@@ -268,6 +323,22 @@ def test_the_controls_do_what_they_say(page):
     tab.fill("#float", "eight")
     tab.press("#float", "Enter")
     assert "not a number" in page.text("#refused")
+
+
+def test_a_wheel_zooms_and_the_address_follows(page):
+    tab = page.tab
+    width = "plots.range.end - plots.range.start"
+    whole, told = tab.evaluate(width), page.text("#shown")
+    tab.locator("#plots").scroll_into_view_if_needed()
+    place = tab.locator("#plots").bounding_box()
+    tab.mouse.move(place["x"] + 700, place["y"] + 150)
+    for _ in range(20):
+        tab.mouse.wheel(0, -40)
+    tab.wait_for_function(f"{width} < {whole} / 2 && location.hash.includes('from=')")
+    assert page.text("#shown") != told
+    low, high = tab.evaluate("shownEnds()")
+    ends = re.search(r"from=([^,]+),([^&]+)", tab.evaluate("location.hash")).groups()
+    assert [float.fromhex(end) for end in ends] == [float(np.float32(low)), float(np.float32(high))]
 
 
 def test_what_is_shown_can_be_taken_away(page, tmp_path):
@@ -344,6 +415,32 @@ def test_the_derivation_marks_the_digit_that_went_wrong(page):
     assert a[3] == "" and lost[3] != "" and float(lost[2]) == pytest.approx(true, rel=1e-6)
     computed = np.float32(1) - np.float32(1 / (1 + np.exp(-z)))
     assert float(lost[1].split()[0]) == pytest.approx(float(computed), rel=1e-6)
+
+
+def test_the_second_of_two_arguments_is_called_by_its_name(browser, tmp_path, monkeypatch):
+    (tmp_path / "two_arguments.py").write_text(
+        "import jax.numpy as jnp\n\n\ndef area(side, angle):\n    return jnp.log(1 + side) - angle * side\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    source = Pair("two_arguments:area", (0, 1), (0.0, 5e-8, 1e-7), (0.0, 1e-7), domain=(0.001, 4))
+    found = source().sweep(dtypes=["bfloat16"], modes=["jit"])
+    mapped = maps(source, forms=["area"], dtypes=["bfloat16"], executor=Here())
+    manifest = {"command": "a test", "seed": 0, **environment()}
+    report.write(replace(found, maps=mapped), source(), manifest, tmp_path / "report", False, tolerance=16.0, begun=0.0)
+    assert "label" not in (tmp_path / "report" / "README.md").read_text().lower()
+    page = Page(browser, tmp_path / "report", "#dtype=bfloat16&label=1e-7&z=0x1p+0")
+    assert "jit, angle = 1e-7" in page.text("#shown")
+    assert "Every form exactly at side = 1 = 0x1p+0 (bfloat16, jit, angle = 1e-7)" in page.text("#where")
+    assert page.text("label:has(#label)").startswith("angle")
+    page.tab.select_option("#label", label="5e-08")
+    page.settle()
+    assert "jit, angle = 5e-8" in page.text("#shown") and "label=5e-8" in page.tab.evaluate("location.hash")
+    page.tab.evaluate("document.querySelectorAll('details').forEach((d) => { d.open = true; })")
+    assert "side and angle at once" in page.text("#map-part") and "label" not in page.text("body").lower()
+    assert page.tab.evaluate("mapDocument.get_model_by_name('map').left[0].axis_label") == "angle"
+    assert page.complaints == []
+    page.context.close()
 
 
 def test_labels_contrast_and_landmarks_pass_axe(browser, written):

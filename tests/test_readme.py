@@ -40,7 +40,8 @@ class Block:
 
     @property
     def file(self):
-        return self.text.split("\n")[0].removeprefix("# ") if re.match(r"# \w+\.py\n", self.text) else None
+        named = re.match(r"[#;] (\w+\.(?:py|fpcore))\n", self.text)
+        return named and named[1]
 
 
 def blocks(readme):
@@ -105,6 +106,8 @@ def directory(tmp_path_factory):
 
 def run(block, directory):
     """What a block prints, and the values that its comments tell."""
+    if block.language == "scheme":
+        return "", []
     if block.language == "python":
         with contextlib.chdir(directory), jax.enable_x64(False):
             return executed(block.text, block.file or "README.md")
@@ -148,8 +151,14 @@ def test_commands_in_the_text_run(command, tmp_path):
 
 
 @pytest.mark.parametrize("command", INLINE)
-def test_commands_in_the_text_are_there(command, tmp_path):
-    status, told = called(f"{command} --help", tmp_path)
+def test_commands_in_the_text_are_there(command, tmp_path, capsys):
+    first, *rest = shlex.split(command)
+    if first == "python":
+        status, told = called(f"{command} --help", tmp_path)
+    else:
+        with pytest.raises(SystemExit) as stop:
+            cli.main([*rest, "--help"])
+        status, told = stop.value.code, capsys.readouterr().out
     assert status == 0 and "usage" in told
 
 
@@ -165,7 +174,7 @@ def test_the_first_block_is_what_ci_runs():
     main, tests = RUN_IT.text.splitlines()
     assert main.endswith("-m stability.sweep") and tests.endswith("-m pytest")
     for block in BLOCKS:
-        assert block.language in ("python", "bash")
+        assert block.language in ("python", "bash", "scheme")
 
 
 def test_the_table_has_every_public_name():

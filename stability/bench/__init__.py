@@ -10,6 +10,7 @@ import importlib
 from stability.cli.arguments import Parser
 
 COMMANDS = {
+    "diagnose": ("stability.bench.diagnose", "one call of `diagnose` on sums and networks of many sizes"),
     "losses": ("stability.bench.losses", "the losses of logits, beside optax and a copy of the array"),
     "page": ("stability.bench.page", "the page of a report in a browser"),
     "points": ("stability.bench.points", "true values, and sweeps of functions that are measured in balls"),

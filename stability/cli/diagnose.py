@@ -1,6 +1,7 @@
 """`stability diagnose`: which equation of a JAX function lost the digits at one point.
 
-`stability diagnose module:function --at 88.0,1.0 --grad 0`, or `stability.diagnose(fn, *args)` in Python.
+`stability diagnose module:function --at 88.0,1.0 --grad 0`, or `stability.diagnose(fn, *args)` in Python; or
+`stability diagnose --fpcore FILE --name NAME --at x=1,y=2`.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import argparse
 import functools
 import inspect
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +19,14 @@ import numpy as np
 from jax.extend import source_info_util
 from rich.console import Console
 
+from stability.cli import fpcore
 from stability.cli.arguments import Parser, number, number_in, whole_number
 from stability.diagnosis import diagnose
 from stability.environment import tell_untested
 from stability.files import write_json
 from stability.formats import FORMATS
 from stability.study.functions import parse_fixed
-from stability.study.loading import BadFunction, first_line, load, meant
+from stability.study.loading import BadFunction, Reference, first_line, load, meant, value_of
 
 source_info_util.register_exclusion(__file__)
 
@@ -34,7 +36,7 @@ def point(text: str) -> list[tuple[str | None, float]]:
     found: list[tuple[str | None, float]] = []
     for part in text.split(","):
         name, equals, value = part.rpartition("=")
-        if equals and not name.strip().isidentifier():
+        if equals and not name.strip():
             raise argparse.ArgumentTypeError(f"{part!r} is not a number or name=number")
         found.append((name.strip() if equals else None, number(value)))
     return found
@@ -106,13 +108,19 @@ def parser() -> Parser:
         prog="stability diagnose",
         description="Says which equation of a JAX function lost the digits at one point.",
     )
-    p.add_argument("function", metavar="module:function", help="a function of scalars that returns one float")
     p.add_argument(
-        "--at",
-        metavar="X,Y,...",
-        type=point,
-        required=True,
-        help="the arguments, as 20,1 or z=20,y=1",
+        "function",
+        metavar="module:function",
+        nargs="?",
+        help="a function, with --at of scalars and to one float",
+    )
+    fpcore.add_arguments(p)
+    where = p.add_mutually_exclusive_group(required=True)
+    where.add_argument("--at", metavar="X,Y,...", type=point, help="the arguments, as 20,1 or z=20,y=1")
+    where.add_argument(
+        "--args",
+        metavar="module:arguments",
+        help="arguments of any shape: a tuple, a dictionary by name, or a function that returns either",
     )
     p.add_argument(
         "--fix", action="append", default=[], metavar="NAME=VALUE", help="hold another argument (repeatable)"
@@ -120,7 +128,7 @@ def parser() -> Parser:
     p.add_argument(
         "--grad", metavar="N", type=whole_number(0), help="diagnose its gradient in the N-th of the arguments, from 0"
     )
-    p.add_argument("--dtype", choices=list(FORMATS), default="float32", help="format of the arguments (float32)")
+    p.add_argument("--dtype", choices=list(FORMATS), help="format of the arguments of --at (float32)")
     p.add_argument("--mode", choices=["eager", "jit"], default="eager", help="which floats to look at (eager)")
     p.add_argument(
         "--tolerance",
@@ -132,17 +140,52 @@ def parser() -> Parser:
     return p
 
 
+Called = tuple[Callable, Sequence[Any], Mapping[str, Any]]
+"""A function, and its positional and keyword arguments."""
+
+
+def at_numbers(options: argparse.Namespace, reference: Reference) -> Called:
+    """A function of scalars at the numbers of `--at`.
+
+    **Raises:** `BadFunction`.
+    """
+    dtype = FORMATS[options.dtype or "float32"].dtype
+    fn, values = bound(load(reference), str(reference), options.at, parse_fixed(options.fix))
+    with np.errstate(over="ignore"):
+        arguments = [np.asarray(x).astype(dtype) for x in values.values()]
+    return scalar_function(fn, str(reference), arguments, options.grad), arguments, {}
+
+
+def at_arrays(options: argparse.Namespace, reference: Reference) -> Called:
+    """A function at the arguments of `--args`, or its gradient there.
+
+    **Raises:** `BadFunction`.
+    """
+    fn, given = load(reference), value_of(options.args)
+    args, kwargs = ((), given) if isinstance(given, dict) else (given, {})
+    if not isinstance(args, tuple | list):
+        raise BadFunction(f"{options.args} gives a {type(given).__name__}; a tuple or a dictionary is needed")
+    if options.grad is not None and options.grad >= len(args):
+        raise BadFunction(f"--grad {options.grad}: {options.args} gives {len(args)} positional arguments")
+    chosen = fn if options.grad is None else jax.grad(fn, argnums=options.grad)
+    try:
+        jax.eval_shape(functools.partial(chosen, **kwargs), *args)
+    except (Exception, SystemExit) as error:
+        raise BadFunction(f"{reference} at {options.args}: {first_line(error)}") from error
+    return chosen, args, kwargs
+
+
 def main(argv: list[str]) -> int:
     p = parser()
     options = p.parse_args(argv)
-    dtype = FORMATS[options.dtype].dtype
+    for option, value in (("--dtype", options.dtype), ("--fix", options.fix)):
+        if options.args is not None and value:
+            p.error(f"{option} goes with --at; --args gives arguments as they are")
     try:
-        fn, values = bound(load(options.function), options.function, options.at, parse_fixed(options.fix))
-        with np.errstate(over="ignore"):
-            arguments = [np.asarray(x).astype(dtype) for x in values.values()]
-        scalar = scalar_function(fn, options.function, arguments, options.grad)
-        found = diagnose(scalar, *arguments, mode=options.mode, tolerance=options.tolerance)
-    except ValueError as error:
+        reference = fpcore.chosen(options)
+        fn, args, kwargs = (at_numbers if options.args is None else at_arrays)(options, reference)
+        found = diagnose(fn, *args, mode=options.mode, tolerance=options.tolerance, **kwargs)
+    except (ValueError, TypeError) as error:
         p.error(str(error).splitlines()[0])
     found.print(Console(width=None if sys.stdout.isatty() else 160))
     tell_untested()

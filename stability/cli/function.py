@@ -1,10 +1,12 @@
-"""`stability sweep --function module:function`: a user's function swept against its true values."""
+"""`stability sweep --function module:function`, or `--fpcore FILE --name NAME`: a user's function swept against its
+true values. A core of an FPCore file is swept where the constants of its precondition let it, or in `--range`."""
 
 from __future__ import annotations
 
 import argparse
 import math
 import os
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,7 +17,7 @@ import numpy as np
 from rich.console import Console
 
 from stability import report
-from stability.cli import options, terminal
+from stability.cli import fpcore, options, terminal
 from stability.cli.arguments import Parser, number, whole_number
 from stability.cli.executors import executor
 from stability.diagnosis import diagnose
@@ -25,10 +27,10 @@ from stability.measure import FAILURE_KINDS
 from stability.measure.regions import Region
 from stability.report.tables import both, value
 from stability.study.functions import Derivative, Named, Scalar, check_scalar
-from stability.study.loading import BadFunction, NotFixed
+from stability.study.loading import BadFunction, NotFixed, Reference
 from stability.study.pairs import Pair
-from stability.sweep import engine
-from stability.sweep.maps import MAPPED, maps
+from stability.sweep import engine, maps
+from stability.sweep.maps import MAPPED
 from stability.sweep.outcome import Outcome, Row, Screening
 from stability.sweep.points import ordinals_within
 
@@ -40,7 +42,8 @@ def parser() -> Parser:
     studies = ("--study", "--form", "--label", "--search", "--resume", "--coordinator", "--list")
     own = dict.fromkeys(studies, "the declared studies, not to --function")
     p = Parser(prog="stability sweep", description=__doc__, elsewhere=own)
-    p.add_argument("--function", metavar="MODULE:FUNCTION", required=True, help="the function to sweep")
+    p.add_argument("--function", metavar="MODULE:FUNCTION", help="the function to sweep")
+    fpcore.add_arguments(p)
     p.add_argument(
         "--arg",
         action="append",
@@ -72,22 +75,33 @@ def parser() -> Parser:
     return p
 
 
-def _domain(ends: list[float] | None) -> tuple[float, float]:
-    low, high = ends or (-np.inf, np.inf)
+def _domain(ends: list[float]) -> tuple[float, float]:
+    low, high = ends
     if not low <= high:
         raise BadFunction(f"--range {low:g} {high:g}: give the lower one first, and no NaN")
     return low, high
 
 
-def _source(args: argparse.Namespace) -> Named | Pair:
+def _whole_domain(reference: Reference, argnum: int) -> tuple[float, float]:
+    """The range to sweep where none is given: of a core, what its precondition says of the argument."""
+    if not isinstance(reference, str):
+        from stability.study.fpcore import Core, domain
+
+        core = reference()
+        if isinstance(core, Core) and argnum < len(core.arguments):
+            return domain(core, core.arguments[argnum])
+    return -math.inf, math.inf
+
+
+def _source(args: argparse.Namespace, reference: Reference) -> Named | Pair:
     swept, ranges = args.arg or [0], args.range or []
     if len(swept) > 2:
         raise BadFunction("--arg: one argument is swept, or two")
     if len(ranges) > len(swept):
         raise BadFunction("--range: one for each --arg")
     if len(swept) == 1:
-        domain = _domain(ranges[0] if ranges else None)
-        return Named(args.function, swept[0], tuple(args.fix), args.grad, args.order, domain)
+        domain = _domain(ranges[0]) if ranges else _whole_domain(reference, swept[0])
+        return Named(reference, swept[0], tuple(args.fix), args.grad, args.order, domain)
     if len(ranges) < 2:
         raise BadFunction("two swept arguments need a --range each, in their order")
     domain, (low, high) = _domain(ranges[0]), _domain(ranges[1])
@@ -96,9 +110,7 @@ def _source(args: argparse.Namespace) -> Named | Pair:
     if not (math.isfinite(low) and math.isfinite(high)):
         raise BadFunction(f"--range {low:g} {high:g}: the second argument needs finite ends")
     labels = low, (low + high) / 2, high
-    return Pair(
-        args.function, (swept[0], swept[1]), labels, (low, high), tuple(args.fix), args.grad, args.order, domain
-    )
+    return Pair(reference, (swept[0], swept[1]), labels, (low, high), tuple(args.fix), args.grad, args.order, domain)
 
 
 def _check(source: Named | Pair, dtypes: Sequence[str]) -> None:
@@ -180,13 +192,16 @@ def _blamed(source: Named | Pair, outcome: Outcome, tolerance: float) -> list[di
     return blame(outcome, {scalar.__name__: scalar}, tolerance)
 
 
-def _swept(args: argparse.Namespace, argv: list[str], out: Path, begun: float) -> tuple[Outcome, list[dict]]:
+def _swept(
+    args: argparse.Namespace, reference: Reference, argv: list[str], out: Path, begun: float
+) -> tuple[Outcome, list[dict]]:
     """Sweeps what the arguments name and writes its report; a mistake of the user's ends before anything is written."""
-    source, dtypes = _source(args), _formats(args)
+    source, dtypes = _source(args, reference), _formats(args)
     _check(source, dtypes)
     modes = list(dict.fromkeys(args.mode or options.DEFAULT_MODES))
     rows = len(dtypes) * len(modes) * len(source().labels)
     with executor(args.jobs, args.scheduler, few=False) as pool:
+        report.load_meanwhile(args.plots)
         with terminal.counting(Console(), rows) as progress:
             outcome = engine.sweep(
                 source,
@@ -201,8 +216,9 @@ def _swept(args: argparse.Namespace, argv: list[str], out: Path, begun: float) -
             )
         if isinstance(source, Pair) and "jit" in modes:
             mapped, here = [d for d in MAPPED if d in dtypes], pool or engine.Here()
-            found = maps(source, forms=list(source().forms), dtypes=mapped, tolerance=args.tolerance, executor=here)
-            outcome = replace(outcome, maps=found)
+            forms = list(source().forms)
+            found = maps.begun(source, forms=forms, dtypes=mapped, tolerance=args.tolerance, executor=here)
+            outcome = replace(outcome, maps=maps.done(found))
         table = _blamed(source, outcome, args.tolerance)
         notes = [_screened(row.screening) for row in outcome.rows if row.screening][:1]
         manifest = options.manifest(argv, args, source.domain)
@@ -217,16 +233,20 @@ def main(argv: list[str]) -> int:
     args = p.parse_args(argv)
     if args.exhaustive and "float32" not in _formats(args):
         p.error("--exhaustive screens float32; add --dtype float32")
-    out = args.out or Path("reports", args.function.replace(":", "."))
+    try:
+        reference = fpcore.chosen(args)
+    except BadFunction as error:
+        p.error(str(error))
+    out = args.out or Path("reports", re.sub(r"[:/]", ".", str(reference)))
     with p.writing(out, report.foreign):
         try:
-            outcome, table = _swept(args, argv, out, begun)
+            outcome, table = _swept(args, reference, argv, out, begun)
         except NotFixed as missing:
             p.error(f"{missing}; give --fix name=value for each")
         except ValueError as error:
             p.error(str(error).splitlines()[0])
     console = Console()
-    terminal.tell(outcome, console, out, args.verbose)
+    terminal.tell(outcome, console, out, args.verbose, _source(args, reference)().label_name)
     for line in table:
         where = f"{line['form']} {line['dtype']} {line['mode']}: {line['kind']} from {line['at']}"
         cause = f"{line['primitive']}, {line['cause']}, {line['source']}"

@@ -2,7 +2,7 @@
 
 `--exhaustive` takes every float of float16, bfloat16 and float32, on all devices, and on all hosts where it is started
 with `--coordinator` on each; `--search` hunts the worst errors of the formats that are sampled. `--function` sweeps a
-function of your own.
+function of your own, `--fpcore` one of an FPCore file.
 """
 
 from __future__ import annotations
@@ -19,16 +19,17 @@ import jax
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from stability.cli import hosts, options
+from stability import report
+from stability.cli import hosts, options, terminal
 from stability.cli.arguments import Parser, number_in, whole_number
 from stability.cli.executors import executor, processes
 from stability.environment import tell_untested
 from stability.formats import FORMATS
 from stability.study import DEFAULT, Declared, Study, declared
-from stability.sweep import engine, exhaustive
+from stability.sweep import engine, exhaustive, maps
 from stability.sweep.derivation import steps
 from stability.sweep.lookup import with_results
-from stability.sweep.maps import MAPPED, maps
+from stability.sweep.maps import MAPPED
 from stability.sweep.outcome import Outcome, joined
 from stability.sweep.rows import MODES, Settings
 
@@ -54,6 +55,7 @@ def _chosen_study(argv: list[str]) -> Study:
 def parser(study: Study) -> Parser:
     low, high = study.label_range
     own = dict.fromkeys(("--arg", "--grad", "--order", "--fix", "--range"), "a sweep of --function module:function")
+    own["--name"] = "a sweep of --fpcore FILE"
     p = Parser(prog="stability sweep", description=__doc__, elsewhere=own)
     _add_study(p)
     p.add_argument(
@@ -89,6 +91,7 @@ def parser(study: Study) -> Parser:
     p.add_argument("--process-id", type=whole_number(0), help="which of them this is; the first, 0, writes the report")
     p.add_argument("--list", action="store_true", help="list studies, forms, dtypes, labels and modes, and stop")
     p.add_argument("--function", metavar="MODULE:FUNCTION", help="sweep this function; --function f --help tells more")
+    p.add_argument("--fpcore", metavar="FILE", help="sweep a core of this file, as a function; --name NAME says which")
     return p
 
 
@@ -144,8 +147,6 @@ def plan(args: argparse.Namespace, study: Study) -> Plan:
 def _sampled(
     chosen: Plan, dtypes: list[str], args: argparse.Namespace, console: Console, pool: Executor | None
 ) -> Outcome:
-    from stability.cli import terminal
-
     total = len(chosen.forms) * len(dtypes) * len(chosen.labels) * len(chosen.modes)
     with terminal.counting(console, total) as progress:
         return engine.sweep(
@@ -209,12 +210,10 @@ def _looked_into(outcome: Outcome, chosen: Plan, args: argparse.Namespace, pool:
     where labels are soft."""
     source, here = Declared(chosen.study.name), pool or engine.Here()
     settings = Settings(args.points, args.tolerance, args.seed, x64=bool(jax.config.read("jax_enable_x64")))
+    mapped = [d for d in MAPPED if d in chosen.dtypes] if args.plots and "jit" in chosen.modes else []
+    waiting = maps.begun(source, forms=chosen.forms, dtypes=mapped, tolerance=args.tolerance, executor=here)
     found = with_results(chosen.study, outcome, settings)
-    found = replace(found, steps=steps(source, found, here))
-    if not args.plots or "jit" not in {row.mode for row in outcome.rows}:
-        return found
-    dtypes = [d for d in MAPPED if d in chosen.dtypes]
-    return replace(found, maps=maps(source, forms=chosen.forms, dtypes=dtypes, tolerance=args.tolerance, executor=here))
+    return replace(found, steps=steps(source, found, here), maps=maps.done(waiting))
 
 
 def _list(study: Study) -> None:
@@ -243,7 +242,7 @@ def _default_out(args: argparse.Namespace) -> Path:
 
 
 def main(argv: list[str]) -> int:
-    if any(a == "--function" or a.startswith("--function=") for a in argv):
+    if any(a.partition("=")[0] in ("--function", "--fpcore") for a in argv):
         from stability.cli import function
 
         return function.main(argv)
@@ -258,19 +257,14 @@ def main(argv: list[str]) -> int:
         return 0
     args.out = args.out or _default_out(args)
     console = Console()
-    with p.writing(args.out):
+    with p.writing(args.out, lambda out: report.foreign(out, CHECKPOINT)):
         try:
             chosen = plan(args, study)
             _start(args)
             if "optax" not in study.forms:
                 print("the form optax is left out: optax is not installed")
             with executor(args.jobs, args.scheduler, chosen.few) as pool:
-                # What draws takes a second to load; the processes of the pool begin meanwhile.
-                from stability import report
-                from stability.cli import terminal
-
-                if problem := report.foreign(args.out, CHECKPOINT):
-                    p.error(f"--out {problem}")
+                report.load_meanwhile(args.plots)
                 outcome = _sweep(chosen, args, console, pool)
                 if jax.process_index():
                     return 0

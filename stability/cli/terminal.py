@@ -13,7 +13,7 @@ from rich.table import Table
 
 from stability.formats import FORMATS
 from stability.measure.regions import nearest
-from stability.report.tables import label_text, value
+from stability.report.tables import LABEL, label_text, value
 from stability.sweep.outcome import HEADINGS, Outcome, Row
 
 WIDTH = 80
@@ -37,9 +37,9 @@ def counting(console: Console, total: int) -> Iterator[Callable[[str], None]]:
         yield progress
 
 
-def summary(outcome: Outcome) -> Table:
+def summary(outcome: Outcome, label_name: str) -> Table:
     """A line a form and format: where it is first NaN and first vanished, and its worst error."""
-    table = Table(title="nearest to zero, over labels and modes", box=None, pad_edge=False)
+    table = Table(title=f"nearest to zero, over every {escape(label_name)} and mode", box=None, pad_edge=False)
     for k, heading in enumerate(HEADINGS):
         table.add_column(escape(heading), no_wrap=True, justify="left" if k < 2 else "right")
     for line in outcome.lines():
@@ -52,11 +52,11 @@ def _first_failure(row: Row, positive: bool) -> str:
     return f"{value(found[0], FORMATS[row.dtype]):.6g} {found[1]}" if found else "–"
 
 
-def every_row(outcome: Outcome) -> Table:
+def every_row(outcome: Outcome, label_name: str) -> Table:
     """A line a row."""
     table = Table(title="first failing float on each side of zero, and the worst error where the result is ok")
-    for name in ("form", "dtype", "label", "mode", "below 0", "from 0 up"):
-        table.add_column(name, no_wrap=True)
+    for name in ("form", "dtype", label_name, "mode", "below 0", "from 0 up"):
+        table.add_column(escape(name), no_wrap=True)
     table.add_column("worst ok \\[ulps]", justify="right")
     for row in outcome.rows:
         worst = "–" if row.worst_ok is None else f"{row.worst_ok:.2f}"
@@ -65,10 +65,10 @@ def every_row(outcome: Outcome) -> Table:
     return table
 
 
-def tell(outcome: Outcome, console: Console, out: Path, verbose: bool) -> None:
+def tell(outcome: Outcome, console: Console, out: Path, verbose: bool, label_name: str = LABEL) -> None:
     """Prints the summary, or every row, the rows that could not be measured, and where the report is."""
     wide = console if console.is_terminal else Console(width=120 if verbose else WIDTH)
-    wide.print(every_row(outcome) if verbose else summary(outcome))
+    wide.print(every_row(outcome, label_name) if verbose else summary(outcome, label_name))
     for row in outcome.rows:
         if row.error:
             place = f"{row.form} {row.dtype} {row.mode}"

@@ -120,7 +120,7 @@ def screened(
 def _diagnosis(call: Call, mode: str) -> Diagnosis:
     found = call.judged(mode)
     bad = [_looked_at(call, mode, j) for j in found[:MOST_FINDINGS] if j.kind != "ok"]
-    looked = [x for x in bad if x is not None]
+    looked = sorted((x for x in bad if x is not None), key=lambda x: x.judged.rank, reverse=True)
     first = looked[0] if looked and looked[0].judged.kind != "infinite" else _healthy(call, mode, found)
     findings = _merged([x.finding for x in looked if x.finding is not None])
     results = {m: plain(r[first.judged.output].ravel()[first.judged.element]) for m, r in call.results.items()}
@@ -198,7 +198,7 @@ def _looked_at(call: Call, mode: str, f: Judged) -> Looked | None:
         meant = node.true if call.meant is None else as_array(call.meant[f.output]).ravel()[f.element]
         if call.meant is None and proven and f.kind != "ok":
             cleared = _judged_alone(call, mode, f, meant)
-            if cleared.kind == "ok":
+            if cleared.kind in ("ok", "undecided"):
                 return None
             f = f._replace(kind=cleared.kind, error=cleared.error)
         return _told(call, mode, f, node, meant, result, executions)
@@ -234,6 +234,9 @@ def _told(call: Call, mode: str, f: Judged, node: Node, meant: Any, result: Any,
     if f.kind == "infinite":
         blamed = walk.to_infinity(node)
         bad = blamed is not None
+    missed = None if blamed is None or node.reading.proven else _missed_by_wider(blamed)
+    if missed is not None and f.kind in ("infinite", "nan_input"):
+        f, blamed = f._replace(kind="inf" if f.kind == "infinite" else "nan"), missed
     chosen = _all_rows(executions, node.reading) if call.meant is not None and node.reading.proven else {}
     if blamed is not None:
         chosen.update({n.equation: n for n in blamed.path if n.equation >= 0})
@@ -244,6 +247,8 @@ def _told(call: Call, mode: str, f: Judged, node: Node, meant: Any, result: Any,
         culprit = _of_the_library(call, culprit, without_value=is_value(meant) and not is_value(node.true))
     path = () if blamed is None else tuple(n.equation for n in blamed.path if n.equation >= 0)
     true, undefined = shown(meant, fmt), why(meant, fmt)
+    if blamed is not None and blamed is missed:
+        true, undefined = None, "a number that wider floats lose too"
     finding = None
     if bad:
         finding = Finding(
@@ -257,10 +262,24 @@ def _told(call: Call, mode: str, f: Judged, node: Node, meant: Any, result: Any,
             proven=node.reading.proven,
             error=f.error,
             culprit=culprit,
-            chain=tuple(rows[i] for i in dict.fromkeys(path[::-1])),
+            chain=_chain(rows, path, culprit),
             fix="" if culprit is None else fix_of(culprit.kind, culprit.primitive),
         )
     return Looked(f, true, undefined, node.reading.proven, tuple(rows.values()), culprit, path, note, finding)
+
+
+def _missed_by_wider(blamed: walk.Verdict) -> walk.Verdict | None:
+    """What is to blame for a NaN or an infinity that wider floats have too, where the reals have a number: as balls
+    prove at the place where it was born."""
+    lost = [n for n in blamed.path if walk.not_a_number(n) or walk.is_infinite(n)]
+    if not lost:
+        return None
+    born = node_of(lost[-1].held, lost[-1].index, Reading(proven=True))
+    try:
+        found = walk.walk(born) if walk.is_finite(born.true) else None
+    except TooMany:
+        return None
+    return None if found is None else found._replace(path=(*lost, *found.path[1:]))
 
 
 def _of_the_library(call: Call, culprit: Row, without_value: bool) -> Row:
@@ -272,6 +291,14 @@ def _of_the_library(call: Call, culprit: Row, without_value: bool) -> Row:
     if culprit.kind != "approximation" and not any(source in ("", culprit.source) for _, source in functions):
         return culprit
     return of_the_library(replace(culprit, kind="approximation"), functions)
+
+
+def _chain(rows: dict[int, Row], path: Sequence[int], culprit: Row | None) -> tuple[Row, ...]:
+    """The rows from the culprit to the output, where it is on the way; else from where the error came from."""
+    way = list(dict.fromkeys(path))
+    if culprit is not None and culprit.index in way:
+        way = way[: way.index(culprit.index) + 1]
+    return tuple(rows[i] for i in reversed(way))
 
 
 def _all_rows(executions: Sequence[Execution], reading: Reading) -> dict[int, Node]:

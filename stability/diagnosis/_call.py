@@ -15,7 +15,7 @@ from jax.extend.core import ClosedJaxpr
 
 from stability.diagnosis import _program as program
 from stability.diagnosis._program import Execution, Held
-from stability.diagnosis._screen import Judged, judged, sizes_in_wider, truths_in_wider, work
+from stability.diagnosis._screen import Judged, judged, size_of_sum, sizes_in_wider, truths_in_wider, work
 from stability.formats import FloatFormat
 from stability.real import evaluate
 from stability.real.terms import sizes_of_terms
@@ -65,12 +65,17 @@ class Call:
 
     @functools.cached_property
     def terms(self) -> Sequence[np.ndarray]:
-        """The sizes of terms of the outputs, 0 where one stands alone or where they are not known."""
+        """The sizes of terms of the outputs, 0 where they are not known, and of a number alone but for a long sum."""
         nothing = [np.zeros(math.prod(v.aval.shape)) for v in self.jaxpr.jaxpr.outvars]
-        if all(len(x) <= 1 for x in nothing):
-            return nothing
+        alone = all(len(x) <= 1 for x in nothing)
         if self.meant is None:
-            return sizes_in_wider(*self.run("eager"), self.tolerance)
+            executions, out = self.run("eager")
+            if alone:
+                with jax.enable_x64(True):
+                    return [np.full(len(x), size_of_sum(h)) for x, h in zip(nothing, out, strict=True)]
+            return sizes_in_wider(executions, out, self.tolerance)
+        if alone:
+            return nothing
         return sizes_of_terms(self.jaxpr, self.leaves) or nothing
 
     def judged(self, mode: str) -> list[Judged]:

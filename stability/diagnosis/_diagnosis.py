@@ -50,6 +50,11 @@ class Row:
     amplification: float
     kind: str
 
+    def made_of(self) -> str:
+        """The inputs in words: numbers, or the rows that computed them; of many the first."""
+        told = [short(i.result) if i.row is None else f"#{i.row}" for i in self.inputs]
+        return ", ".join(told if len(told) <= 8 else [*told[:6], f"{len(told) - 6} more"])
+
     def as_json(self) -> dict:
         return {
             "index": self.index,
@@ -277,18 +282,28 @@ class Diagnosis:
             "note": self.note,
         }
 
-    def table(self) -> Table:
-        """The rows as a table, the culprit's marked. **Returns:** a `rich.table.Table`."""
+    def table(self, width: int = 160) -> Table:
+        """The rows as a table, the culprit's marked.
+
+        **Arguments:**
+
+        - `width` in columns of text; what a row was made of is left out where there is little room.
+
+        **Returns:** a `rich.table.Table`.
+        """
+        wide = ("inputs", "own", "cond.") if width < 120 else ()
         table = Table(title=f"{self.function} in {self.dtype}, {self.mode}", title_justify="left")
-        for heading in ("", "operation", "inputs", "result", "true result", "error", "own", "cond.", "what", "line"):
+        headings = ("", "operation", "inputs", "result", "true result", "error", "own", "cond.", "what", "line")
+        for heading in headings:
             right = heading in ("result", "true result", "error", "own", "cond.")
-            table.add_column(heading, justify="right" if right else "left", overflow="fold")
+            if heading not in wide:
+                table.add_column(heading, justify="right" if right else "left", overflow="fold")
         for row in self.rows:
             guilty = self.culprit is not None and row.index == self.culprit.index
-            table.add_row(
+            cells = (
                 f"{'▶' if guilty else ' '}{row.index}",
                 row.primitive,
-                ", ".join(short(i.result) if i.row is None else f"#{i.row}" for i in row.inputs),
+                row.made_of(),
                 short(row.result),
                 short(row.true) if row.undefined is None else row.undefined,
                 ulps(row.total_error),
@@ -296,8 +311,9 @@ class Diagnosis:
                 ulps(row.amplification),
                 self.culprit.kind if guilty and self.culprit else row.kind,
                 line_of(row.source),
-                style="bold" if guilty else None,
             )
+            shown = [cell for heading, cell in zip(headings, cells, strict=True) if heading not in wide]
+            table.add_row(*shown, style="bold" if guilty else None)
         return table
 
     def summary(self) -> str:
@@ -313,6 +329,10 @@ class Diagnosis:
             lines.append(
                 f"culprit: #{c.index} {c.primitive}, {c.kind.replace('_', ' ')} ({MEANINGS[c.kind]}), {c.source}"
             )
+        if self.findings and self.findings[0].culprit is self.culprit:
+            lines += self.findings[0].lines()[-1:] if self.findings[0].fix else []
+        for finding in self.findings[1 if self.culprit is not None else 0 :]:
+            lines += finding.lines()
         if self.differs:
             lines.append(f"jit gives {short(self.jit)} and eager {short(self.eager)}")
         if self.note:
@@ -327,16 +347,23 @@ class Diagnosis:
         - `console` of rich to print to, the terminal by default.
         """
         console = console or Console()
-        console.print(self.table())
-        console.print(self.summary(), markup=False, highlight=False, soft_wrap=True)
+        if self.rows:
+            console.print(self.table(console.width))
+        console.print(self.summary(), markup=False, highlight=False, soft_wrap=console.width >= 120)
         if self.other is not None:
             console.print()
             self.other.print(console)
 
     def __str__(self) -> str:
+        return self._recorded().export_text().rstrip()
+
+    def _repr_html_(self) -> str:
+        return self._recorded().export_html(code_format="<pre>{code}</pre>", inline_styles=True)
+
+    def _recorded(self) -> Console:
         console = Console(width=160, record=True, file=io.StringIO(), color_system=None)
         self.print(console)
-        return console.export_text().rstrip()
+        return console
 
 
 def line_of(source: str) -> str:

@@ -23,7 +23,10 @@ from stability.real.wider import in_wider, widened
 MANY = 64
 """Terms of a sum, or numbers that a result hangs on, up to which each is looked at."""
 
-WHOLE = 4096
+LONG = 4096
+"""Numbers that go into a sum up to which it is added in balls."""
+
+WHOLE = 512
 """Numbers that go into an equation up to which it is evaluated over the reals, where it is none of single elements."""
 
 
@@ -114,12 +117,11 @@ class Terms:
         return ONE if self.width == 1 else as_number(values[i ^ 1])
 
     def exact(self) -> Any:
-        """The sum of the floats: by exact summation in float64 where the products are exact there."""
+        """The sum of the floats: of very many, by exact summation in float64, where the products are exact there."""
         got, _ = self._products
         narrow = all(h.fmt is not None and h.fmt.bits < 64 for h, _ in self.factors) or self.width == 1
-        if len(got) * self.width > MANY and got.dtype == np.float64 and narrow and np.isfinite(got).all():
-            total = math.fsum(got.tolist())
-            return arb(total, abs(total) * 2.0**-53 + 2.0**-1074)
+        if len(got) * self.width > LONG and got.dtype == np.float64 and narrow and np.isfinite(got).all():
+            return _summed(got.tolist())
         columns = [[as_real(plain(x)) for x in h.flat[at]] for h, at in self.factors]
         return self(*(x for term in zip(*columns, strict=True) for x in term))
 
@@ -129,6 +131,14 @@ class Terms:
         with np.errstate(all="ignore"):
             finite = true[np.isfinite(true)]
             return float(np.max(np.abs(finite), initial=0.0) / np.abs(np.sum(finite)))
+
+
+def _summed(terms: list[float]) -> arb:
+    """The sum of floats to three float64, each the sum correctly rounded of what those before it leave."""
+    parts: list[float] = []
+    for _ in range(3):
+        parts.append(math.fsum([*terms, *(-p for p in parts)]))
+    return functools.reduce(scalars.add, map(arb, parts[1:]), arb(parts[0])) + arb(0, abs(parts[2]) * 2.0**-53)
 
 
 def _wide_of(held: Held) -> type:
@@ -214,14 +224,15 @@ def slopes_of(execution: Execution, k: int, j: int, reading: Reading) -> tuple[S
     with jax.enable_x64(True):
         at = [jnp.nan_to_num(execution.inputs[i].wide, nan=1.0, posinf=1.0, neginf=1.0) for i in inexact]
         try:
-            slopes = [np.asarray(s).ravel() for s in jax.vjp(element, *at)[1](jnp.ones((), at[0].dtype))]
+            value, back = jax.vjp(element, *at)
+            slopes = [np.asarray(s).ravel() for s in back(jnp.ones_like(value))]
         except (TypeError, ValueError, NotImplementedError):
             slopes = [np.ones(math.prod(x.shape)) for x in at]
     found: list[tuple[float, Element]] = []
     for i, s in zip(inexact, slopes, strict=True):
         h = execution.inputs[i]
         with np.errstate(all="ignore"):
-            off = np.abs(s) * np.abs(h.flat.astype(s.dtype) - h.flat_wide)
+            off = np.abs(s) * np.abs(h.flat - h.flat_wide)
             ranked = np.where(s == 0, -1.0, np.where(np.isfinite(off), off, np.inf))
             size = np.where(s == 0, -1.0, np.abs(s * np.nan_to_num(h.flat_wide)))
         places = {int(t) for t in (*_largest(ranked, 12), *_largest(size, 4)) if s[t] != 0}

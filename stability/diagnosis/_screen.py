@@ -16,7 +16,6 @@ from stability.diagnosis._program import Execution, Held
 from stability.formats import FloatFormat, ulp_exponent, widen
 from stability.measure import KINDS, OK, classify
 from stability.real import evaluate, reals
-from stability.real.records import moves, record_of
 from stability.real.terms import CHOICES, PRODUCTS, SUMS
 from stability.real.wider import in_wider
 from stability.truth import Truth
@@ -157,19 +156,24 @@ class Sizes:
             return in_wider(e.eqn, [_whole(h, s) if reals.is_inexact(h.floats) else h.wide for h, s in pairs])
         if name in PRODUCTS:
             return [self._of_products(e, sizes)]
+        if name == "fft":
+            return [self._transformed(e, sizes[0])]
         if all(s is None for s in sizes):
             return nothing
         if name == "convert_element_type" and e.inputs[0].floats.dtype == bool:
             assert sizes[0] is not None
             return [jnp.asarray(sizes[0] * _doubtful(e.outputs[0]))]
-        if name in CHOICES or moves(record_of(e.eqn.primitive), e.eqn):
-            given = [s if s is not None else jnp.zeros_like(h.wide) for h, s in zip(e.inputs, sizes, strict=True)]
-            if name == "select_n":
-                return [self._chosen(e, sizes[0], given[1:])]
-            return in_wider(
-                e.eqn, [g if reals.is_inexact(h.floats) else h.wide for h, g in zip(e.inputs, given, strict=True)]
-            )
+        if name in CHOICES:
+            given = [jnp.zeros(h.floats.shape) if s is None else s for h, s in zip(e.inputs, sizes, strict=True)]
+            return [self._chosen(e, sizes[0], given[1:])] if name == "select_n" else in_wider(e.eqn, given)
         return self._slopes(e, sizes)
+
+    def _transformed(self, e: Execution, size: Array | None) -> Array:
+        """Of a Fourier transform, as `stability.real.terms` has it."""
+        lengths, kind = e.eqn.params["fft_lengths"], e.eqn.params["fft_type"].name
+        total = _whole(e.inputs[0], size).sum(tuple(range(-len(lengths), 0)), keepdims=True)
+        scale = (2 if kind == "IRFFT" else 1) / (math.prod(lengths) if kind in ("IFFT", "IRFFT") else 1)
+        return jnp.broadcast_to(total * scale, e.outputs[0].floats.shape)
 
     def _of_products(self, e: Execution, sizes: Sequence[Array | None]) -> Array:
         def products(x: Array, y: Array) -> Array:
@@ -239,6 +243,34 @@ def _whole(held: Held, size: Array | None) -> Array:
 def _doubtful(held: Held) -> float:
     """What makes a difference of 1 less than a rounding."""
     return 2.0 ** (held.fmt.precision if held.fmt else 0)
+
+
+SCALES = ("mul", "div", "neg", "convert_element_type", "copy", "reduce_precision", "stop_gradient")
+
+
+def size_of_sum(held: Held) -> float:
+    """Of a number that is a sum over an array, or one times constants, the size of the terms of that sum; else 0."""
+    factor = 1.0
+    while True:
+        if held.moved is not None:
+            if len(held.moved.pool) > 1 or math.prod(held.moved.pool[0].floats.shape) != 1:
+                return 0.0
+            held = held.moved.pool[0]
+            continue
+        if held.made is None or held.fmt is None:
+            return 0.0
+        e = held.made
+        if e.primitive in ("reduce_sum", "dot_general"):
+            sizes = [jnp.abs(h.wide) for h in e.inputs]
+            return factor * float(jnp.ravel(in_wider(e.eqn, sizes)[0])[0])
+        computed = [h for h in e.inputs if not h.exact]
+        if e.primitive not in SCALES or len(computed) != 1:
+            return 0.0
+        for h in e.inputs:
+            if h is not computed[0]:
+                size = abs(float(h.flat_wide[0]))
+                factor *= 1 / size if e.primitive == "div" and size else size
+        held = computed[0]
 
 
 def sizes_in_wider(executions: Sequence[Execution], outputs: Sequence[Held], tolerance: float) -> list[np.ndarray]:

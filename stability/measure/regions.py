@@ -6,13 +6,13 @@ inside the regions tell whether kinds alternate there.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
-from stability.formats import FloatFormat, from_ordinal, short_hex, to_ordinal
+from stability.formats import FloatFormat, from_ordinal, short_hex, to_ordinal, widen
 from stability.measure import FAILURE_KINDS, INACCURATE, KINDS, NAN_INPUT, OK, Run, runs
 
 LOOKED_AROUND = 256
@@ -45,20 +45,20 @@ class Region:
     def alternates(self) -> bool:
         return self.count < self.width
 
-    def to_json(self, fmt: FloatFormat) -> dict:
-        return {
-            "kind": self.kind,
-            "from": hex_at(self.start, fmt),
-            "to": hex_at(self.stop, fmt),
-            "count": self.count,
-            "counted": self.counted,
-        }
-
     @classmethod
     def from_json(cls, data: dict, fmt: FloatFormat) -> Region:
         return cls(
             data["kind"], ordinal_from(data["from"], fmt), ordinal_from(data["to"], fmt), data["count"], data["counted"]
         )
+
+
+def regions_to_json(regions: Sequence[Region], fmt: FloatFormat) -> list[dict]:
+    """Regions as JSON values."""
+    ends = widen(from_ordinal(np.array([(r.start, r.stop) for r in regions], np.int64).reshape(-1, 2), fmt)).tolist()
+    return [
+        {"kind": r.kind, "from": short_hex(start), "to": short_hex(stop), "count": r.count, "counted": r.counted}
+        for r, (start, stop) in zip(regions, ends, strict=True)
+    ]
 
 
 def nearest(regions: tuple[Region, ...], positive: bool, kind: str | None = None) -> tuple[int, str] | None:
@@ -142,6 +142,13 @@ def _ahead(low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, int]:
     return np.unique(np.concatenate(found)), depth
 
 
+def absent(ordinals: np.ndarray, among: np.ndarray) -> np.ndarray:
+    """Those that are not `among` others, which ascend: sorted, each once."""
+    found = np.unique(ordinals)
+    at = np.searchsorted(among, found)
+    return found[np.append(among, found[-1:] + 1)[at] != found]
+
+
 def _blurred(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Where it is a tolerance that tells two kinds apart."""
     return np.isin(first, (OK, INACCURATE)) & np.isin(second, (OK, INACCURATE))
@@ -157,7 +164,7 @@ def _around_ends(sample: Sample) -> np.ndarray:
     ends = ends[np.unique(np.linspace(0, len(ends) - 1, min(len(ends), LOOKED_AROUND)).astype(int))]
     steps = np.left_shift(np.int64(1), np.arange(13))
     near = (ends[:, None] + np.concatenate([-steps, 1 + steps])).ravel()
-    return np.setdiff1d(near[(near >= sample.ordinals[0]) & (near <= sample.ordinals[-1])], sample.ordinals)
+    return absent(near[(near >= sample.ordinals[0]) & (near <= sample.ordinals[-1])], sample.ordinals)
 
 
 def refine(sample: Sample, measured: Callable[[np.ndarray], Sample]) -> Sample:

@@ -1,5 +1,5 @@
 """Draws and writes what it is given: text, pictures, the page."""
 
-from stability.report.writer import foreign, write
+from stability.report.writer import foreign, load_meanwhile, write
 
-__all__ = ["foreign", "write"]
+__all__ = ["foreign", "load_meanwhile", "write"]

@@ -68,13 +68,17 @@ def alone(found: Comparison) -> list[str]:
 
 def _summed(keys: Sequence[Key]) -> str:
     """Rows by what they are of: the names of each column, once each."""
-    named = [(study, f"`{form}`", dtype, f"label {label_text(y)}", mode) for study, form, dtype, y, mode in keys]
-    return "; ".join(", ".join(dict.fromkeys(column)) for column in zip(*named, strict=True))
+    named = [(study, f"`{form}`", dtype, _at(y), mode) for study, form, dtype, y, mode in keys]
+    return "; ".join(", ".join(dict.fromkeys(column)) for column in zip(*named, strict=True) if column[0])
+
+
+def _at(label: float | None) -> str:
+    return "" if label is None else f"label {label_text(label)}"
 
 
 def words(change: Change, before: Row, after: Row) -> tuple[str, str, str]:
     """What a change is of, and what was and what is, as text."""
-    fmt, side = FORMATS[before.dtype], "z ≥ 0" if change.positive else "z < 0"
+    fmt, side = FORMATS[before.dtype], "from 0 up" if change.positive else "below 0"
     was, now = change.before, change.after
     if change.what == "floats":
         return f"floats {change.kind}", f"{was:,}", f"{now:,}"
@@ -165,7 +169,7 @@ def _plain(told: object) -> str:
 
 def _name(key: Key) -> dict:
     study, form, dtype, label, mode = key
-    return {"study": study, "form": form, "dtype": dtype, "label": label_text(label), "mode": mode}
+    return {"study": study, "form": form, "dtype": dtype, "label": label_text(label), "mode": mode, "at": _at(label)}
 
 
 def _change(change: Change, fmt: FloatFormat) -> dict:

@@ -92,7 +92,7 @@ def figures(forms: Sequence[str], swept: str, tolerance: float) -> str:
     return _renumbered(json.dumps(json_item(column(curve, bars, sizing_mode="stretch_width"))))
 
 
-def map_figure(swept: str) -> str:
+def map_figure(swept: str, label: str) -> str:
     """The empty figure of a map, over the swept float and the label."""
     from bokeh.embed import json_item
     from bokeh.models import ColumnDataSource, CustomJSTickFormatter, FixedTicker, Range1d
@@ -106,7 +106,7 @@ def map_figure(swept: str) -> str:
         y_range=Range1d(0, 1, name="map up"),
         toolbar_location=None,
         tools="hover",
-        tooltips=[(swept, "@z"), ("label", "@label"), ("worst there", "@what")],
+        tooltips=[(swept, "@z"), (label, "@label"), ("worst there", "@what")],
         min_border_left=70,
     )
     names = ("left", "right", "bottom", "top", "colour", "z", "label", "what")
@@ -118,7 +118,7 @@ def map_figure(swept: str) -> str:
     plot.line("x", "y", source=zero, line_color="black", line_width=2, line_dash="dashed")
     plot.xaxis.ticker = FixedTicker(ticks=[], name="map ticks")
     plot.xaxis.formatter = CustomJSTickFormatter(code="return mapTick(tick)")
-    plot.xaxis.axis_label, plot.yaxis.axis_label = swept, "label"
+    plot.xaxis.axis_label, plot.yaxis.axis_label = swept, label
     plot.grid.grid_line_color = None
     return _renumbered(json.dumps(json_item(plot)))
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from stability.formats import FORMATS
 from stability.measure.regions import nearest
-from stability.report.tables import both, bound, code, label_text, spotlight, value
+from stability.report.tables import LABEL, both, bound, code, label_text, labelled, spotlight, value
 from stability.sweep.outcome import Outcome, Row
 
 
@@ -18,15 +18,16 @@ class Finding(NamedTuple):
     where: tuple[str, ...] = ()
 
 
-def findings(outcome: Outcome, swept: str) -> list[Finding]:
+def findings(outcome: Outcome, swept: str, label_name: str = LABEL) -> list[Finding]:
     """The findings at the spotlight label."""
     label = spotlight(outcome)
     rows = [row for row in outcome.rows if row.label == label and not row.error]
     of = len({row.form for row in rows})
+    at = f"At {labelled(label_text(label), label_name)}"
     found = [*_ends(rows, "nan", "NaN", swept, of), *_silent(outcome, label, swept)]
     vanished = [row for row in rows if not row.counts.get("nan")]
     found += _ends(vanished, "vanished", "0 where the true value is a normal float", swept, of)
-    return found + _sound(rows)
+    return [Finding(f"{at} {text}", where) for text, where in [*found, *_sound(rows)]]
 
 
 def _names(forms: Iterable[str]) -> str:
@@ -34,7 +35,7 @@ def _names(forms: Iterable[str]) -> str:
 
 
 def _told(rows: list[Row]) -> str:
-    return f"At label {label_text(rows[0].label)} " + _names(row.form for row in rows)
+    return _names(row.form for row in rows)
 
 
 def _by_dtype(rows: list[Row]) -> dict[str, list[Row]]:
@@ -104,7 +105,7 @@ def _silent(outcome: Outcome, label: float | None, swept: str) -> list[Finding]:
         said = (t + ("" if set(names) == set(forms) else f" ({_names(names)})") for t, names in texts.items())
         where.append(f"{dtype}: {'; '.join(said)}")
     verb = "is" if len(forms) == 1 else "are"
-    text = f"At label {label_text(label)} {_names(forms)} {verb} silently 0 in one mode where the other gives NaN."
+    text = f"{_names(forms)} {verb} silently 0 in one mode where the other gives NaN."
     return [Finding(text, tuple(where))]
 
 

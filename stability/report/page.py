@@ -127,6 +127,7 @@ def about(study: Study) -> dict:
         "name": study.name,
         "title": study.title,
         "swept": study.swept,
+        "label": study.label_name,
         "domain": [str(end) for end in study.domain],
         "formulas": dict(study.formulas),
         "quantities": {name: quantity.formula for name, quantity in study.quantities.items()},
@@ -222,6 +223,6 @@ def context(outcome: Outcome, study: dict, blame: Sequence[dict], tolerance: flo
         "ladder": ladder(outcome, study["formulas"], shown["shown"]["dtype"]),
         "blob": blob(shown),
         "figures": figures(forms, study["swept"], tolerance),
-        "map_figure": map_figure(study["swept"]) if outcome.maps else "",
+        "map_figure": map_figure(study["swept"], study["label"]) if outcome.maps else "",
         "library": library(),
     }

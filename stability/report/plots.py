@@ -34,13 +34,13 @@ def pictures(outcome: Outcome, study: Study, tolerance: float) -> dict[str, Pict
     main = "float32" if "float32" in dtypes else dtypes[0]
     ordered = [main] + [d for d in dtypes if d != main]
     rows = {dtype: [row for row in outcome.rows if row.dtype == dtype] for dtype in ordered}
-    label, swept = spotlight(outcome), study.swept
+    label, swept, name = spotlight(outcome), study.swept, study.label_name
     found: dict[str, Picture] = {}
     if study.formulas:
         found["ladder"] = ladder.draw, (outcome, dict(study.formulas), main, label, swept)
     for dtype in ordered:
-        found[f"regions_{dtype}"] = regions.draw, (rows[dtype], FORMATS[dtype], swept, label)
-        found[f"errors_{dtype}"] = errors.draw, (rows[dtype], FORMATS[dtype], tolerance, swept, label)
+        found[f"regions_{dtype}"] = regions.draw, (rows[dtype], FORMATS[dtype], swept, label, name)
+        found[f"errors_{dtype}"] = errors.draw, (rows[dtype], FORMATS[dtype], tolerance, swept, label, name)
     for dtype in ordered if study.condition else ():
         known = condition.conditions(rows[dtype], study)
         found[f"condition_{dtype}"] = condition.draw, (rows[dtype], FORMATS[dtype], tolerance, swept, known)
@@ -48,7 +48,7 @@ def pictures(outcome: Outcome, study: Study, tolerance: float) -> dict[str, Pict
     if measured:
         found["histogram_float32"] = histogram.draw, (measured, label)
     if label is not None:
-        found["jit_against_eager"] = against.draw, (outcome, label, swept)
+        found["jit_against_eager"] = against.draw, (outcome, label, swept, name)
     return found
 
 
@@ -82,5 +82,5 @@ def _fewer_colours(pixels: np.ndarray) -> bytes:
     common = np.where(far.min(1, keepdims=True) <= _NEAR, own[far.argmin(1)], common)
     palette = Image.new("P", (1, 1))
     palette.putpalette(np.concatenate([own, common])[:256].astype(np.uint8).tobytes())
-    image.quantize(palette=palette, dither=Image.Dither.NONE).save(small := io.BytesIO(), "png", optimize=True)
+    image.quantize(palette=palette, dither=Image.Dither.NONE).save(small := io.BytesIO(), "png", compress_level=8)
     return small.getvalue()

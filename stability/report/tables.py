@@ -10,12 +10,19 @@ from stability.measure import FAILURE_KINDS, KINDS
 from stability.measure.regions import Region, nearest
 from stability.sweep.outcome import Disagreement, Outcome, Row
 
+LABEL = "label"
+"""What the second argument is called that has no name of its own."""
 REGIONS_SHOWN = 30
 """Of a row, in a table: those that a tolerance alone tells apart are left out."""
 
 
 def label_text(label: float | None) -> str:
     return "–" if label is None else f"{label:g}"
+
+
+def labelled(text: str, name: str) -> str:
+    """The text of a label after what it is called: `label 1`, or `y = 1` where the argument has a name of its own."""
+    return f"label {text}" if name == LABEL else f"{name} = {text}"
 
 
 def cell(text: object) -> str:

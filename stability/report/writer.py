@@ -5,12 +5,14 @@ from __future__ import annotations
 import base64
 import contextlib
 import csv
+import importlib
 import io
 import json
 import os
 import re
 import shutil
 import tempfile
+import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import Executor, Future
@@ -19,8 +21,8 @@ from pathlib import Path
 
 import jinja2
 
-from stability.files import uninterrupted
-from stability.report import findings, page, plots, tables, unlabelled
+from stability.files import uninterrupted, unwritable
+from stability.report import findings, page, tables, unlabelled
 from stability.study import Study
 from stability.sweep.engine import Here
 from stability.sweep.outcome import SCHEMA, Outcome
@@ -36,16 +38,28 @@ _TEMPLATES = jinja2.Environment(
 _TEMPLATES.filters["cell"] = tables.cell
 _TEMPLATES.filters["code"] = tables.code
 _TEMPLATES.filters["codes"] = page.codes
+_TEMPLATES.filters["labelled"] = tables.labelled
+
+
+def load_meanwhile(pictures: bool) -> None:
+    """Loads the libraries of the page, and of `pictures`, in a thread: it takes a second, in which others can work."""
+    modules = ["bokeh.embed", "bokeh.plotting"] + ["stability.report.plots"] * pictures
+    threading.Thread(target=lambda: [importlib.import_module(name) for name in modules], daemon=True).start()
 
 
 def foreign(directory: Path, *ours: str) -> str | None:
     """Why a report may not be written into a directory that exists, in one line, or `None`.
 
-    It may be empty, hold nothing but the files `ours`, or an earlier report, which alone is replaced.
+    It may be empty, hold nothing but the files `ours`, or an earlier report, which alone is replaced, and whole: each
+    of its names can be written.
     """
-    if not directory.is_dir() or all(path.name in ours for path in directory.iterdir()) or _files(directory):
+    if not directory.is_dir():
         return None
-    return f"{directory}: holds files, but no report; give a new directory, an empty one, or one with a report"
+    if not (all(path.name in ours for path in directory.iterdir()) or _files(directory)):
+        return f"{directory}: holds files, but no report; give a new directory, an empty one, or one with a report"
+    if taken := next((directory / name for name in PAGES if (directory / name).is_dir()), None):
+        return f"{taken}: is a directory, where a report has a file"
+    return unwritable(directory / "plots")
 
 
 def _files(directory: Path) -> list[str]:
@@ -99,8 +113,13 @@ def write(
         (staging / "plots").mkdir()
         waiting = _drawing(outcome, study, tolerance, svg, executor or Here()) if pictures else {}
         about = page.about(study)
-        shown = tables.context(outcome, manifest, tolerance) | {"blame": blame or [], "title": study.title}
-        told = findings.findings(outcome, study.swept) if shown["label"] else unlabelled.findings(outcome, study.swept)
+        shown = tables.context(outcome, manifest, tolerance) | {
+            "blame": blame or [],
+            "title": study.title,
+            "study": about,
+        }
+        names = study.swept, study.label_name
+        told = findings.findings(outcome, *names) if shown["label"] else unlabelled.findings(outcome, study.swept)
         shown["findings"] = [*told, *map(findings.Finding, notes)]
         explored = page.context(outcome, about, blame or [], tolerance)
         _text(staging / "summary.csv", _csv(outcome))
@@ -133,6 +152,8 @@ def _drawing(
     measured = replace(outcome, rows=tuple(row for row in outcome.rows if not row.error))
     if not measured.rows:
         return {}
+    from stability.report import plots
+
     tasks = plots.pictures(measured, study, tolerance)
     return {name: executor.submit(plots.drawn, *task, svg) for name, task in tasks.items()}
 

@@ -54,7 +54,7 @@ class Study:
     - `labels` the default ones, the one label `None` where the forms have none; `label_range` the allowed ones.
     - `device_truth` the true values on the device, where the study has them: it is monotone in the float, and float32
       is swept exhaustively by it.
-    - `domain` the closed range of the swept float, `swept` its name.
+    - `domain` the closed range of the swept float, `swept` its name, and `label_name` that of the second argument.
     - `landmarks` floats that the report shows one by one.
     - `quantities` that forms compute on their way, by name, and `lines` the names of those of a form, in order.
 
@@ -78,6 +78,7 @@ class Study:
     device_truth: DeviceTruth | None = None
     domain: tuple[float, float] = (-math.inf, math.inf)
     swept: str = "z"
+    label_name: str = "label"
     landmarks: tuple[float, ...] = ()
     quantities: Mapping[str, Quantity] = field(default_factory=dict)
     lines: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

@@ -25,7 +25,7 @@ from stability import real
 from stability.formats import FORMATS, FloatFormat
 from stability.measure import FAILURES, classify
 from stability.study._study import Form, Study
-from stability.study.loading import BadFunction, NotFixed, first_line, load
+from stability.study.loading import BadFunction, NotFixed, Reference, first_line, load
 from stability.truth import State, Truth
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def parse_fixed(texts: Sequence[str]) -> dict[str, Any]:
     for text in texts:
         name, equals, value = text.partition("=")
         try:
-            if not (equals and name.isidentifier()):
+            if not (equals and name.strip()):
                 raise ValueError
             fixed[name] = ast.literal_eval(value.strip())
         except (ValueError, SyntaxError, RecursionError, MemoryError):
@@ -100,6 +100,14 @@ def parse_fixed(texts: Sequence[str]) -> dict[str, Any]:
 def _fixed_array(value: Any, dtype: DTypeLike) -> Any:
     """Floats, and lists and tuples of numbers, as arrays of the format of the swept argument; others as they are."""
     return jnp.asarray(value, dtype) if isinstance(value, float | list | tuple) else value
+
+
+def parameters_of(fn: Callable) -> list[inspect.Parameter]:
+    """The parameters of a function, one `x` where it does not tell."""
+    try:
+        return list(inspect.signature(fn).parameters.values())
+    except (TypeError, ValueError):
+        return [inspect.Parameter("x", inspect.Parameter.POSITIONAL_ONLY)]
 
 
 def hold(
@@ -126,10 +134,7 @@ def hold(
     """
     fixed = dict(fixed or {})
     name = getattr(fn, "__name__", repr(fn))
-    try:
-        parameters = list(inspect.signature(fn).parameters.values())
-    except (TypeError, ValueError):
-        parameters = [inspect.Parameter("x", inspect.Parameter.POSITIONAL_ONLY)]
+    parameters = parameters_of(fn)
     positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     keyword = [p for p in parameters if p.kind == p.KEYWORD_ONLY]
     names = [p.name for p in positional]
@@ -179,12 +184,12 @@ def _named(scalar: Callable[..., Array], name: str) -> Scalar:
 
 @dataclass(frozen=True)
 class Named:
-    """A user's function as a `Source`: by its name, `module:function`, and the arguments of `hold`.
+    """A user's function as a `Source`: by what `load` takes, and the arguments of `hold`.
 
     **Attributes:** `fixed` texts `name=value`; `domain` as of `study_of`.
     """
 
-    reference: str
+    reference: Reference
     swept: int = 0
     fixed: tuple[str, ...] = ()
     argnum: int | None = None
@@ -198,7 +203,8 @@ class Named:
 
     def __call__(self) -> Study:
         scalar = self.scalar()
-        return study_of({scalar.__name__: scalar}, name=self.reference, domain=self.domain)
+        swept = parameters_of(load(self.reference))[self.swept].name
+        return study_of({scalar.__name__: scalar}, name=str(self.reference), domain=self.domain, swept=swept)
 
 
 def check_scalar(scalar: Scalar, fmt: FloatFormat) -> None:

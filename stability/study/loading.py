@@ -1,4 +1,4 @@
-"""A function that a user names as `module:function`."""
+"""A function that a user names, as `module:function` or otherwise."""
 
 from __future__ import annotations
 
@@ -7,6 +7,10 @@ import importlib
 import os
 import sys
 from collections.abc import Callable
+from typing import Any
+
+Reference = str | Callable[[], Callable]
+"""A function by `module:function`, or by what makes it: that can be hashed and pickled, and is named by its text."""
 
 
 class BadFunction(ValueError):
@@ -37,14 +41,37 @@ def _in_utf8(argument: str) -> str:
         return argument
 
 
-def load(reference: str) -> Callable:
-    """The function that `module:function` names; modules of the working directory are found first.
+def load(reference: Reference) -> Callable:
+    """The function that is named; modules of the working directory are found first.
 
     **Raises:** `BadFunction`.
     """
+    if not isinstance(reference, str):
+        return reference()
+    found = _named(reference, "module:function")
+    if not callable(found):
+        raise BadFunction(f"{reference} is not a function")
+    return found
+
+
+def value_of(reference: str) -> Any:
+    """What is named as `module:name`, or returned by the function of that name.
+
+    **Raises:** `BadFunction`.
+    """
+    found = _named(reference, "module:name")
+    if not callable(found):
+        return found
+    try:
+        return found()
+    except (Exception, SystemExit) as error:
+        raise BadFunction(f"{reference}(): {first_line(error)}") from error
+
+
+def _named(reference: str, form: str) -> Any:
     module_name, colon, name = reference.partition(":")
     if not colon or not module_name or not name:
-        raise BadFunction(f"{reference!r} is not module:function")
+        raise BadFunction(f"{reference!r} is not {form}")
     if module_name.endswith(".py"):
         dotted = module_name.removesuffix(".py").replace(os.sep, ".").strip(".")
         raise BadFunction(f"{reference!r} names a file; did you mean {dotted}:{name}?")
@@ -61,6 +88,4 @@ def load(reference: str) -> Callable:
             raise BadFunction(f"{module_name} has no {name}{meant(part, dir(found))}") from None
         except (Exception, SystemExit) as error:
             raise BadFunction(f"{module_name} does not give {name}: {first_line(error)}") from error
-    if not callable(found):
-        raise BadFunction(f"{reference} is not a function")
     return found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,8 +15,8 @@ from jax.extend import source_info_util
 from stability import real
 from stability.formats import FloatFormat
 from stability.study._study import Study
-from stability.study.functions import check_scalar, hold, parse_fixed
-from stability.study.loading import BadFunction, load
+from stability.study.functions import check_scalar, hold, parameters_of, parse_fixed
+from stability.study.loading import BadFunction, Reference, load
 from stability.truth import Truth
 
 source_info_util.register_exclusion(__file__)
@@ -31,7 +30,7 @@ class Pair:
     the second that rows are measured at, and `label_range` what a map spans of it.
     """
 
-    reference: str
+    reference: Reference
     swept: tuple[int, int]
     labels: tuple[float, ...]
     label_range: tuple[float, float]
@@ -53,7 +52,7 @@ class Pair:
     def value(self) -> Callable[[Array, Array], Array]:
         """The function of the two. **Raises:** `BadFunction`, `NotFixed`."""
         fn, fixed, (one, two) = load(self.reference), parse_fixed(self.fixed), self.swept
-        names = list(inspect.signature(fn).parameters)
+        names = [p.name for p in parameters_of(fn)]
         if two >= len(names) or one == two:
             raise BadFunction(f"{self.reference}: argument {two} is not another positional argument of it")
 
@@ -71,13 +70,13 @@ class Pair:
 
     def __call__(self) -> Study:
         value, by = self.value(), self.derivative
-        name = self.reference.partition(":")[2]
+        name, parameters = str(self.reference).partition(":")[2], parameters_of(load(self.reference))
 
         def truth(z: np.ndarray, label: float, fmt: FloatFormat) -> Truth:
             return real.truth(value, z, args=(fmt.dtype.type(label),), fmt=fmt, derivative=by)
 
         return Study(
-            name=self.reference,
+            name=str(self.reference),
             title=f"Where {self.reference} fails",
             forms={name if by is None else f"grad_{name}": jnp.vectorize(self.run())},
             formulas={},
@@ -85,5 +84,6 @@ class Pair:
             labels=self.labels,
             label_range=self.label_range,
             domain=self.domain,
-            swept=list(inspect.signature(load(self.reference)).parameters)[self.swept[0]],
+            swept=parameters[self.swept[0]].name,
+            label_name=parameters[self.swept[1]].name,
         )

@@ -11,7 +11,7 @@ import numpy as np
 
 from stability import real
 from stability.formats import FORMATS, from_ordinal, to_ordinal, widen
-from stability.study import Source, study_of_source
+from stability.study import Source, Study, study_of_source
 from stability.sweep.engine import Here
 from stability.sweep.outcome import Outcome, furthest
 from stability.sweep.points import DENSE_BINADES, binade_starts
@@ -20,25 +20,22 @@ from stability.sweep.singles import Computed, Step, Steps, narrow, ordinals_of
 
 
 def steps(source: Source, outcome: Outcome, executor: Executor | None = None) -> Steps:
-    """The quantities of a study in the formats and at the labels of an outcome of it, measured on an executor.
+    """The quantities that the forms of an outcome compute, in its formats and at its labels, measured on an executor.
 
     They are looked at where rows keep their results: at the powers of two, and, in the binades where the functions
     change, at every float of a 16-bit format, and at the round numbers and the ends of regions of a wide one.
     """
     study, pool = study_of_source(source), executor or Here()
     x64 = bool(jax.config.read("jax_enable_x64"))
-    waiting = []
-    shown = {}
-    for dtype in dict.fromkeys(k.dtype for k in outcome.known):
-        shown[dtype] = floats = narrow(_floats(outcome, dtype))
+    computed = {name for row in outcome.rows for name in study.lines.get(row.form, ())}
+    names = [name for name in study.quantities if name in computed]
+    dtypes = list(dict.fromkeys(k.dtype for k in outcome.known))
+    floats = {dtype: narrow(_floats(outcome, dtype)) for dtype in dtypes}
+    waiting = {}
+    for dtype in sorted(dtypes, key=lambda dtype: -FORMATS[dtype].bits):
         labels = [k.label for k in outcome.known if k.dtype == dtype]
-        alike: dict[tuple, list[str]] = {}
-        for name, quantity in study.quantities.items():
-            alike.setdefault((quantity.true, quantity.labelled), []).append(name)
-        for (_, labelled), names in alike.items():
-            for label in labels if labelled else [None]:
-                waiting.append(pool.submit(of_quantities, source, names, dtype, label, floats, x64))
-    return Steps(shown, tuple(step for future in waiting for step in future.result()))
+        waiting[dtype] = pool.submit(in_format, source, names, dtype, labels, floats[dtype], x64)
+    return Steps(floats, tuple(step for dtype in dtypes for step in waiting[dtype].result()))
 
 
 def _floats(outcome: Outcome, dtype: str) -> np.ndarray:
@@ -53,11 +50,33 @@ def _floats(outcome: Outcome, dtype: str) -> np.ndarray:
     return known[dense | np.isin(known, starts) | np.isin(-known - 1, starts) | np.isin(known, (-1, 0))]
 
 
+def in_format(
+    source: Source,
+    names: Sequence[str],
+    dtype: str,
+    labels: Sequence[float | None],
+    floats: np.ndarray,
+    x64: bool,
+) -> list[Step]:
+    """Quantities of a format, in one process, which compiles their operations once."""
+    study = study_of_source(source)
+    alike: dict[tuple, list[str]] = {}
+    for name in names:
+        quantity = study.quantities[name]
+        alike.setdefault((quantity.true, quantity.labelled), []).append(name)
+    return [
+        step
+        for (_, labelled), same in alike.items()
+        for label in (labels if labelled else [None])
+        for step in of_quantities(study, same, dtype, label, floats, x64)
+    ]
+
+
 def of_quantities(
-    source: Source, names: Sequence[str], dtype: str, label: float | None, floats: np.ndarray, x64: bool
+    study: Study, names: Sequence[str], dtype: str, label: float | None, floats: np.ndarray, x64: bool
 ) -> list[Step]:
     """Quantities that are one in real numbers, at floats by ordinal, each operation an XLA computation of its own."""
-    study, fmt = study_of_source(source), FORMATS[dtype]
+    fmt = FORMATS[dtype]
     z, y = from_ordinal(floats, fmt), exact_label(label, fmt)
     found = []
     with Settings(0, 0.0, 0, x64=x64).running(fmt):

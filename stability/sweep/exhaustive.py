@@ -35,7 +35,7 @@ from stability.study import Study
 from stability.sweep import blocks
 from stability.sweep.blocks import BINS, BLOCK, Summary
 from stability.sweep.outcome import Outcome, Profile, Row
-from stability.sweep.rows import exact_label, landmarks
+from stability.sweep.rows import evaluate, exact_label, landmark_floats, landmarks
 from stability.sweep.streams import MAX_RUNS, Stream, inputs
 
 FLOAT32 = FORMATS["float32"]
@@ -316,7 +316,8 @@ def _row(study: Study, above: Stream, below: Stream, tolerance: float) -> Row:
     worst_ok = max(above, below, key=lambda s: s.ok_error)
     max_ulp, at = _worst(study, worst, worst.at, np.inf) if worst.error >= 0 else (None, None)
     ok_ulp = _worst(study, worst_ok, worst_ok.ok_at, tolerance)[0] if worst_ok.ok_error >= 0 else None
-    run = jax.jit(study.forms[above.form])
+    label, marks = exact_label(above.label, FLOAT32), landmark_floats(study, FLOAT32)
+    at_marks = evaluate(jax.jit(study.forms[above.form]), marks, label) if len(marks) else marks
     undefined = int(counts[NAN_INPUT] + counts[OUTSIDE])
     regions = [Region(KINDS[k], -b - 1, -a - 1, n) for k, a, b, n in reversed(below.zones)]
     regions += [Region(KINDS[k], a, b, n) for k, a, b, n in above.zones]
@@ -342,5 +343,5 @@ def _row(study: Study, above: Stream, below: Stream, tolerance: float) -> Row:
         ),
         histogram=tuple(np.add(above.histogram, below.histogram).tolist()),
         undecided=above.undecided + below.undecided,
-        landmarks=landmarks(study, run, exact_label(above.label, FLOAT32), FLOAT32, tolerance),
+        landmarks=landmarks(study, marks, at_marks, label, FLOAT32, tolerance),
     )

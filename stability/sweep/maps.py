@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import Executor
+from concurrent.futures import Executor, Future
 
 import jax
 import jax.numpy as jnp
@@ -24,7 +24,7 @@ MAPPED = ("float32", "bfloat16")
 """The formats of a map where nothing else is asked for."""
 
 
-def maps(
+def begun(
     source: Source,
     *,
     forms: Sequence[str],
@@ -32,13 +32,17 @@ def maps(
     mode: str = "jit",
     tolerance: float = 16.0,
     executor: Executor,
-) -> tuple[Map, ...]:
+) -> list[Future[list[Map]]]:
     """Forms of a study whose label varies, in some formats, at floats and labels over the whole of both.
 
-    **Returns:** a map a form and format.
+    **Returns:** the maps of a format, one a form, for each.
     """
     settings = Settings(0, tolerance, 0, x64=bool(jax.config.read("jax_enable_x64")))
-    waiting = [executor.submit(of_forms, source, tuple(forms), dtype, mode, settings) for dtype in dtypes]
+    return [executor.submit(of_forms, source, tuple(forms), dtype, mode, settings) for dtype in dtypes]
+
+
+def done(waiting: Sequence[Future[list[Map]]]) -> tuple[Map, ...]:
+    """What was begun, when it is done."""
     return tuple(found for future in waiting for found in future.result())
 
 

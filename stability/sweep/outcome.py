@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from stability.formats import FORMATS, FloatFormat, from_ordinal, short_hex, widen
-from stability.measure.regions import Region, hex_at, nearest, ordinal_from
+from stability.measure.regions import Region, hex_at, nearest, ordinal_from, regions_to_json
 from stability.sweep.map import Map
 from stability.sweep.singles import Known, Results, Steps
 
@@ -134,7 +134,7 @@ class Row:
             "max_ulp": self.max_ulp,
             "max_ulp_at": None if self.max_ulp_at is None else short_hex(self.max_ulp_at),
             "worst_ok": self.worst_ok,
-            "regions": [r.to_json(fmt) for r in self.regions],
+            "regions": regions_to_json(self.regions, fmt),
             "counts": self.counts,
             "states": self.states,
             "profile": self.profile.to_json(),

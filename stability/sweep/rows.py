@@ -22,7 +22,7 @@ from jax import Array
 from stability import measure
 from stability.formats import FORMATS, FloatFormat, bits_of, from_ordinal, to_ordinal, widen
 from stability.measure import FAILURES, KINDS, OK
-from stability.measure.regions import Region, Sample, looked_inside, refine, regions_of
+from stability.measure.regions import Region, Sample, absent, looked_inside, refine, regions_of
 from stability.study import Form, Source, Study, study_of_source
 from stability.sweep.outcome import PROFILE_BINS, Landmark, Profile, Row, Screening, profile_position
 from stability.sweep.points import floats_of, ordinals_within
@@ -244,7 +244,7 @@ def _measured(task: Task, known: Truth) -> Measured:
             screening = Screening()
             ends = screen(study.forms[task.form], run, span, settings.tolerance, screening)
             more = np.concatenate([more, ends])
-        more = np.setdiff1d(more, sample.ordinals)
+        more = absent(more, sample.ordinals)
         sample = sample.merged(at(more)) if len(more) else sample
         sample = refine(sample, at)
         if settings.search:
@@ -252,18 +252,18 @@ def _measured(task: Task, known: Truth) -> Measured:
         sample, inside = looked_inside(sample, at, settings.seed)
     regions, nans = regions_of(sample, inside), (kinds[numbers:], known.state[numbers:])
     row = _summarise(study.name, task, fmt, sample, regions, nans, looked_at)
-    marks = landmarks(study, run, label, fmt, settings.tolerance)
     shown = kept_of(study, fmt, settings)
     singles, at_ends = [_single(z[shown], result[shown], kinds[shown], fmt)], None
-    if len(others_kept := np.setdiff1d(kept_apart(study, fmt, settings, regions), to_ordinal(z[shown]))):
+    if len(others_kept := absent(kept_apart(study, fmt, settings, regions), to_ordinal(z[shown]))):
         truth = true_at(others_kept)
         at_ends = TrueValues.of(others_kept, truth)
         there = from_ordinal(others_kept, fmt)
         found = judged(there, truth)
         singles.append(_single(there, found[0], found[1], fmt))
-    row = replace(row, screening=screening, landmarks=marks)
+    together = _together(singles)
+    row = replace(row, screening=screening, landmarks=_landmarks(study, together, label, fmt, settings.tolerance))
     silent = np.isfinite(widen(result)) & np.isin(kinds, FAILURES)
-    return Measured(row, bits_of(result), silent, _together(singles), at_ends, by_balls, dict(timing.seconds))
+    return Measured(row, bits_of(result), silent, together, at_ends, by_balls, dict(timing.seconds))
 
 
 def kept_apart(study: Study, fmt: FloatFormat, settings: Settings, regions: Iterable[Region]) -> np.ndarray:
@@ -276,12 +276,15 @@ def kept_apart(study: Study, fmt: FloatFormat, settings: Settings, regions: Iter
     return found[(found >= first) & (found <= last)]
 
 
+@functools.lru_cache(maxsize=16)
 def kept_of(study: Study, fmt: FloatFormat, settings: Settings) -> np.ndarray:
-    """Which of the floats that a sweep starts from are kept one by one, as indices."""
+    """Which of the floats that a sweep starts from are kept one by one, as indices that can't be written to."""
     z = floats_of(fmt, study.domain, settings.points, settings.seed)
     z = z[~np.isnan(widen(z))]
     ordinals = to_ordinal(z)
-    return kept(ordinals, ordinals if study.labels == (None,) else profile_position(z, fmt), fmt)
+    at = kept(ordinals, ordinals if study.labels == (None,) else profile_position(z, fmt), fmt)
+    at.flags.writeable = False
+    return at
 
 
 Singles = tuple[np.ndarray, np.ndarray, np.ndarray]
@@ -297,13 +300,28 @@ def _together(parts: Sequence[Singles]) -> Singles:
     return floats, results, kinds
 
 
-def landmarks(study: Study, run: Form, label: np.ndarray, fmt: FloatFormat, tolerance: float) -> tuple[Landmark, ...]:
-    """The results at the study's landmarks, at those that have a gradient in the format."""
-    z = np.array([v for v in study.landmarks if abs(v) < -1.15 * fmt.least_exponent * np.log(2)]).astype(fmt.dtype)
+def landmark_floats(study: Study, fmt: FloatFormat) -> np.ndarray:
+    """The study's landmarks that have a gradient in the format."""
+    return np.array([v for v in study.landmarks if abs(v) < -1.15 * fmt.least_exponent * np.log(2)]).astype(fmt.dtype)
+
+
+def _landmarks(
+    study: Study, singles: Singles, label: np.ndarray, fmt: FloatFormat, tolerance: float
+) -> tuple[Landmark, ...]:
+    """The landmarks among single floats."""
+    floats, results, _ = singles
+    there = floats == to_ordinal(landmark_floats(study, fmt))[:, None]
+    at = there.argmax(1)[there.any(1)]
+    return landmarks(study, from_ordinal(floats[at], fmt), from_ordinal(results[at], fmt), label, fmt, tolerance)
+
+
+def landmarks(
+    study: Study, z: np.ndarray, results: np.ndarray, label: np.ndarray, fmt: FloatFormat, tolerance: float
+) -> tuple[Landmark, ...]:
+    """What the results at floats are."""
     if not len(z):
         return ()
-    truth = study.truth(z, float(label), fmt)
-    kinds, ulps = measure.classify(evaluate(run, z, label), truth, tolerance)
+    kinds, ulps = measure.classify(results, study.truth(z, float(label), fmt), tolerance)
     found = zip(widen(z).tolist(), kinds.tolist(), ulps.tolist(), strict=True)
     return tuple(Landmark(v, KINDS[kind], ulp if np.isfinite(ulp) else None) for v, kind, ulp in found)
 
@@ -350,8 +368,7 @@ def _summarise(
 
 
 def _counts(codes: np.ndarray, names: Sequence[str]) -> dict[str, int]:
-    found, numbers = np.unique(codes, return_counts=True)
-    return {names[c]: int(n) for c, n in zip(found, numbers, strict=True)}
+    return {names[code]: n for code, n in enumerate(np.bincount(codes).tolist()) if n}
 
 
 def chunks(study: Study, dtype: str, settings: Settings) -> int:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from stability.formats import FORMATS
 from stability.measure import FAILURE_KINDS
 from stability.measure.regions import Region
-from stability.report.tables import value
+from stability.report.tables import LABEL, label_text, labelled, value
 from stability.sweep.outcome import Row
 
 LISTED = 4
@@ -31,13 +31,18 @@ def preferred_mode(rows: Sequence[Row]) -> str:
     return "jit" if "jit" in modes else modes[0]
 
 
-def at_label(label: float | None) -> str:
-    return "" if label is None else f"at label {label:g}, "
+def at_label(label: float | None, name: str = LABEL) -> str:
+    return "" if label is None else f"at {labelled(label_text(label), name)}, "
 
 
-def sentence(label: float | None, parts: Sequence[str]) -> str:
+def sentence(label: float | None, name: str, parts: Sequence[str]) -> str:
     """Clauses after the label, as a sentence without its full stop."""
-    return begun(at_label(label) + "; ".join(parts))
+    return begun(at_label(label, name) + "; ".join(parts))
+
+
+def heading(label: float | None, name: str = LABEL) -> str:
+    """A label over what is drawn at it, where the formulas call it y."""
+    return "" if label is None else f"{'label y' if name == LABEL else name} = {label:g}"
 
 
 def begun(text: str) -> str:

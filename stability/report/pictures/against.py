@@ -18,8 +18,8 @@ NAMES = 1.9
 _PAIR = 0.44
 
 
-def draw(outcome: Outcome, label: float | None, swept: str) -> Figure | None:
-    """**Returns:** `None` where the kinds differ nowhere."""
+def draw(outcome: Outcome, label: float | None, swept: str, name: str) -> Figure | None:
+    """**Arguments:** `name` what labels are called. **Returns:** `None` where the kinds differ nowhere."""
     found = [d for d in outcome.disagreements if d.label == label and d.regions]
     if not found:
         return None
@@ -30,7 +30,7 @@ def draw(outcome: Outcome, label: float | None, swept: str) -> Figure | None:
         for dtype, each in groups.items()
     }
     told = f"jit, and eager, where each operation is a computation of its own: around the {swept} at which they differ."
-    sheet = Sheet(_title(found, label, swept), told, sum(sum(h) + 0.55 for h in heights.values()) + 0.2)
+    sheet = Sheet(_title(found, label, swept, name), told, sum(sum(h) + 0.55 for h in heights.values()) + 0.2)
     top, left = sheet.top, MARGIN + NAMES + 0.5
     width = WIDTH - left - 2 * MARGIN
     for dtype, each in groups.items():
@@ -79,7 +79,7 @@ def _extent(found: list[Disagreement], fmt: FloatFormat) -> tuple[float, float]:
     return float(ends.min() - margin), float(ends.max() + margin)
 
 
-def _title(found: list[Disagreement], label: float | None, swept: str) -> str:
+def _title(found: list[Disagreement], label: float | None, swept: str, name: str) -> str:
     """The largest region, of those where one mode is NaN and the other a wrong number if there are any; of float32 if
     it is there."""
     dtype = "float32" if any(d.dtype == "float32" for d in found) else found[0].dtype
@@ -89,7 +89,8 @@ def _title(found: list[Disagreement], label: float | None, swept: str) -> str:
     names, fmt = [form for form, r in here if r == worst], FORMATS[dtype]
     jit, eager = (KIND_WORDS.get(kind, kind) for kind in kinds)
     forms = max(len({d.form for d in found}), len(names) + 1)
-    text = f"{at_label(label)}{listed(names, forms)} {be(names, 'is', 'are')} {jit} under jit and {eager} in eager at "
+    text = at_label(label, name) + listed(names, forms)
+    text += f" {be(names, 'is', 'are')} {jit} under jit and {eager} in eager at "
     ends = [decimal(value(end, fmt), fmt) for end in (start, stop)]
     text += f"{stop - start + 1:,} {dtype} ({swept} = {ends[0]} to {ends[1]})"
     return begun(text)

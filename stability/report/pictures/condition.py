@@ -13,7 +13,7 @@ from stability.report.colours import colours_of
 from stability.report.pictures import errors
 from stability.report.pictures._axis import axis_of, curve, grouped, look, reach
 from stability.report.pictures._sheet import FAINT, MARGIN, WIDTH, Sheet
-from stability.report.pictures._words import be, by, listed, preferred_mode
+from stability.report.pictures._words import be, by, heading, listed, preferred_mode
 from stability.report.tables import label_text
 from stability.study import Study
 from stability.sweep.outcome import Row
@@ -68,12 +68,13 @@ def draw(rows: list[Row], fmt: FloatFormat, tolerance: float, swept: str, known:
     groups = grouped(shown, lambda form: [look(of[form, y], axis) for y in labels if (form, y) in of])
     told = (
         f"{fmt.name}, {mode}: error by {swept} [ulps of the true value], and the condition numbers in {swept} and in y "
-        "(to round that argument once costs about half as many ulps). Colour above both lines: the formula loses the "
-        "digits; high lines: the point does."
+        "(to round that argument once costs about half as many ulps). Colour over the level line, at "
+        f"{tolerance:g}, is the formula's fault where the line of {swept} is below it (up to the line of y, no more "
+        "than if it rounded y), and the point's where both are over it."
     )
     heights = errors.panel_heights(groups, 0.7)
     sheet = Sheet(_title(_blamed(of, shown, known, tolerance), tolerance), told, sum(heights) + 0.65)
-    spread = errors.panels(sheet, sheet.top, heights, [errors.heading(y) for y in labels], groups, colours)
+    spread = errors.panels(sheet, sheet.top, heights, [heading(y) for y in labels], groups, colours)
     greatest = max((float(np.nanmax(u)) for r in of.values() if np.isfinite(u := r.profile.ulps).any()), default=1.0)
     for line, group in enumerate(groups):
         for column, y in enumerate(labels):

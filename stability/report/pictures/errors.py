@@ -12,7 +12,7 @@ from stability.formats import FloatFormat
 from stability.report.colours import colours_of
 from stability.report.pictures._axis import Axis, Look, axis_of, curve, draw_strip, grouped, look
 from stability.report.pictures._sheet import LINE, MARGIN, WIDTH, Sheet, in_lines
-from stability.report.pictures._words import at_label, by, chosen, inaccurate, preferred_mode, sentence
+from stability.report.pictures._words import at_label, by, chosen, heading, inaccurate, preferred_mode, sentence
 from stability.sweep.outcome import Row
 
 NAMES = 1.5
@@ -22,8 +22,8 @@ HEADING = 0.2
 _GAP = 0.12
 
 
-def draw(rows: list[Row], fmt: FloatFormat, tolerance: float, swept: str, label: float | None) -> Figure:
-    """**Arguments:** `label` is the one that the title speaks of."""
+def draw(rows: list[Row], fmt: FloatFormat, tolerance: float, swept: str, label: float | None, name: str) -> Figure:
+    """**Arguments:** `label` is the one that the title speaks of, `name` what labels are called."""
     mode, labels, forms = preferred_mode(rows), by(rows, lambda row: row.label), by(rows, lambda row: row.form)
     axis, colours = axis_of(rows, fmt, swept), colours_of(forms)
     of = {(row.form, row.label): row for row in rows if row.mode == mode}
@@ -31,17 +31,17 @@ def draw(rows: list[Row], fmt: FloatFormat, tolerance: float, swept: str, label:
     groups = grouped(forms, lambda form: [looks[form, y] for y in labels if (form, y) in of])
     heights = panel_heights(groups, 0.56 if len(labels) > 1 else 0.8)
     blocks = [labels[k : k + COLUMNS] for k in range(0, len(labels), COLUMNS)]
-    said = sentence(label, inaccurate(chosen(rows, label, mode), tolerance, swept))
+    said = sentence(label, name, inaccurate(chosen(rows, label, mode), tolerance, swept))
     told = (
         f"{fmt.name}, {mode}: worst error by {swept}, in ulps of the true value; the line is at {tolerance:g}. The "
         "strip below shows where a form fails otherwise. Forms that look the same are drawn once."
     )
     each = sum(heights) + 0.35 + HEADING * (labels[0] is not None)
-    sheet = Sheet(said or f"{fmt.name}: {at_label(label)}errors", told, each * len(blocks) + 0.22)
+    sheet = Sheet(said or f"{fmt.name}: {at_label(label, name)}errors", told, each * len(blocks) + 0.22)
     greatest = max((float(np.nanmax(u)) for r in of.values() if np.isfinite(u := r.profile.ulps).any()), default=1.0)
     top, kinds = sheet.top, {"ok"}
     for block in blocks:
-        spread = panels(sheet, top, heights, [heading(y) for y in block], groups, colours)
+        spread = panels(sheet, top, heights, [heading(y, name) for y in block], groups, colours)
         for line, group in enumerate(groups):
             for column, y in enumerate(block):
                 ax, width = spread[line][column]
@@ -56,10 +56,6 @@ def draw(rows: list[Row], fmt: FloatFormat, tolerance: float, swept: str, label:
         top += each
     sheet.kinds(top, kinds)
     return sheet.figure
-
-
-def heading(label: float | None) -> str:
-    return "" if label is None else f"label y = {label:g}"
 
 
 def panel_heights(groups: Sequence[Sequence[str]], least: float) -> list[float]:
@@ -79,8 +75,8 @@ def panels(
     left = MARGIN + NAMES + 0.4
     width = (WIDTH - MARGIN - left + 0.1) / len(headings) - 0.1
     found = []
-    for k, heading in enumerate(headings):
-        sheet.text(left + k * (width + 0.1), top, heading, fontweight="bold")
+    for k, over in enumerate(headings):
+        sheet.text(left + k * (width + 0.1), top, over, fontweight="bold")
     top += HEADING * any(headings)
     for height, group in zip(heights, groups, strict=True):
         sheet.names(MARGIN, top, NAMES, group, colours)

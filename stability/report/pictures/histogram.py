@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from stability.measure import KINDS
 from stability.report.colours import KIND_COLOURS, KIND_WORDS, colours_of
 from stability.report.pictures._sheet import DARK, LINE, MARGIN, WIDTH, Sheet, in_lines, on
-from stability.report.pictures._words import at_label, be, begun, by, listed
+from stability.report.pictures._words import at_label, be, begun, by, heading, listed
 from stability.sweep.outcome import Row
 
 EDGES = (0, 1, 2, 3, 4, 5, 9, 13, 17, 21)
@@ -35,7 +35,7 @@ def draw(rows: list[Row], label: float | None) -> Figure:
     width = WIDTH - left - MARGIN
     each = width / len(heads)
     for y in labels:
-        sheet.text(MARGIN, top, f"label y = {y:g}", fontweight="bold")
+        sheet.text(MARGIN, top, heading(y), fontweight="bold")
         for k, head in enumerate(heads):
             word = KIND_WORDS.get(head, head).replace(" ", "\n")
             sheet.text(left + (k + 0.5) * each, top, word, ha="center")

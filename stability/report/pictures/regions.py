@@ -8,15 +8,15 @@ from stability.formats import FloatFormat
 from stability.report.colours import colours_of
 from stability.report.pictures._axis import axis_of, draw_strip, draw_words, grouped, look, same_kinds
 from stability.report.pictures._sheet import LINE, MARGIN, WIDTH, Sheet, in_lines, width_of
-from stability.report.pictures._words import by, chosen, failing, preferred_mode, sentence
+from stability.report.pictures._words import by, chosen, failing, heading, preferred_mode, sentence
 from stability.sweep.outcome import Row
 
 NAMES = 2.75
 _BAR = 0.2
 
 
-def draw(rows: list[Row], fmt: FloatFormat, swept: str, label: float | None) -> Figure:
-    """**Arguments:** `label` is the one that the title speaks of."""
+def draw(rows: list[Row], fmt: FloatFormat, swept: str, label: float | None, name: str) -> Figure:
+    """**Arguments:** `label` is the one that the title speaks of, `name` what labels are called."""
     labels, modes = by(rows, lambda row: row.label), by(rows, lambda row: row.mode)
     axis, colours = axis_of(rows, fmt, swept), colours_of(by(rows, lambda row: row.form))
     looks = {id(row): look(row, axis) for row in rows}
@@ -30,12 +30,12 @@ def draw(rows: list[Row], fmt: FloatFormat, swept: str, label: float | None) -> 
     mode = preferred_mode(rows)
     told = f"{fmt.name}, {' and '.join(modes)}: what each form gives. Forms that look the same share a bar"
     told += "; where modes differ, the mode is named." if len(modes) > 1 else "."
-    sheet = Sheet(sentence(label, failing(chosen(rows, label, mode), swept)), told, height + 0.25)
+    sheet = Sheet(sentence(label, name, failing(chosen(rows, label, mode), swept)), told, height + 0.25)
     left, top = MARGIN + wide + 0.2, sheet.top
     width = WIDTH - left - 2 * MARGIN
     for y in labels:
         if y is not None:
-            sheet.text(MARGIN, top, f"label y = {y:g}", fontweight="bold")
+            sheet.text(MARGIN, top, heading(y, name), fontweight="bold")
             top += 0.19
         tall = sum(heights[y])
         ax = sheet.axes(left, top, width, tall)

@@ -118,7 +118,8 @@ function curveOf(row, view) {
       for (let i = 0; i < z.length; i++) points.push([z[i], logs[i] === -32768 ? NaN : 2 ** (logs[i] / 512)]);
       points.sort((a, b) => a[0] - b[0]);
     }
-    return { z: Float64Array.from(points, (p) => p[0]), ulps: Float64Array.from(points, (p) => p[1]) };
+    const worst = points.reduce((most, [, ulps]) => (ulps > most && Number.isFinite(ulps) ? ulps : most), 0);
+    return { z: Float64Array.from(points, (p) => p[0]), ulps: Float64Array.from(points, (p) => p[1]), worst };
   });
 }
 

@@ -57,9 +57,9 @@ function rebased() {
   plots.range.setv({ start: start - shift, end: end - shift });
 }
 
-// What is drawn is some views wide, and drawn anew where a view leaves it or is four times as wide, or as narrow.
+// What is drawn is one and a half to three views wide, and drawn anew where a view leaves it or is twice as wide, or half.
 function windowOf() {
-  const { start, end } = plots.range, level = Math.floor(Math.log2(end - start) / 2), half = 0.75 * 4 ** (level + 1);
+  const { start, end } = plots.range, level = Math.floor(Math.log2(end - start)), half = 0.75 * 2 ** (level + 1);
   const key = [level, view.serial, view.base, view.axis, plots.curve.inner_width].join();
   const old = plots.window;
   if (old && old.key === key && old.start <= start && end <= old.end) return old;
@@ -82,6 +82,15 @@ async function redrawn() {
   }
   const marked = view.z === null ? [] : [axisOf().position(view.z)];
   if (plots.marker.data.x[0] !== marked[0]) plots.marker.data = { x: marked };
+  clearTimeout(resting);
+  resting = setTimeout(rested, 120);
+}
+
+let resting = 0;
+
+// Words and address follow a movement when it has ended: a browser takes longer over an address than over the curves.
+function rested() {
+  clearTimeout(resting);
   said(...shownEnds());
   if (view.ready) stateWritten();
 }
@@ -99,7 +108,8 @@ function pixels() {
 function curvesDrawn(rows, curves, axis, part) {
   const columns = Math.floor((part.views * pixels()) / 4);
   const drawn = new Map(rows.flatMap((row, i) => (curves[i] ? [[row.form, columnsOf(curves[i], part, columns, axis)]] : [])));
-  const shown = [...drawn.keys()];
+  const shown = [...drawn.keys()], greatest = Math.max(2 ** axis.f.precision, ...curves.map((curve) => curve?.worst ?? 0));
+  plots.curve.y_range.end = 4 * greatest;
   plots.curves.data = {
     xs: shown.map((form) => drawn.get(form).x), ys: shown.map((form) => drawn.get(form).y), form: shown,
     colour: shown.map((form) => DATA.styles[form][0]), dash: shown.map((form) => DATA.styles[form][1]),
@@ -210,7 +220,11 @@ function said(low, high) {
   byId("shown").textContent =
     `${DATA.study.swept} from ${decimalOf(low, f)} to ${decimalOf(high, f)}: ` +
     `${many < 2 ** 53 ? Math.max(many, 1).toLocaleString("en") : "about " + many.toExponential(1)} floats of ${view.dtype}, ` +
-    `${view.mode}${view.label === null ? "" : `, label ${view.label}`}`;
+    `${view.mode}${view.label === null ? "" : `, ${labelTold()}`}`;
+}
+
+function labelTold() {
+  return DATA.study.label === "label" ? `label ${view.label}` : `${DATA.study.label} = ${view.label}`;
 }
 
 function cursorAt(x) {

@@ -12,6 +12,14 @@ function valueCell(x, f) {
   return element("td", { class: "number" }, decimalOf(x, f), element("small", {}, hexOf(x)));
 }
 
+// The float that the numbers of a row belong to, and whether it is the one that was asked for.
+function floatCell(z, asked, f) {
+  const cell = valueCell(z, f), off = Number(toOrdinal(z, f) - toOrdinal(asked, f)), many = Math.abs(off);
+  const away = `${many < 2 ** 53 ? many.toLocaleString("en") : "about " + many.toExponential(1)} float${many === 1 ? "" : "s"}`;
+  cell.append(off ? element("strong", {}, `${away} ${off > 0 ? "above" : "below"}`) : "exactly");
+  return cell;
+}
+
 const STATES = ["", "pole", "undefined", "undecided"];
 
 function trueCell(known, i, f) {
@@ -45,18 +53,18 @@ async function lookedUp() {
     if (!singles[k]) return;
     const i = indexNear(singles[k].z, z), at = singles[k].at[i], kind = DATA.kinds[singles[k].kinds[i]];
     body.append(element("tr", { "data-form": row.form, "data-z": hexOf(singles[k].z[i]) },
-      element("th", { scope: "row" }, row.form), ...(elsewhere ? [valueCell(singles[k].z[i], f)] : []), valueCell(singles[k].results[i], f), trueCell(known, at, f),
+      element("th", { scope: "row" }, row.form), ...(elsewhere ? [floatCell(singles[k].z[i], z, f)] : []), valueCell(singles[k].results[i], f), trueCell(known, at, f),
       element("td", { class: "number" }, ulpsText(singles[k].ulps[i])),
       element("td", {}, element("span", { class: `kind ${kind}` }, DATA.words[kind])),
     ));
   });
-  const head = ["form", ...(elsewhere ? [DATA.study.swept] : []), "result", "true value", "error [ulps]", "kind"].map((t) => element("th", { scope: "col" }, t));
+  const head = ["form", ...(elsewhere ? [`at ${DATA.study.swept} =`] : []), "result", "true value", "error [ulps]", "kind"].map((t) => element("th", { scope: "col" }, t));
   const said = elsewhere
-    ? `${there.some(Boolean) ? "Not every form was" : "No form was"} swept at ${DATA.study.swept} = ${decimalOf(z, f)} = ` +
-      `${hexOf(z)}: the nearest float that was is shown`
-    : `Exactly at ${DATA.study.swept} = ${decimalOf(z, f)} = ${hexOf(z)}`;
+    ? `${there.some(Boolean) ? "Not every form has its result kept" : "No form has its result kept"} at ${DATA.study.swept} = ` +
+      `${decimalOf(z, f)} = ${hexOf(z)}: the numbers of each are of the float in its line, the nearest that was kept`
+    : `Every form exactly at ${DATA.study.swept} = ${decimalOf(z, f)} = ${hexOf(z)}`;
   byId("found").replaceChildren(
-    element("p", { id: "where" }, `${said} (${view.dtype}, ${view.mode}${view.label === null ? "" : `, label ${view.label}`}).`),
+    element("p", { id: "where" }, `${said} (${view.dtype}, ${view.mode}${view.label === null ? "" : `, ${labelTold()}`}).`),
     element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "results at this float" },
       element("table", {}, element("thead", {}, element("tr", {}, ...head)), body)),
   );

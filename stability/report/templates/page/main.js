@@ -11,7 +11,7 @@ function stateWritten() {
   const state = new URLSearchParams({ dtype: view.dtype, mode: view.mode, axis: view.axis, forms: [...view.forms].join(",") });
   if (view.label !== null) state.set("label", view.label);
   if (low > first || high < last) state.set("from", `${hexOf(nearestFloat(low, f))},${hexOf(nearestFloat(high, f))}`);
-  if (view.z !== null) state.set(DATA.study.swept, hexOf(view.z));
+  if (view.z !== null) state.set("z", hexOf(view.z));
   if (byId("line")) state.set("line", byId("line").value);
   history.replaceState(null, "", "#" + state.toString().replaceAll("%2C", ",").replaceAll("%2B", "+"));
 }
@@ -24,10 +24,10 @@ function stateRead() {
   view.mode = among("mode", DATA.modes, DATA.shown.mode);
   view.axis = among("axis", Object.keys(AXES), DATA.shown.axis);
   const label = said.get("label");
-  view.label = DATA.labels.find((y) => label !== null && String(y) === label) ?? DATA.shown.label;
+  view.label = DATA.labels.find((y) => label !== null && y === Number(label)) ?? DATA.shown.label;
   const forms = (said.get("forms") ?? "").split(",").filter((form) => DATA.forms.includes(form));
   view.forms = new Set(said.has("forms") ? forms : DATA.shown.forms);
-  const z = parseFloatText(said.get(DATA.study.swept) ?? "");
+  const z = parseFloatText(said.get("z") ?? "");
   view.z = z === null ? null : nearestFloat(z, DATA.formats[view.dtype]);
   if (byId("line")) byId("line").value = among("line", Object.keys(DATA.study.lines), byId("line").value);
   const ends = (said.get("from") ?? "").split(",").map(parseFloatText);
@@ -38,7 +38,7 @@ function controlsShown() {
   byId("dtype").value = view.dtype;
   byId("mode").value = view.mode;
   byId("axis").value = view.axis;
-  if (byId("label")) byId("label").value = String(view.label);
+  if (byId("label")) byId("label").selectedIndex = DATA.labels.indexOf(view.label);
   for (const box of document.querySelectorAll("input[name=form]")) box.checked = view.forms.has(box.value);
 }
 
@@ -105,7 +105,7 @@ async function started() {
   const ends = stateRead();
   controlsShown();
   for (const name of ["dtype", "mode", "axis"]) byId(name).addEventListener("change", (e) => set(name, e.target.value));
-  byId("label")?.addEventListener("change", (e) => set("label", DATA.labels.find((y) => String(y) === e.target.value)));
+  byId("label")?.addEventListener("change", (e) => set("label", DATA.labels[e.target.selectedIndex]));
   for (const box of document.querySelectorAll("input[name=form]")) {
     box.addEventListener("change", () => {
       if (box.checked) view.forms.add(box.value); else view.forms.delete(box.value);
@@ -136,6 +136,7 @@ async function started() {
   showLine(...ends, 0);
   await lookedUp();
   await redrawn();
+  rested();
   view.ready = true;
   document.documentElement.dataset.ready = "yes";
   performance.mark("ready");

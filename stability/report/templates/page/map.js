@@ -1,4 +1,4 @@
-// The error of one form over the swept float and the label.
+// The error of one form over the swept float and the second argument.
 
 let mapTexts = new Map();
 
@@ -44,7 +44,7 @@ async function mapDrawn() {
   const ends = [...wanted.map((t) => -t).reverse(), 0, ...wanted].filter((t) => t >= z[0] && t <= z.at(-1));
   mapTexts = new Map(ends.map((t) => [z.findIndex((x) => x >= t), tickText(t, 2 * Math.abs(t))]));
   model("map ticks").ticks = [...mapTexts.keys()];
-  byId("map").setAttribute("aria-label", `Error of ${form} in ${dtype} over ${DATA.study.swept} and the label: ` + mapInWords(codes));
+  byId("map").setAttribute("aria-label", `Error of ${form} in ${dtype} over ${DATA.study.swept} and ${DATA.study.label}: ` + mapInWords(codes));
 }
 
 function mapInWords(codes) {
