@@ -25,7 +25,8 @@ RNG = np.random.default_rng(0)
 
 @pytest.fixture(autouse=True)
 def as_users_have_it():
-    """JAX's default floats are of 32 bits."""
+    """JAX's default floats are of 32 bits; each test draws the same numbers whichever is run before it."""
+    RNG.bit_generator.state = np.random.default_rng(0).bit_generator.state
     with jax.enable_x64(False):
         yield
 
@@ -145,6 +146,7 @@ def test_a_nan_of_one_example_is_found_with_its_line_and_the_batch_is_kept(caplo
     watched = watch(step)
     watched(params, x, y)
     z = logits(params, x)[::2, 0]
+    assert z.max() > 0
     bad = x.at[2 * z.argmax()].mul(25 / z.max())
     watched(params, bad, y)
     watched(params, bad, y)
@@ -445,9 +447,10 @@ bad[5] = 9
 for name, step in steps.items():
     watched = watch(step)
     for batch in (x, bad):
-        out = watched(w, jax.device_put(batch, NamedSharding(mesh, P("data"))))
-        assert np.asarray(out).tobytes() == np.asarray(step(w, batch)).tobytes() or name == "jit"
-    print(name, [(f.step, f.kind, f.culprit and f.culprit.primitive) for f in watched.findings], watched.history.leaves[""].error[0])
+        batch = jax.device_put(batch, NamedSharding(mesh, P("data")))
+        assert np.asarray(watched(w, batch)).tobytes() == np.asarray(step(w, batch)).tobytes()
+    found = [(f.step, f.kind, f.culprit and f.culprit.primitive) for f in watched.findings]
+    print(name, found, watched.history.leaves[""].error[0])
 """
 
 

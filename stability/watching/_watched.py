@@ -237,7 +237,7 @@ def watch(step: Callable[..., PyTree[Shaped[Array, "*_"]]], every: int = 1, tole
         return jnp.mean(jnp.log(1 - jax.nn.sigmoid(x @ w)))
 
     watched = watch(jax.grad(loss))
-    watched(jnp.ones(2), jnp.array([[1.0, 2], [9, 9]]))
+    watched(jnp.ones(2, jnp.float32), jnp.float32([[1, 2], [9, 9]]))
     (found,) = watched.findings
     assert found.kind == "nan" and found.culprit.primitive == "sub"
     ```
