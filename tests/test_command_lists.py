@@ -194,6 +194,7 @@ LONG = (
     *("stability.cli.sweep._start", "stability.experiment.training.experiment", "stability.bench.losses.measure"),
     *("stability.bench.points.ratio_by_hand", "stability.bench.softmax.measured", "stability.bench.sweep.measure"),
     *("stability.cli.compare.compared", "stability.bench.page.measured", "stability.cli.cases.map"),
+    *("stability.bench.diagnose.sums", "stability.bench.watch.measured"),
 )
 """Where the jobs begin."""
 

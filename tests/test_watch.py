@@ -208,6 +208,13 @@ def test_arguments_that_are_not_finite_already_are_told_once(caplog):
     assert len(caplog.records) == 1 and "not finite already" in caplog.text
 
 
+def test_what_is_born_beside_arguments_that_are_not_finite_is_told_apart():
+    watched = watch(lambda x, y: jnp.where(jnp.isnan(y), 0, jnp.log(1 - jax.nn.sigmoid(x))))
+    watched(jnp.float32([1, 2]), jnp.float32([np.nan, 1]))
+    watched(jnp.float32([20, 20]), jnp.float32([np.nan, 1]))
+    assert [(f.step, f.kind, f.count) for f in watched.findings] == [(1, "inf", 1)]
+
+
 def cancelled(x):
     """0 in float32, and -2e-9 in truth, at 20."""
     return jax.nn.sigmoid(x) - 1

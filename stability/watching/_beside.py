@@ -60,7 +60,7 @@ def numbers(floats: Array, wide: Array) -> Numbers:
         jnp.isnan(floats) & ~true,
         (floats == 0) & (size >= float(jnp.finfo(floats.dtype).tiny)) & true,
     )
-    sizes = jnp.where(finite & true, jnp.abs(floats.astype(wide.dtype) - wide), 0), jnp.where(true, size, 0)
+    sizes = jnp.where(finite & true, jnp.abs(floats.astype(wide.dtype) - wide), 0), jnp.where(finite & true, size, 0)
     found = lax.reduce(
         (*(f.astype(np.int64) for f in flags), *sizes),
         (*(np.int64(0),) * 4, np.float64(0), np.float64(0)),

@@ -23,8 +23,8 @@ WIDEST = 53
 class Seen(NamedTuple):
     """What is told of an output leaf at a step.
 
-    **Attributes:** `error`, `vanished` and `not_finite` as of a `Series`; `unfounded` how many of the latter are not
-    what wider floats have too.
+    **Attributes:** `error`, `vanished` and `not_finite` as of a `Series`; `unfounded` how many of the latter are no
+    infinities that wider floats have too, and `born` how many are numbers there.
     """
 
     leaf: str
@@ -32,6 +32,7 @@ class Seen(NamedTuple):
     vanished: float
     not_finite: int
     unfounded: int
+    born: int
 
     def measures(self) -> dict[str, float]:
         """How bad it is, by what it may be suspected of."""
@@ -102,10 +103,10 @@ class Step:
     def _seen(self, name: str, fmt: FloatFormat, n: Numbers, size: int) -> Seen:
         not_finite = int(n.not_finite)
         if is_widest(fmt):
-            return Seen(name, math.nan, 0.0, not_finite, not_finite)
+            return Seen(name, math.nan, 0.0, not_finite, not_finite, 0)
         coarse = fmt if self.coarse is None or fmt.precision < self.coarse.precision else self.coarse
-        unfounded = int(n.born) + int(n.undefined)
-        return Seen(name, ulps(n, coarse), int(n.vanished) / max(size, 1), not_finite, unfounded)
+        born = int(n.born)
+        return Seen(name, ulps(n, coarse), int(n.vanished) / max(size, 1), not_finite, born + int(n.undefined), born)
 
 
 def is_widest(fmt: FloatFormat | None) -> bool:

@@ -134,15 +134,17 @@ class Watched:
 
     def _look(self, number: int, plan: Step, args: tuple, kwargs: dict[str, Any], out: Any) -> None:
         suspects: dict[str, dict[str, float]] = {}
+        born = 0
         for seen in plan.seen(args, kwargs, out):
             self.history.of(seen.leaf).add(number, seen.error, seen.vanished, seen.not_finite)
             worse = {k: v for k, v in seen.measures().items() if v > self._bar(seen.leaf, k)}
             if worse:
                 suspects[seen.leaf] = worse
+                born += seen.born
         if not suspects:
             return
         before = plan.arguments(args, kwargs)
-        if all("not_finite" in s for s in suspects.values()) and not _all_finite(before):
+        if not born and all("not_finite" in s for s in suspects.values()) and not _all_finite(before):
             found = [Found(number, leaf, "nan_input", int(s["not_finite"]), math.nan) for leaf, s in suspects.items()]
         else:
             found = self._confirmed(number, plan, args, kwargs, out, suspects)
