@@ -11,6 +11,7 @@ from stability.cli.arguments import Parser
 
 COMMANDS = {
     "diagnose": ("stability.bench.diagnose", "one call of `diagnose` on sums and networks of many sizes"),
+    "fpcores": ("stability.bench.fpcores", "the screen by wider floats, beside proven truths, on FPCore files"),
     "losses": ("stability.bench.losses", "the losses of logits, beside optax and a copy of the array"),
     "page": ("stability.bench.page", "the page of a report in a browser"),
     "points": ("stability.bench.points", "true values, and sweeps of functions that are measured in balls"),
