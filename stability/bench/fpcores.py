@@ -37,8 +37,8 @@ from stability.truth import State, Truth
 
 F32 = FORMATS["float32"]
 TOLERANCE = 16.0
-ROUNDS = 64
-"""How long a loop may go on: every round costs the truth a millisecond."""
+ROUNDS = 8
+"""How many rounds a loop may go on for, beyond which a result has no value: each costs the truth milliseconds."""
 
 RECALL, PRECISION = 0.98, 0.97
 
