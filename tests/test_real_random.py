@@ -119,6 +119,8 @@ def remainder(x, y):
 def angle(y, x):
     if x == 0 and y == 0:
         raise NoValue
+    if y == 0 and x < 0:
+        raise Inconclusive  # -π or π by the sign of the zero, which mpmath's have not
     return mpmath.atan2(y, x)
 
 
