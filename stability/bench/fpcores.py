@@ -94,11 +94,13 @@ def screened(core: Core, columns: Sequence[np.ndarray]) -> Screened:
 
 
 def truths(core: Core, columns: Sequence[np.ndarray]) -> Truth:
+    """By balls. A loop that goes on for longer than `ROUNDS` over the reals is not decided."""
     jaxpr = jax.make_jaxpr(core)(*(c[0] for c in columns))
-    known = []
+    loops, known = "while[" in str(jaxpr), []
     for leaves in zip(*columns, strict=True):
         (out,) = evaluate.reals(jaxpr, leaves, [F32])
-        known.append(evaluate.point_of(out, F32))
+        point = evaluate.point_of(out, F32)
+        known.append(truth.undecided(F32) if loops and point.state == State.UNDEFINED else point)
     return truth.of_points(known, F32)
 
 
