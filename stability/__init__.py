@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from stability.study import Study
     from stability.study.functions import study_of
     from stability.sweep.outcome import Outcome
+    from stability.watching import watch
 
 _WHERE = {
     "Diagnosis": "diagnosis",
@@ -37,6 +38,7 @@ _WHERE = {
     "study_of": "study.functions",
     "true_derivative": "real",
     "true_value": "real",
+    "watch": "watching",
     "why_undefined": "real",
 }
 """The rooms of the public names."""
@@ -57,6 +59,7 @@ __all__ = [
     "testing",
     "true_derivative",
     "true_value",
+    "watch",
     "why_undefined",
 ]
 

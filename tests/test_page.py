@@ -425,7 +425,7 @@ def test_the_second_of_two_arguments_is_called_by_its_name(browser, tmp_path, mo
     monkeypatch.syspath_prepend(tmp_path)
     source = Pair("two_arguments:area", (0, 1), (0.0, 5e-8, 1e-7), (0.0, 1e-7), domain=(0.001, 4))
     found = source().sweep(dtypes=["bfloat16"], modes=["jit"])
-    mapped = maps(source, forms=["area"], dtypes=["bfloat16"], executor=Here())
+    mapped = maps.done(maps.begun(source, forms=["area"], dtypes=["bfloat16"], executor=Here()))
     manifest = {"command": "a test", "seed": 0, **environment()}
     report.write(replace(found, maps=mapped), source(), manifest, tmp_path / "report", False, tolerance=16.0, begun=0.0)
     assert "label" not in (tmp_path / "report" / "README.md").read_text().lower()

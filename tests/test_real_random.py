@@ -119,6 +119,8 @@ def remainder(x, y):
 def angle(y, x):
     if x == 0 and y == 0:
         raise NoValue
+    if y == 0 and x < 0:
+        raise Inconclusive  # -π or π by the sign of the zero, which mpmath's have not
     return mpmath.atan2(y, x)
 
 
@@ -229,6 +231,23 @@ def interpret(program, which, x, y):
     return values[len(program) - 1]
 
 
+def found_by_mpmath(program, x, y):
+    """As `interpret`; what has no value, to the power of 0, is 1 like any number."""
+    values = {-2: x, -1: y}
+    for at in live(program):
+        function, given = OPERATIONS[program[at][0]][1], [values[k] for k in operands(program, at)]
+        lacking = [v for v in given if isinstance(v, Exception)]
+        try:
+            if lacking and not (function is power and given[1] == 0):
+                raise lacking[0]
+            values[at] = mpmath.mpf(1) if lacking else function(*given)
+        except (NoValue, Pole, Inconclusive) as reason:
+            values[at] = reason
+    if isinstance(values[len(program) - 1], Exception):
+        raise values[len(program) - 1]
+    return values[len(program) - 1]
+
+
 def exact(x) -> arb:
     sign, mantissa, exponent, _ = x._mpf_
     with flint.ctx.workprec(20000):
@@ -237,7 +256,7 @@ def exact(x) -> arb:
 
 def by_mpmath(program, x, y, precision) -> arb:
     with mpmath.workprec(precision):
-        value = interpret(program, 1, mpmath.mpf(x), mpmath.mpf(y))
+        value = found_by_mpmath(program, mpmath.mpf(x), mpmath.mpf(y))
         if not mpmath.isfinite(value) or isinstance(value, mpmath.mpc):
             raise NoValue
         return exact(mpmath.mpf(value))

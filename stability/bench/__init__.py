@@ -11,11 +11,13 @@ from stability.cli.arguments import Parser
 
 COMMANDS = {
     "diagnose": ("stability.bench.diagnose", "one call of `diagnose` on sums and networks of many sizes"),
+    "fpcores": ("stability.bench.fpcores", "the screen by wider floats, beside proven truths, on FPCore files"),
     "losses": ("stability.bench.losses", "the losses of logits, beside optax and a copy of the array"),
     "page": ("stability.bench.page", "the page of a report in a browser"),
     "points": ("stability.bench.points", "true values, and sweeps of functions that are measured in balls"),
     "softmax": ("stability.bench.softmax", "the losses of several classes, beside optax"),
     "sweep": ("stability.bench.sweep", "every float32, beside merely evaluating it"),
+    "watch": ("stability.bench.watch", "a training step that is watched, beside the step by itself"),
 }
 
 

@@ -5,6 +5,7 @@ It needs `playwright` and a `chromium` on the path.
 
 from __future__ import annotations
 
+import os
 import shutil
 import statistics
 import time
@@ -78,7 +79,7 @@ def main(argv: list[str]) -> int:
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     if not chromium:
         p.error("no chromium on the path")
-    if not args.page.is_file():
+    if not os.path.isfile(args.page):
         p.error(f"{args.page}: no such page; `stability sweep` writes one")
     if problem := unwritable(args.out):
         p.error(f"--out {problem}")

@@ -107,6 +107,16 @@ def diagnose(
     return replace(first, other=_diagnosis(call, other)) if first.differs else first
 
 
+def screened(
+    fn: Callable, args: tuple, kwargs: dict[str, Any], outputs: Sequence[Any], tolerance: float
+) -> tuple[list[tuple[str, Judged]], Callable[[], Diagnosis]]:
+    """The output leaves that a jitted call has returned judged, those that are bad with their path, and what diagnoses
+    the call where that is wanted."""
+    call = called(fn, args, kwargs, None, tolerance)
+    call.results["jit"] = [np.asarray(x) for x in outputs]
+    return [(call.paths[j.output], j) for j in call.judged("jit") if j.kind != "ok"], lambda: _diagnosis(call, "jit")
+
+
 def _diagnosis(call: Call, mode: str) -> Diagnosis:
     found = call.judged(mode)
     bad = [_looked_at(call, mode, j) for j in found[:MOST_FINDINGS] if j.kind != "ok"]

@@ -92,12 +92,16 @@ def called(fn: Callable, args: tuple, kwargs: dict[str, Any], dtype: Any, tolera
     if not any(formats):
         raise TypeError(f"{name} returns no float: {', '.join(map(str, jaxpr.out_avals))}")
     with jax.enable_x64(wide(leaves)):
-        args = jax.tree.unflatten(jax.tree.structure(args), [jnp.asarray(x) for x in leaves])
-        eager = [np.asarray(x) for x in jax.tree.leaves(fn(*args))]
-        jit = [np.asarray(x) for x in jax.tree.leaves(jax.jit(fn)(*args))]
+        eager, jit = (_results(f, jax.tree.structure(args), leaves) for f in (fn, jax.jit(fn)))
     numbered = jax.tree.unflatten(tree, range(len(formats)))
     paths = [jax.tree_util.keystr(path) for path, _ in jax.tree_util.tree_leaves_with_path(numbered)]
     return Call(name, jaxpr, leaves, formats, paths, {"eager": eager, "jit": jit}, tolerance)
+
+
+def _results(fn: Callable, structure: Any, leaves: Sequence[Any]) -> list[np.ndarray]:
+    """The output leaves of a function, which may take the buffers of its arguments for its own."""
+    args = jax.tree.unflatten(structure, [jnp.array(x) for x in leaves])
+    return [np.asarray(x) for x in jax.tree.leaves(fn(*args))]
 
 
 def _is_array(x: Any) -> bool:

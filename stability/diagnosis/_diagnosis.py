@@ -171,11 +171,11 @@ class Finding:
 
     def lines(self) -> list[str]:
         """What is wrong, where it began, the way from there, and what helps."""
-        true = self.undefined or short(self.true)
         how = "proven" if self.proven else "by wider floats, not proven"
+        true = f"{short(self.true)} ({how})" if self.undefined is None else self.undefined
         off = "" if math.isnan(self.error) or math.isinf(self.error) else f", {self.error:.3g} ulps off"
         many = f" ({self.count} elements)" if self.count > 1 else ""
-        lines = [f"{self.where or 'result'}{many}: {short(self.result)}, true value {true} ({how}): {self.kind}{off}"]
+        lines = [f"{self.where or 'result'}{many}: {short(self.result)}, true value {true}: {self.kind}{off}"]
         if self.culprit is not None:
             c = self.culprit
             lines.append(f"  culprit: {c.primitive}, {c.kind.replace('_', ' ')} ({MEANINGS[c.kind]})")
@@ -190,6 +190,9 @@ class Finding:
             others = ", ".join(self.also[:4]) + (f" and {len(self.also) - 4} more" if len(self.also) > 4 else "")
             lines.append(f"  also {self.kind} by it: {others}")
         return lines
+
+    def __str__(self) -> str:
+        return "\n".join(self.lines())
 
 
 def _chained(chain: tuple[Row, ...]) -> list[str]:

@@ -17,7 +17,7 @@ from stability.formats import FORMATS, FloatFormat
 from stability.real import arrays, reals
 from stability.real.records import Moves, moves, record_of
 from stability.real.walk import Semantics, called, opened, walk
-from stability.real.wider import in_wider, widened
+from stability.real.wider import in_wider, jittered, widened
 
 
 class Diverged(Exception):
@@ -258,12 +258,8 @@ class Recorder(Semantics):
         found = in_wider(eqn, [v.wide for v in values])
         if self.jitter is None:
             return found
-        narrow = [jnp.finfo(v.aval.dtype).bits < 64 if reals.is_inexact(v.aval) else True for v in eqn.outvars]
-        return [x if n else self.jittered(np.asarray(x)) for x, n in zip(found, narrow, strict=True)]
-
-    def jittered(self, x: np.ndarray) -> np.ndarray:
-        assert self.jitter is not None
-        return x * (1 + self.jitter.choice([-(2.0**-52), 2.0**-52], x.shape))
+        wide = [reals.is_inexact(v.aval) and jnp.finfo(v.aval.dtype).bits == 64 for v in eqn.outvars]
+        return [jittered(np.asarray(x), self.jitter) if w else x for x, w in zip(found, wide, strict=True)]
 
 
 def same_bits(x: Any, y: Any) -> bool:

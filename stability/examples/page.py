@@ -19,7 +19,7 @@ op and under jit. Where that line is a library's, the line that called it is tol
 
 Seconds are of the first call on the step and of one more, op by op; the first compiles each operation.
 
-| example | healthy | planted | found | in the line | seconds, healthy | seconds, planted |
+| example | healthy | planted, as reported in | found | in the line | seconds, healthy | seconds, planted |
 |---|---|---|---|---|---|---|
 """
 

@@ -26,8 +26,11 @@ def widened_dtype(dtype: Any) -> Any:
 
 
 def widened(x: Any) -> Any:
-    """An array in wider floats; integers, truth values and random keys as they are."""
-    return jnp.asarray(x, widened_dtype(x.dtype)) if jnp.issubdtype(x.dtype, np.inexact) else x
+    """An array in wider floats, subnormals too where it is no tracer; integers and the rest as they are."""
+    if not jnp.issubdtype(x.dtype, np.inexact):
+        return x
+    wide = widened_dtype(x.dtype)
+    return jnp.asarray(x, wide) if isinstance(x, jax.core.Tracer) else jnp.asarray(np.asarray(x).astype(wide))
 
 
 def narrowed(x: Any, dtype: Any) -> Any:
@@ -109,8 +112,21 @@ def _solved(eqn, values: Sequence[Any]) -> list:
     return walk(eqn.params["jaxprs"].solve, [*consts, *values[starts[4] :]], Wider())
 
 
+def jittered(x: Any, rng: np.random.Generator) -> Any:
+    """Wider floats, each moved up or down by a rounding."""
+    if not jnp.issubdtype(x.dtype, np.inexact):
+        return x
+    return x * (1 + rng.choice([-(2.0**-52), 2.0**-52], x.shape))
+
+
 class Wider(Semantics):
-    """Arrays in wider floats; branches and loops as these have them."""
+    """Arrays in wider floats; branches and loops as these have them.
+
+    With `jitter` every result is moved by a rounding: what changes much by that, wider floats do not know.
+    """
+
+    def __init__(self, jitter: np.random.Generator | None = None):
+        self.jitter = jitter
 
     def literal(self, value, aval):
         return widened(jnp.asarray(value, aval.dtype))
@@ -119,7 +135,8 @@ class Wider(Semantics):
         return widened(value)
 
     def equation(self, eqn, values, source):
-        return in_wider(eqn, values)
+        out = in_wider(eqn, values)
+        return out if self.jitter is None else [jittered(x, self.jitter) for x in out]
 
     def decided(self, value, what):
         return bool(value.any()) if value.shape else int(value)
@@ -131,7 +148,7 @@ class Wider(Semantics):
         return jnp.stack(rows) if rows else jnp.zeros(aval.shape, widened_dtype(aval.dtype))
 
 
-def run_in_wider(jaxpr: Jaxpr | ClosedJaxpr, args: Sequence[Any]) -> list:
+def run_in_wider(jaxpr: Jaxpr | ClosedJaxpr, args: Sequence[Any], jitter: np.random.Generator | None = None) -> list:
     """The outputs of a jaxpr in wider floats."""
     with jax.enable_x64(True):
-        return walk(jaxpr, [widened(jnp.asarray(x)) for x in args], Wider())
+        return walk(jaxpr, [widened(jnp.asarray(x)) for x in args], Wider(jitter))
