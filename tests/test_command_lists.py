@@ -196,12 +196,8 @@ LONG = (
     *("stability.cli.sweep.executor", "stability.cli.function.executor", "stability.cli.executors.executor"),
     *("stability.cli.sweep._start", "stability.experiment.training.experiment", "stability.bench.losses.measure"),
     *("stability.bench.points.ratio_by_hand", "stability.bench.softmax.measured", "stability.bench.sweep.measure"),
-<<<<<<< HEAD
     *("stability.cli.compare.compared", "stability.bench.page.measured"),
-=======
-    *("stability.cli.compare.compared", "stability.bench.page.measured", "stability.cli.cases.map"),
     *("stability.bench.diagnose.sums", "stability.bench.watch.measured"),
->>>>>>> c43d45fc0352f4bf3e3082ba3feb80a83079e640
 )
 """Where the jobs begin."""
 

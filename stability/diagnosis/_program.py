@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -111,8 +112,8 @@ def held_put(held: Held, places: np.ndarray, values: np.ndarray) -> None:
 
 @dataclass(eq=False)
 class Execution:
-    """One execution of one equation: what went in and came out, the line to name, the equations that called what it is
-    inside of, and whether its meaning over the reals is known, as far as it was asked for."""
+    """One execution of one equation: what went in and came out, the line to name, the equations that it is inside of
+    (calls, branches, loops), and whether its meaning over the reals is known, as far as it was asked for."""
 
     index: int
     eqn: Any
@@ -170,7 +171,19 @@ class Recorder(Semantics):
     def constant(self, value, aval) -> Held:
         return given(value, aval)
 
+    @contextlib.contextmanager
+    def within(self, eqn) -> Iterator[None]:
+        self.calls.append(eqn)
+        try:
+            yield
+        finally:
+            self.calls.pop()
+
     def follow(self, eqn, inside, as_one) -> list:
+        with self.within(eqn):
+            return self._followed(inside, as_one)
+
+    def _followed(self, inside, as_one) -> list:
         before, recorded = len(self.executions), self.recorded
         if recorded is not None:
             return self._recorded_inside(inside, as_one, before)
@@ -199,11 +212,8 @@ class Recorder(Semantics):
         return out
 
     def enter(self, eqn, inner, values, inside) -> list:
-        self.calls.append(eqn)
-        try:
+        with self.within(eqn):
             return self._entered(eqn, inner, values, inside)
-        finally:
-            self.calls.pop()
 
     def _entered(self, eqn, inner, values, inside) -> list:
         if self.recorded is not None or eqn.primitive.name not in ("jit", "pjit"):

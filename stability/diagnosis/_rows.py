@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import traceback
 from dataclasses import replace
@@ -101,10 +102,14 @@ def caller() -> str:
 
 def own_line(execution: Execution) -> str:
     """The line that called the library which an equation is of; empty where the equation's own line is no library's."""
-    near = (e for e in (execution.eqn, *reversed(execution.calls)) if source_of(e) == execution.source)
-    lines = lines_of(next(near, execution.eqn))
-    own = [line for line in lines if not INSTALLED & set(Path(line.partition(":")[0]).parts)]
-    return own[-1] if own and lines[-1] != own[-1] else ""
+    around = (execution.eqn, *reversed(execution.calls))
+    known = itertools.dropwhile(lambda e: source_of(e) != execution.source, around)
+    lines = (line for e in known for line in reversed(lines_of(e)))
+    return next((line for line in lines if not is_installed(line)), "") if is_installed(execution.source) else ""
+
+
+def is_installed(source: str) -> bool:
+    return not INSTALLED.isdisjoint(Path(source.partition(":")[0]).parts)
 
 
 INSTALLED = {"site-packages", "dist-packages"}
