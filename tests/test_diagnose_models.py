@@ -391,6 +391,24 @@ def masked_attention(q, k, v):
     return jnp.sum((jax.nn.softmax(scores) @ v) ** 2)
 
 
+def mixed(params, x, y):
+    """Parameters and loss in float32, the layers in bfloat16."""
+    z = logits(jax.tree.map(lambda p: p.astype(jnp.bfloat16), params), x.astype(jnp.bfloat16)).astype(F32)
+    return optax.sigmoid_binary_cross_entropy(z, y).mean()
+
+
+def mixed_overflow(params, x, y):
+    z = logits(jax.tree.map(lambda p: p.astype(jnp.float16), params), x.astype(jnp.float16))
+    scores = jnp.exp(z)  # <-
+    return jnp.mean(jnp.log1p(scores.astype(F32)) - z.astype(F32) * y)
+
+
+def test_an_overflow_in_mixed_precision_is_found():
+    params, x, y, _ = saturated()
+    found = diagnose(jax.grad(mixed_overflow), params, x, y)
+    assert found.verdict == "nan" and marked(mixed_overflow) in found.source and found.culprit.kind == "overflow"
+
+
 def guarded(x):
     return jnp.sum(jnp.where(x > 0, jnp.log(jnp.where(x > 0, x, 1)), 0))
 
@@ -413,6 +431,8 @@ HEALTHY = {
     ),
     "a scan": (jax.grad(recurrent), (normal(16, 16, scale=0.2), normal(10, 8, 16))),
     "attention behind a mask": (jax.grad(masked_attention, argnums=(0, 1, 2)), (normal(40, 64),) * 3),
+    "mixed precision": (jax.grad(mixed), network()),
+    "a loss of mixed precision": (mixed, network()),
     "a double where": (jax.grad(guarded), (normal(7000),)),
     "adam": (
         adam_step,

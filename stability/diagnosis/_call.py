@@ -15,7 +15,7 @@ from jax.extend.core import ClosedJaxpr
 
 from stability.diagnosis import _program as program
 from stability.diagnosis._program import Execution, Held
-from stability.diagnosis._screen import Judged, judged, size_of_sum, sizes_in_wider, truths_in_wider, work
+from stability.diagnosis._screen import Judged, is_mixed, judged, size_of_sum, sizes_in_wider, truths_in_wider, work
 from stability.formats import FloatFormat
 from stability.real import evaluate
 from stability.real.terms import sizes_of_terms
@@ -70,7 +70,7 @@ class Call:
         alone = all(len(x) <= 1 for x in nothing)
         if self.meant is None:
             executions, out = self.run("eager")
-            if alone:
+            if alone and not is_mixed(executions):
                 with jax.enable_x64(True):
                     return [np.full(len(x), size_of_sum(h)) for x, h in zip(nothing, out, strict=True)]
             return sizes_in_wider(executions, out, self.tolerance)

@@ -151,6 +151,7 @@ class Sizes:
             return [sum(doubts)] if doubts else nothing  # type: ignore[list-item]
         if not any(reals.is_inexact(h.floats) for h in e.outputs):
             return nothing
+        sizes = [_in_ulps_of(e.outputs[0].fmt, h, s) for h, s in zip(e.inputs, sizes, strict=True)]
         if name in ARRAY_SUMS:
             pairs = zip(e.inputs, sizes, strict=True)
             return in_wider(e.eqn, [_whole(h, s) if reals.is_inexact(h.floats) else h.wide for h, s in pairs])
@@ -232,6 +233,26 @@ class Sizes:
                 continue
             total = [t + jnp.abs(d) if reals.is_inexact(d) else t for t, d in zip(total, slopes, strict=True)]
         return [None if isinstance(t, float) else t for t in total]
+
+
+def _in_ulps_of(fmt: FloatFormat | None, held: Held, size: Array | None) -> Array | None:
+    """The size of an input whose ulps, in the format of the output, are those of the input in its own; of what was
+    computed in a narrower format that is the number itself, and more."""
+    if fmt is None or held.fmt is None or held.fmt.precision == fmt.precision:
+        return size
+    if is_rounded_narrower(fmt, held):
+        size = _whole(held, size)
+    return None if size is None else size * 2.0 ** (fmt.precision - held.fmt.precision)
+
+
+def is_rounded_narrower(fmt: FloatFormat | None, held: Held) -> bool:
+    """Whether a number was computed in a format that has fewer digits."""
+    return fmt is not None and held.fmt is not None and held.fmt.precision < fmt.precision and not held.exact
+
+
+def is_mixed(executions: Sequence[Execution]) -> bool:
+    """Whether a program computes in one format and goes on in a wider one."""
+    return any(is_rounded_narrower(e.outputs[0].fmt, h) for e in executions for h in e.inputs if e.outputs)
 
 
 def _whole(held: Held, size: Array | None) -> Array:
