@@ -250,3 +250,18 @@ def test_a_zero_that_is_written_down_is_one_truth_in_every_shape():
         return jnp.zeros_like(x) * jnp.log(x)
 
     assert true_value(zero_log, np.float32(0)) == true_value(zero_log, np.float32([0]))[0] == 0
+
+
+@pytest.mark.parametrize("name", ["sigmoid", "tanh", "silu", "softplus"])
+def test_high_orders_of_the_logistic_family_cost_little(name):
+    """By a slope that has two logistics, which doubles the work with each order, this would take minutes."""
+    exact = {
+        "sigmoid": lambda x: 1 / (1 + mpmath.exp(-x)),
+        "tanh": mpmath.tanh,
+        "silu": lambda x: x / (1 + mpmath.exp(-x)),
+        "softplus": lambda x: mpmath.log(1 + mpmath.exp(x)),
+    }[name]
+    with mpmath.workdps(60):
+        wanted = float(mpmath.taylor(exact, mpmath.mpf(0.375), 20)[20] * mpmath.factorial(20))
+    found = true_derivative(getattr(jax.nn, name), np.float64(0.375), order=20)
+    assert float(found) == pytest.approx(wanted, rel=1e-12)

@@ -133,6 +133,11 @@ class Function:
         return as_unproven(self(*(a.value if isinstance(a, Estimate) else a for a in args)))
 
 
+def is_finite(x: Scalar) -> bool:
+    """Whether a limit is a number."""
+    return not isinstance(x, Undefined) and not infinite(x)
+
+
 def composed(f: Function, args: Sequence[Any]) -> Series:
     """A smooth function of series: by its slopes, or its limit alone where an argument has none, or an infinite one."""
     limits = [series.limit(a) for a in args]
@@ -140,13 +145,13 @@ def composed(f: Function, args: Sequence[Any]) -> Series:
     varying = [i for i, a in enumerate(args) if isinstance(a, Series)]
     end = min(args[i].end for i in varying)
     series.seen.at(first)
-    if len(args) == 1 and not isinstance(first, Undefined) and infinite(first) and not infinite(limits[0]):
+    if len(args) == 1 and not isinstance(first, Undefined) and infinite(first) and is_finite(limits[0]):
         beside = f.rule(limits[0] + arb(args[0].direction_from_limit()) / 2**100)
         return Series([beside if isinstance(beside, Undefined) else first])
     if len(args) == 1 and isinstance(first, Undefined) and not isinstance(limits[0], Undefined) and infinite(limits[0]):
         beside = f.rule(limits[0].sgn() * arb(2) ** 100)
         return Series([first if isinstance(beside, Undefined) else UNDECIDED])
-    if isinstance(first, Undefined) or infinite(first) or any(map(infinite, limits)) or end <= 1:
+    if not is_finite(first) or not all(map(is_finite, limits)) or end <= 1:
         return Series([first])
     slope: Any = UNDECIDED
     for n, i in enumerate(varying):
