@@ -6,16 +6,25 @@ Skipped where a library of the extra `examples` is not installed.
 import json
 from pathlib import Path
 
+import jax
 import pytest
 
 from stability.cli import main
 from stability.diagnosis import diagnose
 from stability.examples import NAMES, load
-from stability.examples.finding import Finding, as_planted, text_of, timed
-from stability.examples.page import page, short
+from stability.examples.finding import Finding, as_planted, short, text_of, timed
+from stability.examples.page import page
 
+pytestmark = pytest.mark.usefixtures("float32")
 HERE = Path(__file__).parent.parent / "stability" / "examples"
 QUICK = ("perceptron", "adam", "gaussian_process")
+
+
+@pytest.fixture
+def float32():
+    """JAX's defaults, as the examples are written for."""
+    with jax.enable_x64(False):
+        yield
 
 
 def example(name):
@@ -70,6 +79,7 @@ def test_the_page_and_its_data(tmp_path, capsys):
     data = json.loads((tmp_path / "training" / "training.json").read_text())
     (row,) = data["examples"]
     assert row["clean"] and row["right"] and set(row["modes"]) == {"eager", "jit"}
+    assert row["modes"]["jit"]["planted"]["findings"][0]["caller"].startswith("stability/examples/adam.py:")
     text = (tmp_path / "training" / "README.md").read_text()
     assert "In 1 of 1 healthy steps" in text and "called from stability/examples/adam.py" in text
     assert "optax/_src/transform.py" in text and "site-packages" not in text and str(HERE) not in text

@@ -5,9 +5,12 @@ from __future__ import annotations
 import linecache
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 from stability.diagnosis import Diagnosis, diagnose
 from stability.examples._example import Call, Example, load
+
+ROOT = Path(__file__).parent.parent.parent
 
 
 @dataclass(frozen=True)
@@ -50,13 +53,27 @@ class Finding:
                     step: {
                         "seconds": [t.first, t.second],
                         "verdict": t.diagnosis.verdict,
-                        "findings": [f.as_json() for f in t.diagnosis.findings],
+                        "findings": [_brief(f.as_json()) for f in t.diagnosis.findings],
                     }
                     for step, t in by.items()
                 }
                 for mode, by in (("eager", self.eager), ("jit", self.jit))
             },
         }
+
+
+def _brief(found: dict) -> dict:
+    """A finding of a diagnosis as JSON has it, without the way from the culprit; places as `short` tells them."""
+    kept = {key: found[key] for key in ("leaf", "element", "count", "kind", "result", "true", "also")}
+    culprit = found["culprit"] or {"primitive": None, "kind": None, "source": "", "caller": ""}
+    told = {"primitive": culprit["primitive"], "cause": culprit["kind"]}
+    return kept | told | {key: short(culprit[key]) for key in ("source", "caller")}
+
+
+def short(text: str) -> str:
+    """A text with the places of files as they stand in the project, or in an installed library."""
+    words = text.replace(f"{ROOT}/", "").split(" ")
+    return " ".join(w.rpartition("site-packages/")[2] if "site-packages/" in w else w for w in words)
 
 
 def as_planted(example: Example, found: Diagnosis) -> bool:

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from stability.diagnosis import MEANINGS
 from stability.environment import untested
-from stability.examples.finding import Finding, Timed
-
-HERE = Path(__file__).parent
+from stability.examples.finding import Finding, Timed, short
 
 INTRODUCTION = """
 Each is a step of training on a small batch, as one writes it with a library, in a file of
@@ -37,13 +33,6 @@ def page(findings: list[Finding], manifest: dict) -> str:
     table = "\n".join(map(_line, findings))
     sections = "\n\n".join(map(_section, findings))
     return f"# Training steps, diagnosed\n\n{written}\n{INTRODUCTION.format(**counts)}{table}\n\n{sections}\n"
-
-
-def short(text: str) -> str:
-    """A text with the places of files as they stand in the project, or in an installed library."""
-    root = f"{HERE.parent.parent}/"
-    words = text.replace(root, "").split(" ")
-    return " ".join(w.rpartition("site-packages/")[2] if "site-packages/" in w else w for w in words)
 
 
 def _line(found: Finding) -> str:

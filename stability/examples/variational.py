@@ -61,7 +61,7 @@ EXAMPLE = Example(
     remedy="the logarithm of softplus as one function.",
     healthy=lambda: (functools.partial(step, divergence), batch()),
     planted=lambda: (functools.partial(step, naive_divergence), batch()),
-    line="nn.softplus(raw)",
+    line="std = nn.softplus(raw)",
     cause="underflow",
     leaf="['params']['spread']['kernel']",
 )
