@@ -11,7 +11,6 @@ import functools
 import resource
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -19,11 +18,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from stability.bench import figures
 from stability.bench.timing import best_seconds
-from stability.cli.arguments import Parser, command
+from stability.cli.arguments import Parser
 from stability.diagnosis import Diagnosis, diagnose
-from stability.environment import environment
-from stability.files import write_json
 
 SUMS = (2_000, 10_000, 100_000, 1_000_000)
 WIDTHS = (16, 64, 256, 1024)
@@ -138,9 +136,7 @@ def faults() -> dict[str, str | None]:
 
 
 def parser() -> Parser:
-    p = Parser(prog="stability bench diagnose", description=__doc__)
-    p.add_argument("--out", type=Path, default=Path("reports"), metavar="DIR", help="default %(default)s")
-    return p
+    return figures.parser("diagnose", __doc__)
 
 
 def main(argv: list[str]) -> int:
@@ -152,9 +148,8 @@ def main(argv: list[str]) -> int:
         for kind, source in lines.items():
             print(f"{kind:9} {(source or '').rpartition('/')[2]}")
         print(f"{memory} GiB at most")
-        manifest = {"command": command("stability bench diagnose", argv), **environment()}
         data = {"sums": by_terms, "networks": rows, "GiB": memory}
-        write_json(args.out / "bench-diagnose.json", {"schema": 1, "manifest": manifest, **data})
+        figures.write(args.out, "diagnose", argv, data)
     right = "(naive)" in (lines["nan"] or "") and "(squared)" in (lines["vanished"] or "")
     fast = by_terms[SUMS[0]] <= SMALL_SUM and by_terms[SUMS[-1]] <= LARGE_SUM
     fast &= rows[-1]["first"] <= FIRST and rows[-1]["second"] <= SECOND

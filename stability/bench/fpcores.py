@@ -22,10 +22,9 @@ import jax
 import numpy as np
 
 from stability import truth
-from stability.cli.arguments import Parser, command, whole_number
+from stability.bench import figures
+from stability.cli.arguments import Parser, whole_number
 from stability.cli.executors import add_arguments, executor
-from stability.environment import environment
-from stability.files import write_json
 from stability.formats import FORMATS
 from stability.measure import error_in_ulps
 from stability.real import evaluate
@@ -146,11 +145,10 @@ def rates(rows: Sequence[Counted], which: str) -> dict[str, float]:
 
 
 def parser() -> Parser:
-    p = Parser(prog="stability bench fpcores", description=__doc__)
+    p = figures.parser("fpcores", __doc__)
     p.add_argument("files", nargs="+", type=Path, metavar="FILE", help="FPCore files, as of fpbench.org")
     p.add_argument("--points", type=whole_number(1), default=256, help="points a core (default %(default)s)")
     p.add_argument("--seed", type=whole_number(0), default=0, help="of the points (default %(default)s)")
-    p.add_argument("--out", type=Path, default=Path("reports"), metavar="DIR", help="default %(default)s")
     add_arguments(p)
     return p
 
@@ -181,7 +179,6 @@ def _written(p: Parser, args: argparse.Namespace, argv: list[str]) -> int:
     print(f"{sum(sum(r.screen[:2]) for r in rows)} bad results, {sum(r.lost for r in rows)} lost to the pairs")
     for name, rate in told.items():
         print(f"{name:8} recall {100 * rate['recall']:6.2f} %, precision {100 * rate['precision']:6.2f} %")
-    manifest = {"command": command("stability bench fpcores", argv), **environment()}
     data = {"rates": told, "cores": [r._asdict() for r in rows]}
-    write_json(args.out / "bench-fpcores.json", {"schema": 1, "manifest": manifest, **data})
+    figures.write(args.out, "fpcores", argv, data)
     return 0 if told["screen"]["recall"] >= RECALL and told["screen"]["precision"] >= PRECISION else 1

@@ -25,6 +25,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from stability.bench import figures
 from stability.bench.timing import best_seconds
 from stability.cli.arguments import Parser, whole_number
 from stability.environment import environment, mark
@@ -224,11 +225,10 @@ def _print(rows: list[dict], worst: dict[str, dict[str, float]]) -> None:
 
 
 def parser() -> Parser:
-    p = Parser(prog="stability bench losses", description=__doc__)
+    p = figures.parser("losses", __doc__)
     p.add_argument("--least", type=whole_number(0), default=10, help="smallest size, as a power of two (default 10)")
     p.add_argument("--most", type=whole_number(0), default=26, help="largest size, as a power of two (default 26)")
     p.add_argument("--rounds", type=whole_number(1), default=7, help="rounds of each measurement (default 7)")
-    p.add_argument("--out", type=Path, default=Path("reports"), metavar="DIR", help="where it goes (default reports)")
     return p
 
 

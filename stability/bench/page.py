@@ -12,9 +12,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from stability.bench import figures
 from stability.cli.arguments import Parser
-from stability.environment import environment
-from stability.files import unwritable, write_json
+from stability.files import unwritable
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -64,12 +64,11 @@ def measured(path: Path, chromium: str) -> dict[str, float]:
 
 
 def parser() -> Parser:
-    p = Parser(prog="stability bench page", description=__doc__)
+    p = figures.parser("page", __doc__)
     p.add_argument(
         "page", type=Path, nargs="?", metavar="FILE", default=Path("reports", "index.html"), help="default %(default)s"
     )
     p.add_argument("--mebibytes", type=float, default=MEBIBYTES, help="its greatest size (default %(default)s)")
-    p.add_argument("--out", type=Path, default=Path("reports"), metavar="DIR", help="default %(default)s")
     return p
 
 
@@ -86,7 +85,6 @@ def main(argv: list[str]) -> int:
     found = measured(args.page, chromium)
     for name, value in found.items():
         print(f"{name:20} {value:8}")
-    manifest = {"command": " ".join(["stability bench page", *argv]), **environment()}
-    write_json(args.out / "bench-page.json", {"schema": 1, "manifest": manifest, **found})
+    figures.write(args.out, "page", argv, found)
     size, ready, frames = found.values()
     return 0 if size <= args.mebibytes and ready <= SECONDS and frames >= FRAMES else 1

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import time
-from pathlib import Path
 
 import flint
 import jax
@@ -18,11 +17,10 @@ from flint import arb
 from jax import Array
 
 from stability import real
+from stability.bench import figures
 from stability.bench.timing import best_seconds
-from stability.cli.arguments import Parser, command
+from stability.cli.arguments import Parser
 from stability.cli.executors import executor
-from stability.environment import environment
-from stability.files import write_json
 from stability.formats import FORMATS
 from stability.study.functions import Named
 from stability.sweep.engine import sweep
@@ -94,9 +92,7 @@ def ratio_by_hand() -> float:
 
 
 def parser() -> Parser:
-    p = Parser(prog="stability bench points", description=__doc__)
-    p.add_argument("--out", type=Path, default=Path("reports"), metavar="DIR", help="default %(default)s")
-    return p
+    return figures.parser("points", __doc__)
 
 
 def main(argv: list[str]) -> int:
@@ -117,9 +113,8 @@ def _written(args: argparse.Namespace, argv: list[str]) -> int:
             (row,) = sweep(source, dtypes=["bfloat16"], modes=["jit"], executor=pool).rows
         seconds[name], states[name] = round(time.perf_counter() - begun, 2), row.states
         print(f"{name:16} {seconds[name]:6.1f} s  {row.states}", flush=True)
-    manifest = {"command": command("stability bench points", argv), **environment()}
     data = {"ratio_by_hand": round(ratio, 3), "seconds": seconds, "states": states}
-    write_json(args.out / "bench-points.json", {"schema": 1, "manifest": manifest, **data})
+    figures.write(args.out, "points", argv, data)
     slow = [name for name, s in seconds.items() if s > SECONDS]
     if slow or ratio > RATIO:
         print(f"over the bar of {SECONDS:g} s, or {RATIO} times by hand: {', '.join(slow) or 'the gradient'}")

@@ -10,12 +10,12 @@ from __future__ import annotations
 import argparse
 import importlib.util
 from collections.abc import Callable
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from stability.bench import figures
 from stability.bench.timing import best_seconds
 from stability.cli.arguments import Parser, whole_number
 from stability.environment import environment
@@ -86,9 +86,8 @@ def measured(rows: int, n: int, rounds: int) -> dict:
 
 
 def parser() -> Parser:
-    p = Parser(prog="stability bench softmax", description=__doc__)
+    p = figures.parser("softmax", __doc__)
     p.add_argument("--rounds", type=whole_number(1), default=9, help="rounds, the best counts (default %(default)s)")
-    p.add_argument("--out", type=Path, default=Path("reports"), metavar="DIR", help="default %(default)s")
     return p
 
 

@@ -36,6 +36,7 @@ from jax.sharding import Mesh, PartitionSpec
 from rich.console import Console
 from rich.table import Table
 
+from stability.bench import figures
 from stability.cli.arguments import Parser
 from stability.environment import environment
 from stability.files import write_json
@@ -282,9 +283,7 @@ def _tables(found: dict) -> list[Table]:
 
 
 def parser() -> Parser:
-    p = Parser(prog="stability bench sweep", description=__doc__)
-    p.add_argument("--out", type=Path, default=Path("reports"), metavar="DIR", help="where bench-sweep.json goes")
-    return p
+    return figures.parser("sweep", __doc__)
 
 
 def main(argv: list[str]) -> int:

@@ -11,7 +11,6 @@ import argparse
 import time
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -19,10 +18,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from stability.bench import figures
 from stability.bench.timing import best_seconds
-from stability.cli.arguments import Parser, command, whole_number
-from stability.environment import environment
-from stability.files import write_json
+from stability.cli.arguments import Parser, whole_number
 from stability.watching import watch
 
 WIDTH, BATCH = 1024, 256
@@ -83,9 +81,8 @@ def measured(rounds: int) -> dict[str, float]:
 
 
 def parser() -> Parser:
-    p = Parser(prog="stability bench watch", description=__doc__)
+    p = figures.parser("watch", __doc__)
     p.add_argument("--rounds", type=whole_number(1), default=15, help="rounds, the best counts (default %(default)s)")
-    p.add_argument("--out", type=Path, default=Path("reports"), metavar="DIR", help="default %(default)s")
     return p
 
 
@@ -98,8 +95,7 @@ def main(argv: list[str]) -> int:
 
 def _written(args: argparse.Namespace, argv: list[str]) -> int:
     found = {name: round(x, 3) for name, x in measured(args.rounds).items()}
-    manifest = {"command": command("stability bench watch", argv), **environment()}
-    write_json(args.out / "bench-watch.json", {"schema": 1, "manifest": manifest, **found})
+    figures.write(args.out, "watch", argv, found)
     print(
         f"a watched call takes {found['time_ratio']:.2f} times the step's {found['step_milliseconds']:.0f} ms; every "
         f"{EVERY}th watched, all take {found['seldom_ratio']:.3f} times as long\n"
