@@ -192,6 +192,16 @@ def worst_input(node: Node) -> Node | None:
     return next((p for p in inputs if not_a_number(p) or is_infinite(p)), inputs[0] if inputs else None)
 
 
+def of_a_mask(node: Node) -> bool:
+    """Whether a factor is a 0 that a mask picked, which hides a value and not what it is multiplied by."""
+    zero = next((p for p in node.parents if isinstance(p.got, float) and p.got == 0), None)
+    while zero is not None:
+        if zero.rule is logic.select or any(p.fmt is None for p in zero.parents[:1]):
+            return True
+        zero = next((p for p in zero.parents if isinstance(p.got, float) and p.got == 0), None)
+    return False
+
+
 def birth_of_infinity(node: Node) -> list[Node]:
     """The way back along infinities to where one was born of finite numbers; empty where one was given."""
     way: list[Node] = []
@@ -234,7 +244,7 @@ def walk(node: Node) -> Verdict | None:
                 cause = None
             if cause is None:
                 kind = birth_kind(node) or "inaccurate"
-                way = birth_of_infinity(node) if kind in FROM_INFINITY else []
+                way = birth_of_infinity(node) if kind in FROM_INFINITY and not of_a_mask(node) else []
                 if way and line_of(way[-1].source) != line_of(node.source) and birth_kind(way[-1]) in ("pole", ""):
                     return Verdict(way[-1], "pole", (*steps, *way))
                 return Verdict(node, kind, steps)
