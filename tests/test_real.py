@@ -118,6 +118,14 @@ def test_vmap_jvp_and_second_derivatives():
     close(jax.hessian(lambda v: jnp.prod(jnp.sin(v))), rng.normal(size=3), ulps=64)
 
 
+def test_a_loop_that_rounding_alone_ends_is_undecided():
+    def smallest(x):
+        return lax.while_loop(lambda v: x + v != x, lambda v: v / 2, x)
+
+    assert why_undefined(smallest, jnp.float32(1)) == "undecided: a loop of over 10000 turns"
+    assert true_value(lambda n: lax.while_loop(lambda v: v < n, lambda v: v + 1, 0.0), jnp.float32(9_999)) == 9_999
+
+
 def test_a_while_loop():
     close(while_loop, 1.3)
 

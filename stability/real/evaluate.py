@@ -26,7 +26,7 @@ from stability.real.arrays import as_array, bare, elementwise
 from stability.real.complexes import im, is_complex, re
 from stability.real.function import Complex, Estimate, is_unproven, parts
 from stability.real.reals import is_inexact, lift, run
-from stability.real.values import UNDECIDED, Scalar, Undefined, array, infinite
+from stability.real.values import ENDLESS, UNDECIDED, Scalar, Undefined, array, infinite
 from stability.real.walk import dtype_of, is_float, trace
 from stability.truth import Point, State, Truth
 
@@ -56,7 +56,9 @@ def point_of(x: Scalar, fmt: FloatFormat) -> Point:
 
 def is_decided(x: Scalar, fmt: FloatFormat | None) -> bool:
     """Whether no more precision is needed, or none would help."""
-    return fmt is None or all(is_unproven(part) or point_of(part, fmt).state != State.UNDECIDED for part in parts(x))
+    return fmt is None or all(
+        is_unproven(part) or part == ENDLESS or point_of(part, fmt).state != State.UNDECIDED for part in parts(x)
+    )
 
 
 def truth_of(output: Any, fmt: FloatFormat) -> Truth:

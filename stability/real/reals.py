@@ -19,7 +19,18 @@ from stability.real.function import Complex, as_unproven, guessed, is_unproven, 
 from stability.real.meanings import meant
 from stability.real.meanings._recognition import of_values
 from stability.real.records import Elementwise, Folds, Picks, moves, record_of
-from stability.real.values import LITERAL_ZERO, UNDECIDED, ZERO, Undecided, Undefined, array, chosen, real
+from stability.real.values import (
+    ENDLESS,
+    LITERAL_ZERO,
+    MOST_TURNS,
+    UNDECIDED,
+    ZERO,
+    Undecided,
+    Undefined,
+    array,
+    chosen,
+    real,
+)
 from stability.real.walk import CONTROL, Semantics, inlined, walk
 
 
@@ -130,6 +141,10 @@ class Reals(Semantics):
         if isinstance(flag, Undefined):
             raise Undecided(flag, what)
         return int(flag)
+
+    def turned(self, turns):
+        if turns > MOST_TURNS:
+            raise Undecided(ENDLESS, "end of a while loop")
 
     def picked(self, values):
         return [arrays.elementwise(chosen)(x) for x in values]

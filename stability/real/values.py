@@ -48,6 +48,9 @@ Scalar = Any
 """A real number, an infinity or what is neither: `arb | Near | Undefined`."""
 
 UNDECIDED = Undefined("undecided")
+MOST_TURNS = 10_000
+ENDLESS = Undefined(f"undecided: a loop of over {MOST_TURNS} turns")
+"""What a loop gives that is not followed to its end: one that ends by rounding alone has none over the reals."""
 ONE = arb(1)
 INFINITY = arb.pos_inf()
 MINUS_INFINITY = arb.neg_inf()

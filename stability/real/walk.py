@@ -106,6 +106,9 @@ class Semantics:
         """The branch to take, or whether a loop goes on: of many at once, whether any certainly does."""
         raise NotImplementedError
 
+    def turned(self, turns: int) -> None:
+        """A `while` loop goes on, after so many turns."""
+
     def picked(self, values: list) -> list:
         """What a branch puts out."""
         return values
@@ -165,7 +168,9 @@ def _while(eqn, values: Sequence[Any], semantics: Semantics) -> list:
     def condition() -> Any:
         return walk(p["cond_jaxpr"], [*cond_consts, *carry], semantics)[0]
 
+    turns = 0
     while semantics.decided(going := condition(), "condition of a while loop"):
+        semantics.turned(turns := turns + 1)
         new = walk(p["body_jaxpr"], [*body_consts, *carry], semantics)
         carry = walk(many, [going, *new, *carry], semantics) if many else new
     return walk(many, [going, *carry, *carry], semantics) if many else carry

@@ -8,6 +8,7 @@ XLA leaves out what no decision needs of the program's own floats.
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -16,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
-from jax.extend.core import ClosedJaxpr
+from jax.extend.core import ClosedJaxpr, Jaxpr
 
 from stability.formats import FORMATS, FloatFormat
 from stability.real import arrays, reals
@@ -89,23 +90,39 @@ def alone(consts: Sequence[Any], leaves: Sequence[Any], outputs: Sequence[Any]) 
     return [numbers(x, widened(x)) for x in outputs if reals.is_inexact(x)]
 
 
-def coarsest(jaxpr: Any) -> FloatFormat | None:
+class _Formats(Semantics):
+    """Which float formats the equations of a program compute in, those of every branch and loop included."""
+
+    def __init__(self) -> None:
+        self.found: set[FloatFormat] = set()
+
+    def literal(self, value, aval):
+        return None
+
+    def follow(self, eqn, inside, as_one) -> list:
+        return as_one()
+
+    def equation(self, eqn, values, source) -> list:
+        dtypes = [v.aval.dtype for v in eqn.outvars if reals.is_inexact(v.aval)]
+        self.found.update(f for f in (FORMATS.get(jnp.finfo(d).dtype.name) for d in dtypes) if f is not None)
+        for inner in filter(_is_jaxpr, itertools.chain.from_iterable(map(_listed, eqn.params.values()))):
+            walk(inner, [None] * len(opened(inner)[0].invars), self)
+        return [None] * len(eqn.outvars)
+
+
+def _listed(param: Any) -> Sequence[Any]:
+    return param if isinstance(param, tuple | list) else (param,)
+
+
+def _is_jaxpr(x: Any) -> bool:
+    return isinstance(x, Jaxpr | ClosedJaxpr)
+
+
+def coarsest(jaxpr: ClosedJaxpr) -> FloatFormat | None:
     """The float format of fewest digits that any equation of a program computes in, `None` where there is none."""
-    jaxpr, _ = opened(jaxpr)
-    found = [FORMATS.get(jnp.finfo(v.aval.dtype).dtype.name) for v in _outputs(jaxpr) if reals.is_inexact(v.aval)]
-    for eqn in jaxpr.eqns:
-        found += [coarsest(inner) for p in eqn.params.values() for inner in _jaxprs(p)]
-    return min((f for f in found if f is not None), key=lambda f: f.precision, default=None)
-
-
-def _outputs(jaxpr) -> list:
-    return [v for v in (*jaxpr.outvars, *(v for eqn in jaxpr.eqns for v in eqn.outvars)) if hasattr(v.aval, "dtype")]
-
-
-def _jaxprs(param: Any) -> list:
-    if hasattr(param, "eqns"):
-        return [param]
-    return [x for x in param if hasattr(x, "eqns")] if isinstance(param, tuple | list) else []
+    formats = _Formats()
+    walk(jaxpr, [None] * len(jaxpr.in_avals), formats)
+    return min(formats.found, key=lambda f: f.precision, default=None)
 
 
 def _pair(x: Any) -> Any:
