@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import itertools
 import json
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
@@ -96,7 +97,7 @@ class Row:
     and `flushed` those that are 0 for a true value that is subnormal, which is XLA's policy and no failure of a rule;
     `max_ulp` the worst error of what is finite at a normal true value, at the float `at`, a lower bound unless
     `exhaustive`; `regions` of failing floats, `[kind, first, last, count]`; `profile` the worst error by `BINS` equal
-    parts of the floats in their order, as characters (`profile_text`); `example` the failing float nearest to 0;
+    parts of the floats in their order, as characters (`profile_text`); `example` one of the failing floats;
     `culprit` the equation to blame there; `error` why there is no result.
     """
 
@@ -142,6 +143,20 @@ def measure(task: Task, settings: Settings) -> list[Row]:
     """The rows of a task. What can't be measured is a row that says why."""
     with jax.enable_x64(task.dtype == "float64"):
         return [row for order in WAYS for row in _rows(task, order, settings)]
+
+
+TURNS = 16
+"""Tasks after which a process forgets what it compiled."""
+_measured_here = 0
+
+
+def measure_in_turn(task: Task, settings: Settings) -> list[Row]:
+    """As `measure`, one after the other in a process, whose memory does not grow with them."""
+    global _measured_here
+    _measured_here += 1
+    if _measured_here % TURNS == 0:
+        jax.clear_caches()
+    return measure(task, settings)
 
 
 def orders_of(rule: str) -> tuple[int, ...]:
@@ -274,8 +289,8 @@ def condensed(regions: list[Region]) -> list[Region]:
 
 def profile_text(sample: Sample, fmt: FloatFormat) -> str:
     """A character a bin: `~` where nothing counts, else from `!` for up to 1/8 ulp on, one more a doubling."""
-    ulps, total = sample.counted(), 2 * (fmt.infinity + 1)
-    bins = ((sample.ordinals + fmt.infinity + 1) * BINS // total).astype(int)
+    ulps, half = sample.counted(), float(fmt.infinity + 1)
+    bins = np.clip(((sample.ordinals / half + 1) * (BINS / 2)).astype(int), 0, BINS - 1)
     worst = np.full(BINS, -1.0)
     np.maximum.at(worst, bins, ulps)
     levels = np.clip(np.ceil(np.log2(np.maximum(worst, 0.125))) + 3, 0, 80).astype(int)
@@ -285,12 +300,15 @@ def profile_text(sample: Sample, fmt: FloatFormat) -> str:
 def _example(
     failing: list[Region], run: Callable, truth_at: Callable[[bytes], Truth], fmt: FloatFormat
 ) -> Example | None:
-    """The failing float nearest to 0, if possible one that is not so near that XLA takes it, or half of it, for 0."""
+    """The end of a failing region that is nearest to 1 in size; where it is not merely inaccurate, if there is one."""
     if not failing:
         return None
-    ends = [(abs(2 * end + 1), end, r.kind) for r in failing for end in (r.start, r.stop)]
-    clear = [found for found in ends if found[0] >= 1 << (fmt.precision + 2)]
-    _, end, kind = min(clear or ends)
+
+    def rank(found: tuple[int, str]) -> tuple[bool, float]:
+        size = abs(float(widen(from_ordinal(np.array([found[0]]), fmt))[0]))
+        return found[1] == "inaccurate", abs(math.log2(size)) if 0 < size < math.inf else math.inf
+
+    end, kind = min(((end, r.kind) for r in failing for end in (r.start, r.stop)), key=rank)
     ordinals = np.array([end], np.int64)
     result = float(widen(run(ordinals))[0])
     return Example(hex_at(end, fmt), short_hex(result), truth_at(ordinals.tobytes()).told(0), kind)
