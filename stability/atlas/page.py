@@ -9,7 +9,7 @@ from importlib.resources import files
 import jinja2
 
 from stability.atlas.functions import LEFT_OUT
-from stability.atlas.rows import BINS, Row, reported_inside
+from stability.atlas.rows import DENSE, Row, reported_inside
 from stability.atlas.rules import DEFAULT, OURS
 from stability.atlas.store import Atlas, Change, is_failing, told
 from stability.atlas.threads import Thread, threads
@@ -40,7 +40,7 @@ def html(atlas: Atlas) -> str:
         row.to_json() | {"repro": reproduction(row), "threads": [t.url for t in threads_about(row)]}
         for row in atlas.rows
     ]
-    data = {"manifest": atlas.manifest, "seconds": atlas.seconds, "rows": rows, "bins": BINS, "meanings": MEANINGS}
+    data = {"manifest": atlas.manifest, "seconds": atlas.seconds, "rows": rows, "dense": DENSE, "meanings": MEANINGS}
     return _environment().get_template("index.html.j2").render(atlas=atlas, data=blob(data), totals=list(totals(atlas)))
 
 

@@ -97,7 +97,7 @@ class Row:
     and `flushed` those that are 0 for a true value that is subnormal, which is XLA's policy and no failure of a rule;
     `max_ulp` the worst error of what is finite at a normal true value, at the float `at`, a lower bound unless
     `exhaustive`; `regions` of failing floats, `[kind, first, last, count]`; `profile` the worst error by `BINS` equal
-    parts of the floats in their order, as characters (`profile_text`); `example` one of the failing floats;
+    parts of their axis (`position`), as characters (`profile_text`); `example` one of the failing floats;
     `culprit` the equation to blame there; `error` why there is no result.
     """
 
@@ -287,10 +287,24 @@ def condensed(regions: list[Region]) -> list[Region]:
     return [Region(p[0].kind, p[0].start, p[-1].stop, sum(r.count for r in p)) for p in parts]
 
 
+DENSE = ((-8.0, 0.2), (10.0, 0.85))
+"""Exponents between which most functions change, and where they lie on the axis of a profile."""
+
+
+def position(ordinals: np.ndarray, fmt: FloatFormat) -> np.ndarray:
+    """Floats on the axis of a profile, in [-1, 1]: by the logarithm of their size, in three parts (`DENSE`)."""
+    x = widen(from_ordinal(ordinals, fmt))
+    (low, at_low), (high, at_high) = DENSE
+    with np.errstate(divide="ignore"):
+        logs = np.log2(np.abs(x))
+    size = np.interp(logs, [fmt.least_exponent, low, high, fmt.emax + 1.0], [0.0, at_low, at_high, 1.0])
+    return np.where(ordinals < 0, -size, size)
+
+
 def profile_text(sample: Sample, fmt: FloatFormat) -> str:
     """A character a bin: `~` where nothing counts, else from `!` for up to 1/8 ulp on, one more a doubling."""
-    ulps, half = sample.counted(), float(fmt.infinity + 1)
-    bins = np.clip(((sample.ordinals / half + 1) * (BINS / 2)).astype(int), 0, BINS - 1)
+    ulps = sample.counted()
+    bins = np.clip(((position(sample.ordinals, fmt) + 1) * (BINS / 2)).astype(int), 0, BINS - 1)
     worst = np.full(BINS, -1.0)
     np.maximum.at(worst, bins, ulps)
     levels = np.clip(np.ceil(np.log2(np.maximum(worst, 0.125))) + 3, 0, 80).astype(int)
