@@ -344,15 +344,14 @@ def assert_gradient_max_ulp(
         scalars = [hold(fn, modes=way, **of) for way in ways]
         for scalar in scalars:
             check_scalar(scalar, fmt)
-        exact = hold(reference or fn, modes=ways[0], **of)
-        truth = truth_of(exact, x, fmt)
+        truth = truth_of(hold(reference or fn, modes=ways[0], **of), x, fmt)
         for scalar, way in zip(scalars, ways, strict=True):
             title = f"{_name(scalar)} (order {order}, {' over '.join(reversed(way))})"
-            _settle_over(scalar, exact, x, truth, max_ulp, title)
+            _settle_over(scalar, x, truth, max_ulp, title, own_truth=reference is None)
 
 
-def _settle_over(scalar: Scalar, exact: Scalar, x: np.ndarray, truth: Truth, max_ulp: float, title: str) -> None:
-    """Settles a function of one scalar at floats of shape `(n,)`, whose true values are those of `exact`."""
+def _settle_over(scalar: Scalar, x: np.ndarray, truth: Truth, max_ulp: float, title: str, *, own_truth: bool) -> None:
+    """Settles a function of one scalar at floats of shape `(n,)`; `own_truth` where the true values are its own."""
     __tracebackhide__ = True
     fmt = truth.fmt
     result = rows.evaluate(jax.jit(as_form(scalar)), x, np.zeros((), fmt.dtype))
@@ -361,7 +360,7 @@ def _settle_over(scalar: Scalar, exact: Scalar, x: np.ndarray, truth: Truth, max
         return _both(float(widen(x[i])))
 
     def culprit(i: int) -> str:
-        rule = exact.told_of_rules(x[i], fmt, max_ulp) if isinstance(exact, Derivative) else ""
+        rule = scalar.told_of_rules(x[i], fmt, max_ulp) if own_truth and isinstance(scalar, Derivative) else ""
         return rule or _culprit(scalar, (jnp.asarray(x[i]),), max_ulp, "jit")
 
     _settle(title, result, truth, max_ulp, told, culprit)

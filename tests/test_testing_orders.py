@@ -147,8 +147,18 @@ def test_other_orders_and_modes_are_refused():
             assert_gradient_max_ulp(jnp.sin, domain=(0, 1), max_ulp=8, **wrong)
 
 
-def test_the_argument_to_differentiate_by_and_keywords_in_forward_mode():
-    def f(a, x, *, b):
-        return a * x * x + b * x
+def test_the_other_arguments_may_be_keywords_arrays_and_pytrees():
+    def f(params, x, *, target):
+        return jnp.sum((params["w"] * x + params["b"] - target) ** 2)
 
-    assert_gradient_max_ulp(f, 1, domain=(1, 2), max_ulp=4, points=64, fixed={"a": 3.0, "b": 0.5}, **BOTH)
+    params = {"w": jnp.float32([1, 2, 3]), "b": jnp.float32([0.5, 0, 1])}
+    fixed = {"params": params, "target": [-1.0, -2.0, -4.0]}
+    assert_gradient_max_ulp(f, 1, domain=(1, 2), max_ulp=4, points=64, fixed=fixed, **BOTH)
+    with pytest.raises(AssertionError, match=r"grad_f \(order 1, fwd\)"):
+        reference = lambda params, x, *, target: 1.001 * f(params, x, target=target)  # noqa: E731
+        assert_gradient_max_ulp(f, 1, domain=(1, 2), max_ulp=4, points=64, fixed=fixed, reference=reference, **BOTH)
+
+
+def test_a_reference_needs_no_mode_but_its_values():
+    with pytest.raises(AssertionError, match=r"grad_<lambda> \(order 1, fwd\) is not within 4 ulps"):
+        assert_gradient_max_ulp(lambda x: -x, domain=(-1, -0.5), max_ulp=4, modes=("fwd",), reference=cancelled)
