@@ -21,7 +21,21 @@ from stability.real._arithmetic import checked as _checked
 from stability.real._arithmetic import first_undefined as _first_undefined
 from stability.real._near import CLOSE, Near, flat, near
 from stability.real._series import Series
-from stability.real.function import Function, Rule, add, composed, div, mul, neg, one, sub, times
+from stability.real.function import (
+    Function,
+    Open,
+    Rule,
+    add,
+    composed,
+    constant_of,
+    div,
+    mul,
+    neg,
+    one,
+    smoothly,
+    sub,
+    times,
+)
 from stability.real.steps import sign, signless, truncate
 from stability.real.values import (
     INFINITY,
@@ -149,21 +163,30 @@ def _log_series(x: Series) -> Series:
     return series.integrated(log.rule(x.limit()), series.div(x.derivative(), x.cut(x.end - 2)), x.end)
 
 
-exp: Function = Function(of_one(_exp, INFINITY, arb(0)), lambda x: exp(x), series=_exp_series)
+exp: Function = Function(
+    of_one(_exp, INFINITY, arb(0)), lambda x: exp(x), series=_exp_series, native=methodcaller("exp")
+)
 log: Function = Function(
-    of_one(methodcaller("log"), INFINITY, None, below(0)), lambda x: div(ONE, x), series=_log_series
+    of_one(methodcaller("log"), INFINITY, None, below(0)),
+    lambda x: div(ONE, x),
+    series=_log_series,
+    native=methodcaller("log"),
 )
 expm1: Function = Function(of_one(_expm1, INFINITY, arb(-1)), lambda x: exp(x))
 exp2: Function = Function(of_one(_exp2, INFINITY, arb(0)), lambda x: mul(arb.const_log2(), exp2(x)))
-log1p: Function = Function(
-    of_one(methodcaller("log1p"), INFINITY, None, below(-1)),
-    lambda x: div(ONE, add(ONE, x)),
-    series=lambda x: log(add(ONE, x)) if x.limit() == -1 else composed(log1p, [x]),
+log1p: Function = smoothly(
+    Function(
+        of_one(methodcaller("log1p"), INFINITY, None, below(-1)),
+        lambda x: div(ONE, add(ONE, x)),
+        series=lambda x: log(add(ONE, x)) if x.limit() == -1 else composed(log1p, [x]),
+    )
 )
-log2: Function = Function(
-    of_one(_log2, INFINITY, None, below(0)),
-    lambda x: div(ONE, mul(arb.const_log2(), x)),
-    series=lambda x: composed(log2, [x]) if x.start == 0 and not x.special else div(log(x), arb.const_log2()),
+log2: Function = smoothly(
+    Function(
+        of_one(_log2, INFINITY, None, below(0)),
+        lambda x: div(ONE, mul(arb.const_log2(), x)),
+        series=lambda x: composed(log2, [x]) if x.start == 0 and not x.special else div(log(x), arb.const_log2()),
+    )
 )
 
 
@@ -174,8 +197,8 @@ def _logistic_series(x: Series):
     return div(ONE, add(ONE, exp(neg(x))))
 
 
-logistic: Function = Function(
-    of_one(_logistic, ONE, arb(0)), lambda x: mul(logistic(x), logistic(neg(x))), series=_logistic_series
+logistic: Function = smoothly(
+    Function(of_one(_logistic, ONE, arb(0)), lambda x: mul(logistic(x), logistic(neg(x))), series=_logistic_series)
 )
 sin: Function = Function(of_one(methodcaller("sin")), lambda x: cos(x))
 cos: Function = Function(of_one(_cos), lambda x: neg(sin(x)))
@@ -215,11 +238,13 @@ sqrt: Function = Function(
     of_one(methodcaller("sqrt"), INFINITY, None, below(0, None)),
     lambda x: times(0.5, rsqrt(x)),
     series=_root(arb(1) / 2, lambda: sqrt),
+    native=methodcaller("sqrt"),
 )
 rsqrt: Function = Function(
     of_one(methodcaller("rsqrt"), arb(0), None, below(0, INFINITY)),
     lambda x: times(-0.5, div(rsqrt(x), x)),
     series=_root(arb(-1) / 2, lambda: rsqrt),
+    native=methodcaller("rsqrt"),
 )
 
 
@@ -238,7 +263,9 @@ def _absolute_series(x: Series):
     return x.direction(x, series.neg(x), Series([UNDECIDED]) if x.start == 0 and x.c else Series([], x.start))
 
 
-absolute: Function = Function(absolute_rule, lambda x: sign(x), series=_absolute_series)
+absolute: Function = Function(
+    absolute_rule, lambda x: sign(x), series=_absolute_series, native=lambda x: x if sign.native(x) > 0 else -x
+)
 
 
 def integer_pow(y: int) -> Function:
@@ -267,7 +294,12 @@ def integer_pow(y: int) -> Function:
             out = series.mul(out, x)  # type: ignore[assignment]
         return out
 
-    return Function(rule, lambda x: times(y, integer_pow(y - 1)(x)) if y else arb(0), series=of_series)
+    def of_native(x):
+        return ONE / x ** (-y) if y < 0 else x**y if y else ONE
+
+    return Function(
+        rule, lambda x: times(y, integer_pow(y - 1)(x)) if y else arb(0), series=of_series, native=of_native
+    )
 
 
 square: Function = integer_pow(2)
@@ -322,8 +354,20 @@ def _pow_series(x, y):
     return exp(mul(log(x), y))
 
 
+def _pow_native(x, y):
+    if isinstance(y, arb) and y.is_exact() and y.is_integer() and abs(y) < 2**20:
+        return integer_pow(int(y.unique_fmpz()))(x)
+    if not constant_of(x) > 0:
+        raise Open
+    return exp(mul(log(x), y))
+
+
 _power: Function = Function(
-    _pow, lambda x, y: mul(y, power(x, sub(y, ONE))), lambda x, y: mul(log(x), power(x, y)), series=_pow_series
+    _pow,
+    lambda x, y: mul(y, power(x, sub(y, ONE))),
+    lambda x, y: mul(log(x), power(x, y)),
+    series=_pow_series,
+    native=_pow_native,
 )
 
 
@@ -348,7 +392,7 @@ def _cbrt_series(x: Series):
     return x.direction(positive, lambda x: neg(positive(neg(x))), lambda x: Series([UNDECIDED]))(x)
 
 
-cbrt: Function = Function(_cbrt, lambda x: div(ONE, times(3, square(cbrt(x)))), series=_cbrt_series)
+cbrt: Function = smoothly(Function(_cbrt, lambda x: div(ONE, times(3, square(cbrt(x)))), series=_cbrt_series))
 
 
 def _rem(x: Scalar, y: Scalar) -> Scalar:
@@ -374,6 +418,8 @@ def _rem(x: Scalar, y: Scalar) -> Scalar:
     return whole if isinstance(whole, Undefined) else _checked(x - whole * y)
 
 
-rem: Function = Function(
-    _rem, one, lambda x, y: neg(truncate(div(x, y))), series=lambda x, y: sub(x, mul(truncate(div(x, y)), y))
-)
+def _rem_series(x, y):
+    return sub(x, mul(truncate(div(x, y)), y))
+
+
+rem: Function = Function(_rem, one, lambda x, y: neg(truncate(div(x, y))), series=_rem_series, native=_rem_series)
