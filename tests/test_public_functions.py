@@ -12,7 +12,6 @@ import mpmath
 import numpy as np
 import pytest
 from mpmath import mpf
-
 from public_distributions import DISTRIBUTIONS
 from public_faults import FAULTS
 from public_oracles import INF, ORACLES
