@@ -77,7 +77,7 @@ def _standing(thread: Thread, rows: Sequence[Row]) -> tuple[str, Row | None]:
     return ("it is so here", inside[0]) if inside else ("not so here", here[0])
 
 
-def families(atlas: Atlas) -> list[tuple[str, list[tuple[str, dict[int, Row | None], float | None]]]]:
+def families(atlas: Atlas) -> list[tuple[str, list[tuple[str, dict[int, Row | None], float]]]]:
     """Functions with several rules: of each rule its worst row in float32 by order, and its time."""
     found = []
     for function, seconds in atlas.seconds.items():
@@ -100,7 +100,7 @@ def failing(atlas: Atlas, dtype: str = "float32") -> list[Row]:
     for row in atlas.rows:
         if row.dtype == dtype and row.rule == DEFAULT and is_failing(row):
             by_place.setdefault((row.function, row.order), []).append(row)
-    found = [row for rows in by_place.values() if (row := _gravest(rows)) is not None]
+    found = [gravest for rows in by_place.values() if (gravest := _gravest(rows)) is not None]
     return sorted(found, key=lambda r: -r.failing)
 
 

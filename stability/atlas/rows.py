@@ -69,6 +69,16 @@ class Task(NamedTuple):
     dtype: str
 
 
+class Place(NamedTuple):
+    """What a row is of, as in `Row`."""
+
+    function: str
+    rule: str
+    order: int
+    dtype: str
+    ways: tuple[tuple[str, str], ...]
+
+
 @dataclass(frozen=True)
 class Settings:
     """**Attributes:** `points` the size of the grid of a wide format; `tolerance` in ulps of the true value, beyond
@@ -177,7 +187,7 @@ def _rows(task: Task, order: int, settings: Settings) -> list[Row]:
         ordinals, every = starting(task, order, settings, truth_at)
         truth_at(ordinals.tobytes())
     except Exception as error:
-        told = f"no true values: {type(error).__name__}: {first_line(error)}"
+        told = f"no true values: {first_line(error)}"
         ways = tuple((way, mode) for way in WAYS[order] for mode in MODES)
         return [Row(task.function, DEFAULT, order, task.dtype, ways, error=told)]
     rows = []
@@ -186,12 +196,12 @@ def _rows(task: Task, order: int, settings: Settings) -> list[Row]:
             continue
         found = []
         for (way, make), (mode, wrap) in itertools.product(WAYS[order].items(), MODES.items()):
-            place = task.function, rule, order, task.dtype, ((way, mode),)
+            place = Place(task.function, rule, order, task.dtype, ((way, mode),))
             try:
                 run = functools.partial(_evaluated, wrap(jax.vmap(make(fn))), fmt)
                 found.append(_row(place, run, ordinals, every, truth_at, settings))
             except Exception as error:
-                found.append(Row(*place, error=f"{type(error).__name__}: {first_line(error)}"))
+                found.append(Row(**place._asdict(), error=first_line(error)))
         rows += [_with_culprit(row, fn, settings) for row in _joined(found)]
     return rows
 
@@ -236,7 +246,7 @@ def _evaluated(run: Scalar, fmt: FloatFormat, ordinals: np.ndarray) -> np.ndarra
 
 
 def _row(
-    place: tuple,
+    place: Place,
     run: Callable[[np.ndarray], np.ndarray],
     ordinals: np.ndarray,
     every: bool,
@@ -248,7 +258,7 @@ def _row(
         kinds, ulps = classify(run(some), truth, settings.tolerance)
         return Sample(some, kinds, ulps, true_is_normal(truth), truth.state)
 
-    fmt = FORMATS[place[3]]
+    fmt = FORMATS[place.dtype]
     inside = sample = at(ordinals)
     if not every:
         sample, inside = looked_inside(refine(sample, at), at, SEED)
@@ -259,7 +269,7 @@ def _row(
     failing = [r for r in regions if r.kind in FAILURE_KINDS]
     example = _example([r for r in failing if r.kind != FLUSHED] or failing, run, truth_at, fmt)
     return Row(
-        *place,
+        **place._asdict(),
         points=len(sample.ordinals),
         exhaustive=every,
         counts={KINDS[k]: int(n) for k, n in enumerate(np.bincount(sample.kinds)) if n},

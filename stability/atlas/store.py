@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -150,15 +149,11 @@ def changes(before: Atlas, after: Atlas) -> Iterator[Change]:
         a, b = old.get(place), new.get(place)
         verdict = "new" if a is None else "gone" if b is None else _verdict(a, b)
         if verdict:
-            yield Change(*place, verdict, told(a) if a else "", told(b) if b else "")
+            function, rule, order, dtype, way, mode = place
+            yield Change(function, rule, order, dtype, way, mode, verdict, told(a) if a else "", told(b) if b else "")
 
 
 def is_failing(row: Row) -> bool:
     """Whether a derivative fails where that can matter: NaN, infinite, lost, of the wrong sign or inaccurate at more
     than `LEAST_SHARE` of the floats."""
     return not row.error and row.failing > LEAST_SHARE
-
-
-def worst(rows: Iterable[Row]) -> float:
-    """The largest finite error of rows."""
-    return max((row.max_ulp or 0.0 for row in rows), default=math.nan)

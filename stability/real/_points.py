@@ -85,21 +85,21 @@ def evaluators(fn: Callable, full: Sequence[Any], argnum: int, derivative: Order
         return v if isinstance(found, Undefined) else found
 
     if derivative is None:
-        straight = compiled(jaxpr, named, names, over_balls=True)
-        return straight, straight, with_limits
+        of_balls = compiled(jaxpr, named, names, over_balls=True)
+        return of_balls, of_balls, with_limits
 
     def slope(x) -> Sides:
         if len(names) == 1:
             return derivatives(lambda s: [value(s)], x, derivative.order)[0]
         return derivatives(lambda s: [value(x, s)], held[derivative.by], derivative.order)[0]
 
-    is_straight = len(names) == 1 and line is not None and line.straight
+    straight = line if len(names) == 1 and getattr(line, "straight", False) else None
     end, factor = derivative.order + 1, math.factorial(derivative.order)
 
     def smooth(x: arb) -> arb:
-        if is_straight:
+        if straight is not None:
             try:
-                found = line(arb_series([x, 1], prec=end))
+                found = straight(arb_series([x, 1], prec=end))
             except (Open, ZeroDivisionError):
                 pass
             else:
@@ -178,8 +178,8 @@ def _shared(fast: Callable | None, wide: np.ndarray, fmt: FloatFormat) -> Iterat
 
     The least and the greatest are evaluated by themselves besides, and have to agree.
     """
-    numbers = np.flatnonzero(np.isfinite(wide) & (wide != 0)) if fast is not None and len(wide) >= MANY else []
-    if not len(numbers):
+    numbers = np.flatnonzero(np.isfinite(wide) & (wide != 0))
+    if fast is None or len(numbers) < MANY:
         return
     key = np.frexp(wide[numbers])[1] * 2 + (wide[numbers] < 0)
     order = np.argsort(key, kind="stable")

@@ -189,7 +189,7 @@ def composed(f: Function, args: Sequence[Any]) -> Series:
     return series.integrated(first, slope, end)
 
 
-def along_slopes(f: Function, args: Sequence[Any]) -> arb_series:
+def along_slopes(f: Function, args: Sequence[Any]) -> arb_series | arb:
     """A smooth function of power series of Arb's own, by its slopes. **Raises:** `Open`."""
     first = constant_of(f.rule(*map(constant_of, args)))
     varying = [i for i, a in enumerate(args) if type(a) is arb_series]

@@ -22,7 +22,7 @@ from stability.real import _linear as linear
 from stability.real import _sorting as sorting
 from stability.real import _spectral as spectral
 from stability.real import _windows as windows
-from stability.real import angles, arrays, complexes, function, logic, scalars, steps
+from stability.real import angles, arrays, complexes, function, logic, powers, scalars, steps
 from stability.real.arrays import as_array, bare
 from stability.real.meanings._elementary import logaddexp
 from stability.real.meanings._recognition import MEANING
@@ -222,7 +222,7 @@ TEXTS: dict[str, Callable] = {
     "log1p": scalars.log1p,
     "sqrt": scalars.sqrt,
     "rsqrt": scalars.rsqrt,
-    "cbrt": scalars.cbrt,
+    "cbrt": powers.cbrt,
     "logistic": scalars.logistic,
     "sin": scalars.sin,
     "cos": scalars.cos,

@@ -71,18 +71,6 @@ def _truncate(x: Scalar) -> Scalar:
     return x if isinstance(x, Undefined) else floor.rule(x) if x >= 0 else ceil.rule(x) if x <= 0 else UNDECIDED
 
 
-def _truncate_native(x):
-    return (floor if sign.native(x) > 0 else ceil)(x)
-
-
-truncate: Function = Function(
-    _truncate,
-    zero,
-    series=lambda x: x.direction(floor, ceil, lambda x: _truncate(x.limit()))(x),
-    native=_truncate_native,
-)
-
-
 def signless(x: Undefined) -> Undefined:
     """What hangs on an infinity of no sign, and is none itself."""
     return Undefined("unsigned_infinity") if plain.is_pole(x) else x
@@ -101,14 +89,15 @@ def _sign_series(x: Series) -> Scalar:
     return x.direction(ONE, -ONE, UNDECIDED)
 
 
-def _sign_native(x) -> arb:
+def sign_native(x) -> arb:
+    """The sign of a power series of Arb's own at its point. **Raises:** `Open` at 0."""
     at = constant_of(x)
     if not at != 0:
         raise Open
     return ONE if at > 0 else -ONE
 
 
-sign: Function = Function(_sign, zero, series=_sign_series, native=_sign_native)
+sign: Function = Function(_sign, zero, series=_sign_series, native=sign_native)
 
 
 def _maximum(x: Scalar, y: Scalar) -> Scalar:
@@ -152,6 +141,18 @@ def _where(order: str) -> Rule:
         return holds if isinstance(holds, Undefined) else arb(int(holds))
 
     return slope
+
+
+def _truncate_native(x):
+    return (floor if sign_native(x) > 0 else ceil)(x)
+
+
+truncate: Function = Function(
+    _truncate,
+    zero,
+    series=lambda x: x.direction(floor, ceil, lambda x: _truncate(x.limit()))(x),
+    native=_truncate_native,
+)
 
 
 def _is_above(x, y) -> bool:
