@@ -13,8 +13,8 @@ from mpmath import mpf
 from stability import cli
 from stability.atlas import page
 from stability.atlas.functions import DECLARED, LEFT_OUT, public_function, public_functions, stem
+from stability.atlas.profile import BINS, position
 from stability.atlas.rows import (
-    BINS,
     WAYS,
     Row,
     Settings,
@@ -22,7 +22,6 @@ from stability.atlas.rows import (
     condensed,
     measure,
     measure_in_turn,
-    position,
     reported_inside,
 )
 from stability.atlas.rules import DEFAULT, HIGHEST_NAME, rules_of, with_rule

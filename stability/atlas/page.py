@@ -9,7 +9,8 @@ from importlib.resources import files
 import jinja2
 
 from stability.atlas.functions import LEFT_OUT
-from stability.atlas.rows import DENSE, Row, reported_inside
+from stability.atlas.profile import DENSE
+from stability.atlas.rows import Row, reported_inside
 from stability.atlas.rules import DEFAULT, OURS
 from stability.atlas.store import Atlas, Change, is_failing, told
 from stability.atlas.threads import Thread, threads

@@ -11,7 +11,7 @@ import itertools
 import json
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
@@ -21,14 +21,18 @@ import numpy as np
 from jax import Array
 
 from stability import real
+from stability.atlas import every as every_float32
 from stability.atlas.culprits import Culprit, culprit_of
 from stability.atlas.functions import public_function
+from stability.atlas.models import Table, table_of
+from stability.atlas.profile import profile_text
 from stability.atlas.rules import DEFAULT, HIGHEST_NAME, OURS, rules_of
 from stability.atlas.threads import threads_of
 from stability.formats import FORMATS, FloatFormat, from_ordinal, short_hex, to_ordinal, widen
 from stability.measure import FAILURE_KINDS, KINDS, classify, true_is_normal
 from stability.measure.regions import Region, Sample, hex_at, looked_inside, refine, regions_of
 from stability.study.loading import first_line
+from stability.sweep import outcome as sweep
 from stability.sweep.points import grid
 from stability.truth import Truth
 
@@ -38,7 +42,6 @@ SEED = 0
 BATCH = 8192
 TRIED = 256
 """True values by which it is told how long all take."""
-BINS = 120
 MOST_REGIONS = 8
 """Regions of a kind that a row tells of; those nearest to each other are told as one in which kinds alternate."""
 FLUSHED = "flushed"
@@ -82,11 +85,13 @@ class Place(NamedTuple):
 @dataclass(frozen=True)
 class Settings:
     """**Attributes:** `points` the size of the grid of a wide format; `tolerance` in ulps of the true value, beyond
-    which a result is inaccurate; `seconds` that the true values of an order may take, before fewer are looked at."""
+    which a result is inaccurate; `seconds` that the true values of an order may take, before fewer are looked at;
+    `every_float32` whether every float32 is looked at under `jit`, where Taylor models give the true values."""
 
     points: int = 4096
     tolerance: float = 16.0
     seconds: float = 60.0
+    every_float32: bool = False
 
 
 class Example(NamedTuple):
@@ -107,7 +112,7 @@ class Row:
     and `flushed` those that are 0 for a true value that is subnormal, which is XLA's policy and no failure of a rule;
     `max_ulp` the worst error of what is finite at a normal true value, at the float `at`, a lower bound unless
     `exhaustive`; `regions` of failing floats, `[kind, first, last, count]`; `profile` the worst error by `BINS` equal
-    parts of their axis (`position`), as characters (`profile_text`); `example` one of the failing floats;
+    parts of their axis (`profile.position`), as characters (`profile_text`); `example` one of the failing floats;
     `culprit` the equation to blame there; `error` why there is no result.
     """
 
@@ -151,8 +156,11 @@ class Row:
 
 def measure(task: Task, settings: Settings) -> list[Row]:
     """The rows of a task. What can't be measured is a row that says why."""
+    table = None
+    if settings.every_float32 and task.dtype == "float32":
+        table = table_of(public_function(task.function).fn)
     with jax.enable_x64(task.dtype == "float64"):
-        return [row for order in WAYS for row in _rows(task, order, settings)]
+        return [row for order in WAYS for row in _rows(task, order, settings, table)]
 
 
 TURNS = 16
@@ -174,7 +182,7 @@ def orders_of(rule: str) -> tuple[int, ...]:
     return (0, 1, 2) if rule in (DEFAULT, HIGHEST_NAME, OURS) else (1, 2)
 
 
-def _rows(task: Task, order: int, settings: Settings) -> list[Row]:
+def _rows(task: Task, order: int, settings: Settings, table: Table | None) -> list[Row]:
     fmt, rules = FORMATS[task.dtype], rules_of(task.function)
 
     @functools.cache
@@ -190,20 +198,45 @@ def _rows(task: Task, order: int, settings: Settings) -> list[Row]:
         told = f"no true values: {first_line(error)}"
         ways = tuple((way, mode) for way in WAYS[order] for mode in MODES)
         return [Row(task.function, DEFAULT, order, task.dtype, ways, error=told)]
-    rows = []
-    for rule, fn in rules.items():
-        if order not in orders_of(rule):
-            continue
+    rows, chosen = [], {rule: fn for rule, fn in rules.items() if order in orders_of(rule)}
+    swept = _swept(task, chosen, order, table, settings)
+    for rule, fn in chosen.items():
         found = []
         for (way, make), (mode, wrap) in itertools.product(WAYS[order].items(), MODES.items()):
             place = Place(task.function, rule, order, task.dtype, ((way, mode),))
             try:
                 run = functools.partial(_evaluated, wrap(jax.vmap(make(fn))), fmt)
-                found.append(_row(place, run, ordinals, every, truth_at, settings))
+                over_all = swept.get((rule, way)) if mode == "jit" else None
+                if over_all is None:
+                    found.append(_row(place, run, ordinals, every, truth_at, settings))
+                else:
+                    found.append(_row_of_all(place, run, over_all, truth_at))
             except Exception as error:
                 found.append(Row(**place._asdict(), error=first_line(error)))
         rows += [_with_culprit(row, fn, settings) for row in _joined(found)]
     return rows
+
+
+def _swept(
+    task: Task, rules: dict[str, Scalar], order: int, table: Table | None, settings: Settings
+) -> dict[tuple[str, str], sweep.Row]:
+    """Rows over every float32 by rule and way, where the models of an order cover them."""
+    if table is None or table.open(order) > every_float32.MOST_OPEN:
+        return {}
+    derived = {(rule, way): make(fn) for rule, fn in rules.items() for way, make in WAYS[order].items()}
+    with jax.enable_x64(True):
+        fn = public_function(task.function).fn
+        named = {f"{rule}, {way}": run for (rule, way), run in derived.items()}
+        found = every_float32.rows(fn, named, order, table, settings.tolerance)
+    return {place: found[f"{place[0]}, {place[1]}"] for place in derived}
+
+
+def _row_of_all(place: Place, run: Callable, row: sweep.Row, truth_at: Callable[[bytes], Truth]) -> Row:
+    """A row of the exhaustive sweep as one of the atlas."""
+    fmt = FORMATS[place.dtype]
+    shown = profile_text(*every_float32.profile_of(row), fmt)
+    worst = None if row.max_ulp is None or row.max_ulp_at is None else (row.max_ulp, short_hex(row.max_ulp_at))
+    return _told(place, row.points, True, row.counts, row.regions, worst, shown, run, truth_at)
 
 
 def _joined(rows: list[Row]) -> Iterator[Row]:
@@ -262,28 +295,52 @@ def _row(
     inside = sample = at(ordinals)
     if not every:
         sample, inside = looked_inside(refine(sample, at), at, SEED)
-    regions = regions_of(sample, inside)
-    ulps = sample.counted()
-    worst = int(np.argmax(ulps))
+    ulps, counts = sample.counted(), np.bincount(sample.kinds)
+    at_worst = int(np.argmax(ulps))
+    worst = (float(ulps[at_worst]), hex_at(int(sample.ordinals[at_worst]), fmt)) if ulps[at_worst] >= 0 else None
+    return _told(
+        place,
+        len(sample.ordinals),
+        every,
+        {KINDS[k]: int(n) for k, n in enumerate(counts) if n},
+        regions_of(sample, inside),
+        worst,
+        profile_text(sample.ordinals, ulps, fmt),
+        run,
+        truth_at,
+    )
+
+
+def _told(
+    place: Place,
+    points: int,
+    every: bool,
+    counts: dict[str, int],
+    regions: Sequence[Region],
+    worst: tuple[float, str] | None,
+    profile: str,
+    run: Callable[[np.ndarray], np.ndarray],
+    truth_at: Callable[[bytes], Truth],
+) -> Row:
+    fmt = FORMATS[place.dtype]
     total = 2 * (fmt.infinity + 1)
     failing = [r for r in regions if r.kind in FAILURE_KINDS]
-    example = _example([r for r in failing if r.kind != FLUSHED] or failing, run, truth_at, fmt)
     return Row(
         **place._asdict(),
-        points=len(sample.ordinals),
+        points=points,
         exhaustive=every,
-        counts={KINDS[k]: int(n) for k, n in enumerate(np.bincount(sample.kinds)) if n},
+        counts=counts,
         failing=sum(r.count for r in failing if r.kind != FLUSHED) / total,
         flushed=sum(r.count for r in failing if r.kind == FLUSHED) / total,
-        max_ulp=float(f"{ulps[worst]:.6g}") if ulps[worst] >= 0 else None,
-        at=hex_at(int(sample.ordinals[worst]), fmt) if ulps[worst] >= 0 else None,
+        max_ulp=float(f"{worst[0]:.6g}") if worst else None,
+        at=worst[1] if worst else None,
         regions=tuple(
             (r.kind, hex_at(r.start, fmt), hex_at(r.stop, fmt), r.count)
             for kind in FAILURE_KINDS
             for r in condensed([f for f in failing if f.kind == kind])
         ),
-        profile=profile_text(sample, fmt) if failing or ulps[worst] > 1 else "",
-        example=example,
+        profile=profile if failing or (worst and worst[0] > 1) else "",
+        example=_example([r for r in failing if r.kind != FLUSHED] or failing, run, truth_at, fmt),
     )
 
 
@@ -295,30 +352,6 @@ def condensed(regions: list[Region]) -> list[Region]:
     cuts = [0, *(np.sort(np.argsort(-gaps, kind="stable")[: MOST_REGIONS - 1]) + 1).tolist(), len(regions)]
     parts = [regions[a:b] for a, b in itertools.pairwise(cuts)]
     return [Region(p[0].kind, p[0].start, p[-1].stop, sum(r.count for r in p)) for p in parts]
-
-
-DENSE = ((-8.0, 0.2), (10.0, 0.85))
-"""Exponents between which most functions change, and where they lie on the axis of a profile."""
-
-
-def position(ordinals: np.ndarray, fmt: FloatFormat) -> np.ndarray:
-    """Floats on the axis of a profile, in [-1, 1]: by the logarithm of their size, in three parts (`DENSE`)."""
-    x = widen(from_ordinal(ordinals, fmt))
-    (low, at_low), (high, at_high) = DENSE
-    with np.errstate(divide="ignore"):
-        logs = np.log2(np.abs(x))
-    size = np.interp(logs, [fmt.least_exponent, low, high, fmt.emax + 1.0], [0.0, at_low, at_high, 1.0])
-    return np.where(ordinals < 0, -size, size)
-
-
-def profile_text(sample: Sample, fmt: FloatFormat) -> str:
-    """A character a bin: `~` where nothing counts, else from `!` for up to 1/8 ulp on, one more a doubling."""
-    ulps = sample.counted()
-    bins = np.clip(((position(sample.ordinals, fmt) + 1) * (BINS / 2)).astype(int), 0, BINS - 1)
-    worst = np.full(BINS, -1.0)
-    np.maximum.at(worst, bins, ulps)
-    levels = np.clip(np.ceil(np.log2(np.maximum(worst, 0.125))) + 3, 0, 80).astype(int)
-    return "".join("~" if w < 0 else chr(33 + level) for w, level in zip(worst, levels, strict=True))
 
 
 def _example(

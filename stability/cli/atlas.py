@@ -51,6 +51,11 @@ def parser() -> Parser:
         default=60.0,
         help="what the true values of an order may take before fewer floats are looked at (%(default)s)",
     )
+    p.add_argument(
+        "--exhaustive",
+        action="store_true",
+        help="look at every float32 under jit, of functions whose true values have Taylor models everywhere",
+    )
     p.add_argument("--against", type=Path, metavar="FILE", help="an earlier atlas.json: tells what changed")
     p.add_argument("--out", type=Path, default=Path("reports/atlas"), metavar="DIR", help="default %(default)s")
     p.add_argument("--resume", action="store_true", help="go on from where an interrupted run of the same was")
@@ -88,7 +93,7 @@ def main(argv: list[str]) -> int:
     if args.list:
         print("\n".join([*names, *(f"left out: {name}, {why}" for name, why in sorted(LEFT_OUT.items()))]))
         return 0
-    settings = Settings(args.points, args.tolerance, args.seconds)
+    settings = Settings(args.points, args.tolerance, args.seconds, args.exhaustive)
     tasks = [Task(name, dtype) for name in names for dtype in args.dtype or FORMATS]
     with p.writing(args.out, partial(foreign, page="README.md", data="atlas.json")):
         try:

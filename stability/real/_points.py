@@ -100,7 +100,7 @@ def evaluators(fn: Callable, full: Sequence[Any], argnum: int, derivative: Order
         if straight is not None:
             try:
                 found = straight(arb_series([x, 1], prec=end))
-            except (Open, ZeroDivisionError):
+            except (Open, ZeroDivisionError, ValueError):
                 pass
             else:
                 if isinstance(found, arb) and found.is_finite():
@@ -113,6 +113,28 @@ def evaluators(fn: Callable, full: Sequence[Any], argnum: int, derivative: Order
         return left
 
     return smooth, None, slope
+
+
+def straight_line(fn: Callable, x: jax.ShapeDtypeStruct) -> Callable[..., Any] | None:
+    """A function of one number as one of balls, or of power series of Arb's own, or `None` where it has none.
+
+    It raises `Open`, `ZeroDivisionError` or `ValueError` where it can't tell.
+    """
+    jaxpr, _ = trace(fn, np.zeros(x.shape, x.dtype))
+    line = compiled(jaxpr, [Name("x0")], ("x0",), over_balls=False)
+    return line if getattr(line, "straight", False) else None
+
+
+def everywhere(
+    fn: Callable, low: float, high: float, *, fmt: FloatFormat, derivative: Order | None = None
+) -> Point | None:
+    """The true value that a function of one number, or its derivative, has at every number of an interval, to within
+    `FRACTION` ulps, or `None` where it has several, or that is not known."""
+    x = np.zeros((), fmt.dtype)
+    quick, _, _ = kept(
+        fn, (Given(x.dtype.name, (), x.tobytes()),), 0, derivative, bool(jax.config.read("jax_enable_x64"))
+    )
+    return None if quick is None else _whole(quick, arb(low).union(arb(high)), fmt)
 
 
 def truth(

@@ -193,11 +193,14 @@ def _logistic_series(x: Series):
     return div(ONE, add(ONE, exp(neg(x))))
 
 
-logistic: Function = smoothly(
-    Function(of_one(_logistic, ONE, arb(0)), lambda x: mul(logistic(x), logistic(neg(x))), series=_logistic_series)
+logistic: Function = Function(
+    of_one(_logistic, ONE, arb(0)),
+    lambda x: mul(logistic(x), logistic(neg(x))),
+    series=_logistic_series,
+    native=lambda x: 1 / (1 + (-x).exp()),
 )
-sin: Function = Function(of_one(methodcaller("sin")), lambda x: cos(x))
-cos: Function = Function(of_one(_cos), lambda x: neg(sin(x)))
+sin: Function = Function(of_one(methodcaller("sin")), lambda x: cos(x), native=methodcaller("sin"))
+cos: Function = Function(of_one(_cos), lambda x: neg(sin(x)), native=methodcaller("cos"))
 tan: Function = Function(of_one(methodcaller("tan")), lambda x: div(ONE, square(cos(x))))
 asin: Function = Function(
     of_one(methodcaller("asin"), None, None, beyond_one(False)), lambda x: rsqrt(one_minus_square(x))
@@ -206,10 +209,32 @@ acos: Function = Function(
     of_one(methodcaller("acos"), None, None, beyond_one(False)), lambda x: neg(rsqrt(one_minus_square(x)))
 )
 atan: Function = Function(_atan, lambda x: div(ONE, one_plus_square(x)))
-sinh: Function = Function(of_one(methodcaller("sinh"), INFINITY, MINUS_INFINITY), lambda x: cosh(x))
-cosh: Function = Function(of_one(_cosh, INFINITY, INFINITY), lambda x: sinh(x))
+
+
+def _sinh_native(x):
+    """By `expm1` of what is above 0, where nothing cancels in any coefficient."""
+    e = expm1(x if sign_native(x) > 0 else -x)
+    above = (e + e / (e + 1)) / 2
+    return above if sign_native(x) > 0 else -above
+
+
+def _tanh_native(x):
+    """By `expm1` of what is below 0, where nothing cancels in any coefficient."""
+    e = expm1(2 * x if sign_native(x) < 0 else -2 * x)
+    below = e / (e + 2)
+    return below if sign_native(x) < 0 else -below
+
+
+sinh: Function = Function(
+    of_one(methodcaller("sinh"), INFINITY, MINUS_INFINITY), lambda x: cosh(x), native=_sinh_native
+)
+cosh: Function = Function(
+    of_one(_cosh, INFINITY, INFINITY), lambda x: sinh(x), native=lambda x: (x.exp() + (-x).exp()) / 2
+)
 tanh: Function = Function(
-    of_one(_tanh, ONE, -ONE), lambda x: times(4, mul(logistic(times(2, x)), logistic(times(-2, x))))
+    of_one(_tanh, ONE, -ONE),
+    lambda x: times(4, mul(logistic(times(2, x)), logistic(times(-2, x)))),
+    native=_tanh_native,
 )
 asinh: Function = Function(of_one(methodcaller("asinh"), INFINITY, MINUS_INFINITY), lambda x: rsqrt(one_plus_square(x)))
 acosh: Function = Function(

@@ -55,7 +55,7 @@ class Points(NamedTuple):
 def measure(result: Array, truth: Truth64, magnitude: Array, tolerance: float) -> Points:
     """Results (float32, subnormals seen by their bits) against the truth; kinds as in `stability.measure`."""
     size = lax.bitcast_convert_type(result, jnp.int32) & 0x7FFFFFFF
-    nan_input = magnitude > INFINITY
+    nan_input = (magnitude > INFINITY) | jnp.isnan(truth.value)
     known = against(truth.value, -exponent_of(truth.scale), nan_input, FLOAT32)
     kind, ulps = classify_on_device(result, known, tolerance)
     height = jnp.abs(truth.value * truth.scale)

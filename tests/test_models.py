@@ -1,0 +1,111 @@
+"""True values of every float32 on the device, by Taylor models, against balls and mpmath."""
+
+import jax
+import jax.numpy as jnp
+import mpmath
+import numpy as np
+import pytest
+from mpmath import mpf
+
+from stability import real
+from stability.atlas.models import BLOCKS, DEGREE, Table, ends, models, table_of
+from stability.formats import FORMATS
+from stability.real import Order, straight_line
+from stability.truth import State
+
+FLOAT32 = FORMATS["float32"]
+SOME = sorted({0, 1, 127, 128, 0x3EAA, 0x3F80, 0x4000, 0x41A0, 0x42B1, 0x42D0, 0x5000, BLOCKS - 2, BLOCKS - 1})
+
+FUNCTIONS = {
+    "tanh": (jnp.tanh, mpmath.tanh),
+    "log1p": (jnp.log1p, mpmath.log1p),
+    "silu": (jax.nn.silu, lambda x: x / (1 + mpmath.exp(-x))),
+    "elu": (jax.nn.elu, lambda x: mpmath.expm1(x) if x < 0 else x),
+    "sqrt": (jnp.sqrt, mpmath.sqrt),
+}
+
+
+def floats(block, negative, at):
+    magnitudes = np.uint32(block << 16) + np.asarray(at, np.uint32)
+    return (magnitudes | np.uint32(negative << 31)).view(np.float32)
+
+
+def table(fn, blocks) -> Table:
+    found = table_of(fn, blocks)
+    assert found is not None
+    return found
+
+
+def told(found, order, block, negative):
+    magnitude = jnp.arange(block << 16, (block + 1) << 16, dtype=jnp.int32)
+    return found.truth(order)(magnitude, 0.0, negative)
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_values_are_within_their_bound_of_mpmaths(name):
+    fn, oracle = FUNCTIONS[name]
+    at, checked = [0, 1, 777, 32768, 65535], 0
+    with jax.enable_x64(True):
+        found = table(fn, SOME)
+        for order, block, negative in np.ndindex(3, len(SOME), 2):
+            out = told(found, order, SOME[block], bool(negative))
+            for i, x in zip(at, floats(SOME[block], negative, at).tolist(), strict=True):
+                value, ulp, bound = (float(v[i]) for v in (out.value, 1 / out.scale, out.bound))
+                inside = (
+                    abs(x) < 90 and abs(x) > 1e-30 and (name not in ("log1p", "sqrt") or x > (-1, 0)[name == "sqrt"])
+                )
+                if not inside or not bound < 0.01:
+                    continue
+                with mpmath.workdps(80):
+                    true = mpmath.diff(oracle, mpf(x), order) if order else oracle(mpf(x))
+                    assert abs(mpf(value) - true) <= (mpf(bound) + mpf(2) ** -60) * mpf(ulp), (x, order)
+                checked += 1
+    assert checked > 60
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_values_are_those_of_balls(name):
+    fn, rng, checked = FUNCTIONS[name][0], np.random.default_rng(0), 0
+    blocks = sorted(rng.choice(BLOCKS - 1, 12, replace=False).tolist())
+    with jax.enable_x64(True):
+        found = table(fn, blocks)
+        for order, block, negative in ((o, b, n) for o in range(3) for b in blocks for n in (False, True)):
+            at = np.sort(rng.choice(1 << 16, 4, replace=False))
+            z, out = floats(block, negative, at), told(found, order, block, negative)
+            truth = real.truth(fn, z, fmt=FLOAT32, derivative=Order(0, order) if order else None)
+            for k, i in enumerate(at):
+                value, scale, bound = (float(v[i]) for v in (out.value, out.scale, out.bound))
+                if np.isinf(bound):
+                    continue
+                checked += 1
+                assert np.isnan(value) == (truth.state[k] == State.UNDEFINED), z[k]
+                if np.isnan(value) or np.isinf(value) or np.isinf(truth.quanta[k]):
+                    continue
+                true = (truth.quanta[k] + truth.fraction[k]) * 2.0 ** float(truth.exponent[k])
+                assert abs(value - true) * scale <= bound + 2.0**-23, (z[k], value, true)
+    assert checked > 200
+
+
+def test_a_block_of_a_function_that_jumps_has_no_model():
+    line = straight_line(jnp.floor, jax.ShapeDtypeStruct((), np.float32))
+    across, between = models(jnp.floor, line, 0x4000 - 1, False), models(jnp.floor, line, 0x3FA0, False)
+    assert np.isfinite(between[0].bound) and between[0].coefficients[0] == 1
+    kinked = models(jax.nn.relu, straight_line(jax.nn.relu, jax.ShapeDtypeStruct((), np.float32)), 0, False)
+    assert np.isinf(kinked[1].bound) and len(across) == 3
+
+
+def test_a_bound_that_is_planted_too_small_would_be_seen(monkeypatch):
+    """Half the coefficients leave more than the bound says."""
+    fn, oracle = FUNCTIONS["tanh"]
+    with jax.enable_x64(True):
+        found = table(fn, [0x4000])
+        found.coefficients[..., DEGREE // 4 :] = 0
+        out, (x,) = told(found, 1, 0x4000, False), floats(0x4000, False, [60000])
+        with mpmath.workdps(40):
+            off = abs(mpf(float(out.value[60000])) - mpmath.diff(oracle, mpf(float(x)))) * mpf(float(out.scale[60000]))
+        assert off > float(out.bound[60000])
+
+
+def test_the_ends_of_blocks():
+    assert ends(0x3F80, False) == (1.0, 1 + 2.0**-8, 1 + 65535 * 2.0**-23)
+    assert ends(0x3F80, True)[0] == -1.0 and ends(0, False)[0] == 0.0
