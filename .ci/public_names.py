@@ -9,6 +9,7 @@ from stability import (
     Study,
     UnsupportedPrimitive,
     diagnose,
+    nn,
     sigmoid_binary_cross_entropy,
     sigmoid_binary_cross_entropy_grad,
     sigmoid_binary_cross_entropy_value_and_grad,
