@@ -10,7 +10,7 @@ from jax import Array
 
 from stability import double_word as dw
 from stability.double_word import DoubleWord
-from stability.nn._exponential import quotient
+from stability.nn._exponential import is_positive, quotient
 
 
 def one_plus(x: Array) -> DoubleWord:
@@ -43,8 +43,9 @@ def soft_sign_slope(x: Array) -> Array:
 
 
 def soft_sign_curvature(x: Array) -> Array:
-    """`-2 sign(x) / (1 + |x|)³`; 0 at the kink at 0."""
-    return -jnp.sign(x) * inverse_power(one_plus(jnp.abs(x)), 3, 2.0)
+    """`-2 sign(x) / (1 + |x|)³`; at the kink at 0 that from the right."""
+    size = inverse_power(one_plus(jnp.abs(x)), 3, 2.0)
+    return jnp.where(is_positive(-x), size, -size)
 
 
 def _scaled(x: Array, b: Array) -> tuple[Array, Array, Array]:

@@ -67,22 +67,30 @@ def horner(x: Array, coefficients: Sequence[float]) -> Array:
 
 
 class Exponential(NamedTuple):
-    """`e^x = 2**k (1 + q)`; `k` is a whole number, as a float, and `q` has two words."""
+    """`e^x = 2**k (1 + q)`; `k` is a whole number, as a float."""
 
     k: Array
-    q: DoubleWord
+    q: Array
 
 
-def exponential(x: Array, low: Array | float = 0.0) -> Exponential:
-    """Of `x + low`, for a `low` that is tiny beside `x`, no further from 0 than `reach(x)`.
+def exponential_words(x: Array, low: Array | float = 0.0) -> tuple[Array, DoubleWord]:
+    """`k`, and `q` in two words that are good to a quarter of an ulp of the first, for `e^(x + low)`.
 
-    The two words of `q` are good to a quarter of an ulp of the first.
+    `low` is less than 1, and the sum no further from 0 than `reach(x)`; that it is rounded to the grid of `r` is an
+    error of `q`.
     """
     bits = format_of(x.dtype).bits
     high_part, low_part = LN2[bits]
-    k = lax.round(x * (1 / math.log(2)), lax.RoundingMethod.TO_NEAREST_EVEN)
-    r, r_low = double_word.fast_two_sum(x - k * high_part, low - k * low_part)
-    return Exponential(k, double_word.fast_two_sum(r, r_low + r * r * horner(r, _EXP[bits])))
+    total, add = (x + low, double_word.two_sum) if isinstance(low, Array) else (x, double_word.fast_two_sum)
+    k = lax.round(total * (1 / math.log(2)), lax.RoundingMethod.TO_NEAREST_EVEN)
+    r, r_low = add(x - k * high_part, low - k * low_part)
+    return k, double_word.fast_two_sum(r, r_low + r * r * horner(r, _EXP[bits]))
+
+
+def exponential(x: Array, low: Array | float = 0.0) -> Exponential:
+    """As `exponential_words`, with the first word of `q` alone."""
+    k, (q, _) = exponential_words(x, low)
+    return Exponential(k, q)
 
 
 def reach(x: Array) -> float:

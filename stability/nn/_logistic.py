@@ -1,8 +1,8 @@
 """The logistic functions and their first two derivatives, in float32 and float64.
 
-All of them are written in `e = e^-|x|`, so that nothing overflows and most sums have terms of one sign: with `s = 1 + e`
-and `d = 1 - e`, `σ' = e / s²`, `σ'' = -sign(x) e d / s³` and `tanh(|x|/2) = d / s`. Where a formula has many roundings,
-or terms of both signs, it is computed in two words, and next to a root by the series there.
+All of them are written in `e = e^-|x|`, so that nothing overflows and most sums have terms of one sign: with `s = 1 +
+e` and `d = 1 - e`, `σ' = e / s²`, `σ'' = -sign(x) e d / s³` and `tanh(|x|/2) = d / s`. Where a formula has many
+roundings, or terms of both signs, it is computed in two words, and next to a root by the series there.
 """
 
 from __future__ import annotations
@@ -15,7 +15,15 @@ from jax import Array
 
 from stability import double_word as dw
 from stability.double_word import DoubleWord
-from stability.nn._exponential import exponential, line_of_subnormals, log1p_reduced, power, quotient, reach, shift
+from stability.nn._exponential import (
+    exponential_words,
+    line_of_subnormals,
+    log1p_reduced,
+    power,
+    quotient,
+    reach,
+    shift,
+)
 from stability.nn._roots import Root
 
 
@@ -85,7 +93,7 @@ class Decay(NamedTuple):
 def decay(x: Array, low: Array | float = 0.0) -> Decay:
     """`e^-|x + low|`; as far as `reach`, past which `e^-|x|` times anything here is 0."""
     a = jnp.minimum(jnp.abs(x), reach(x))
-    k, q = exponential(-a, jnp.where(x < 0, low, -low) if isinstance(low, Array) else 0.0)
+    k, q = exponential_words(-a, jnp.where(x < 0, low, -low) if isinstance(low, Array) else 0.0)
     return Decay(a, q, power(k + shift(x)))
 
 
@@ -138,7 +146,7 @@ def sigmoid_slope(x: Array, low: Array | float = 0.0) -> Array:
 def _curvature(x: Array, factor: float, low: Array | float = 0.0) -> Array:
     """`factor σ''(x + low)`."""
     e = decay(x, low)
-    size = e.times(*dw.divide(dw.scale(e.d_words, factor), _power(_one_plus(e.words), 3)))
+    size = e.times(*dw.divide(dw.scale(e.d_words, jnp.full_like(x, factor)), _power(_one_plus(e.words), 3)))
     return jnp.where(x < 0, size, -size)
 
 

@@ -11,7 +11,7 @@ from stability.formats import format_of
 from stability.nn._algebraic import inverse_power, one_plus
 from stability.nn._exponential import (
     LN2,
-    exponential,
+    exponential_words,
     is_positive,
     line_of_subnormals,
     log1p_reduced,
@@ -24,7 +24,7 @@ from stability.nn._exponential import (
 def _reduced(x: Array, low: Array | float, least: float) -> tuple[Array, DoubleWord]:
     """The exponential of `x + low` in parts, for `x` clipped to where it matters."""
     far = jnp.clip(x, least, reach(x))
-    return exponential(far, jnp.where(far == x, low, 0.0).astype(x.dtype) if isinstance(low, Array) else low)
+    return exponential_words(far, jnp.where(far == x, low, 0.0).astype(x.dtype) if isinstance(low, Array) else low)
 
 
 def exp(x: Array, low: Array | float = 0.0, factor: Array | float = 1.0) -> Array:
