@@ -7,7 +7,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from stability import testing
+    from stability import nn, testing
     from stability.diagnosis import Diagnosis, diagnose
     from stability.losses import (
         sigmoid_binary_cross_entropy,
@@ -49,6 +49,7 @@ __all__ = [
     "Study",
     "UnsupportedPrimitive",
     "diagnose",
+    "nn",
     "sigmoid_binary_cross_entropy",
     "sigmoid_binary_cross_entropy_grad",
     "sigmoid_binary_cross_entropy_value_and_grad",
@@ -65,8 +66,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name == "testing":
-        return importlib.import_module("stability.testing")
+    if name in ("nn", "testing"):
+        return importlib.import_module(f"stability.{name}")
     if name in _WHERE:
         return getattr(importlib.import_module(f"stability.{_WHERE[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

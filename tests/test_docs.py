@@ -13,13 +13,16 @@ import stability
 from stability.sweep import engine
 
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+MODULES = ("nn", "testing")
 CLASSES = ("Diagnosis", "Outcome", "Study")
 
 
 def public():
     """Every public function and class by its dotted name."""
-    found = {name: getattr(stability, name) for name in stability.__all__ if name != "testing"}
-    return found | {f"testing.{name}": getattr(stability.testing, name) for name in stability.testing.__all__}
+    found = {name: getattr(stability, name) for name in stability.__all__ if name not in MODULES}
+    return found | {
+        f"{m}.{n}": getattr(getattr(stability, m), n) for m in MODULES for n in getattr(stability, m).__all__
+    }
 
 
 def methods():

@@ -1,6 +1,6 @@
 """Losses and gradients to import, rounded as well as the format allows."""
 
-from stability.losses._kernel import KERNELS
+from stability.losses._kernel import KERNELS, Kernel
 from stability.losses.sigmoid import (
     sigmoid_binary_cross_entropy,
     sigmoid_binary_cross_entropy_grad,
@@ -14,6 +14,7 @@ from stability.losses.softmax import (
 
 __all__ = [
     "KERNELS",
+    "Kernel",
     "sigmoid_binary_cross_entropy",
     "sigmoid_binary_cross_entropy_grad",
     "sigmoid_binary_cross_entropy_value_and_grad",
