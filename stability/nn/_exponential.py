@@ -71,10 +71,11 @@ class Exponential(NamedTuple):
 
 
 def exponential(x: Array, low: Array | float = 0.0) -> Exponential:
-    """Of `x + low`, for a `low` that is tiny beside `x`, as far as `reach(x)` at most."""
+    """Of `x + low`, for a `low` of less than 1, as far as `reach(x)` at most; `q` has the error of rounding that sum to
+    the grid of `r`."""
     bits = format_of(x.dtype).bits
     high_part, low_part = _LN2[bits]
-    k = lax.round(x * (1 / math.log(2)), lax.RoundingMethod.TO_NEAREST_EVEN)
+    k = lax.round((x + low) * (1 / math.log(2)), lax.RoundingMethod.TO_NEAREST_EVEN)
     r = (x - k * high_part) + (low - k * low_part)
     return Exponential(k, r + r * r * horner(r, _EXP[bits]))
 
