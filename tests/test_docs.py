@@ -20,7 +20,9 @@ CLASSES = ("Diagnosis", "Outcome", "Study")
 def public():
     """Every public function and class by its dotted name."""
     found = {name: getattr(stability, name) for name in stability.__all__ if name not in MODULES}
-    return found | {f"{m}.{n}": getattr(getattr(stability, m), n) for m in MODULES for n in getattr(stability, m).__all__}
+    return found | {
+        f"{m}.{n}": getattr(getattr(stability, m), n) for m in MODULES for n in getattr(stability, m).__all__
+    }
 
 
 def methods():

@@ -4,4 +4,36 @@ Each has the signature of its namesake, and is differentiated any number of time
 and what is true of these, tells the docstring of each.
 """
 
-__all__: list[str] = []
+from stability.nn.algebraic import soft_sign as soft_sign
+from stability.nn.algebraic import squareplus as squareplus
+from stability.nn.exponential import celu as celu
+from stability.nn.exponential import elu as elu
+from stability.nn.exponential import expm1 as expm1
+from stability.nn.exponential import log1p as log1p
+from stability.nn.exponential import selu as selu
+from stability.nn.logistic import log_sigmoid as log_sigmoid
+from stability.nn.logistic import logaddexp as logaddexp
+from stability.nn.logistic import mish as mish
+from stability.nn.logistic import sigmoid as sigmoid
+from stability.nn.logistic import silu as silu
+from stability.nn.logistic import softplus as softplus
+from stability.nn.logistic import swish as swish
+from stability.nn.logistic import tanh as tanh
+
+__all__ = [
+    "celu",
+    "elu",
+    "expm1",
+    "log1p",
+    "log_sigmoid",
+    "logaddexp",
+    "mish",
+    "selu",
+    "sigmoid",
+    "silu",
+    "soft_sign",
+    "softplus",
+    "squareplus",
+    "swish",
+    "tanh",
+]

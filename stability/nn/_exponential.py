@@ -16,19 +16,22 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jax import Array, lax
 
+from stability import double_word
+from stability.double_word import DoubleWord
 from stability.formats import format_of
 
 
-def _floats(text: str) -> list[float]:
+def floats_of(text: str) -> list[float]:
+    """Floats in hex, with blanks between them."""
     return [float.fromhex(c) for c in text.split()]
 
 
 _EXP = {
-    32: _floats(
+    32: floats_of(
         "0x1.0000000b9129bp-1 0x1.5555555a78ed4p-3 0x1.5554e9063586ep-5 0x1.1110e0f238322p-7 0x1.6d43246b523b4p-10 "
         "0x1.a124f19fe89acp-13"
     ),
-    64: _floats(
+    64: floats_of(
         "0x1.0000000000000p-1 0x1.5555555555557p-3 0x1.5555555555556p-5 0x1.11111111100dcp-7 0x1.6c16c16c162d4p-10 "
         "0x1.a01a01abe7fe1p-13 0x1.a01a01a6d889cp-16 0x1.71de0231960ebp-19 0x1.27e4db646b17ep-22 "
         "0x1.af4de97ca4194p-26 0x1.1f730349868cep-29"
@@ -37,11 +40,11 @@ _EXP = {
 """By bits: `(e^r - 1 - r) / r**2` for `|r| <= ln(2)/2`, to `2**-30` and `2**-60` of `e^r - 1`: mpmath's `chebyfit`."""
 
 _LOG = {
-    32: _floats(
+    32: floats_of(
         "-0x1.fffffff63e8a5p-2 0x1.55554e3a7d3b1p-2 -0x1.0000075e24d09p-2 0x1.99a1362044cb8p-3 -0x1.5559e98e2ebf6p-3 "
         "0x1.2379a521b8ebap-3 -0x1.fcbfc8e9e7041p-4 0x1.e3dd7e47a3cb3p-4 -0x1.d975c7f2c7917p-4 0x1.1540db79117aap-4"
     ),
-    64: _floats(
+    64: floats_of(
         "-0x1.0000000000000p-1 0x1.555555555555dp-2 -0x1.fffffffffff33p-3 0x1.99999999976dcp-3 -0x1.5555555561f8ep-3 "
         "0x1.24924926225b8p-3 -0x1.fffffff7da31cp-4 0x1.c71c70bf5a5adp-4 -0x1.99999a6493424p-4 0x1.745d46566a720p-4 "
         "-0x1.55556c5e75e17p-4 0x1.3b0ed46a5d37dp-4 -0x1.248b21bb591ecp-4 0x1.115b97f180d5ap-4 -0x1.00b18d8e286d2p-4 "
@@ -51,7 +54,7 @@ _LOG = {
 }
 """By bits: `(log(1 + z) - z) / z**2` for `1/sqrt(2) <= 1 + z <= sqrt(2)`, to `2**-29` and `2**-56` of `log(1 + z)`."""
 
-_LN2 = {32: _floats("0x1.62e4p-1 0x1.7f7d1cf79abcap-20"), 64: _floats("0x1.62e42fefa38p-1 0x1.ef35793c76730p-45")}
+LN2 = {32: floats_of("0x1.62e4p-1 0x1.7f7d1cf79abcap-20"), 64: floats_of("0x1.62e42fefa38p-1 0x1.ef35793c76730p-45")}
 """By bits: `ln 2` in two parts, the first of them short enough that its products with `k` are exact."""
 
 
@@ -70,14 +73,24 @@ class Exponential(NamedTuple):
     q: Array
 
 
-def exponential(x: Array, low: Array | float = 0.0) -> Exponential:
-    """Of `x + low`, for a `low` of less than 1, as far as `reach(x)` at most; `q` has the error of rounding that sum to
-    the grid of `r`."""
+def exponential_words(x: Array, low: Array | float = 0.0) -> tuple[Array, DoubleWord]:
+    """`k`, and `q` in two words that are good to a quarter of an ulp of the first, for `e^(x + low)`.
+
+    `low` is less than 1, and the sum no further from 0 than `reach(x)`; that it is rounded to the grid of `r` is an
+    error of `q`.
+    """
     bits = format_of(x.dtype).bits
-    high_part, low_part = _LN2[bits]
-    k = lax.round((x + low) * (1 / math.log(2)), lax.RoundingMethod.TO_NEAREST_EVEN)
-    r = (x - k * high_part) + (low - k * low_part)
-    return Exponential(k, r + r * r * horner(r, _EXP[bits]))
+    high_part, low_part = LN2[bits]
+    total, add = (x + low, double_word.two_sum) if isinstance(low, Array) else (x, double_word.fast_two_sum)
+    k = lax.round(total * (1 / math.log(2)), lax.RoundingMethod.TO_NEAREST_EVEN)
+    r, r_low = add(x - k * high_part, low - k * low_part)
+    return k, double_word.fast_two_sum(r, r_low + r * r * horner(r, _EXP[bits]))
+
+
+def exponential(x: Array, low: Array | float = 0.0) -> Exponential:
+    """As `exponential_words`, with the first word of `q` alone."""
+    k, (q, _) = exponential_words(x, low)
+    return Exponential(k, q)
 
 
 def reach(x: Array) -> float:
@@ -111,3 +124,25 @@ def power(k: Array) -> Array:
 def log1p_reduced(z: Array) -> Array:
     """`log(1 + z)` for `1/sqrt(2) <= 1 + z <= sqrt(2)`, to an ulp or two."""
     return z + z * z * horner(z, _LOG[format_of(z.dtype).bits])
+
+
+def is_positive(x: Array) -> Array:
+    """`x > 0`, subnormals included, which XLA on CPU takes as 0."""
+    integer = jnp.int32 if format_of(x.dtype).bits == 32 else jnp.int64
+    return (lax.bitcast_convert_type(x, integer) > 0) & ~jnp.isnan(x)
+
+
+def line_of_subnormals(x: Array, slope: Array | float, otherwise: Array) -> Array:
+    """`slope x` where `x` is subnormal, and `otherwise` elsewhere.
+
+    XLA on CPU takes subnormals as 0, so they are read from their bits; the result is normal where `slope x` is. The
+    minimum keeps XLA from multiplying the two constants, which would underflow.
+    """
+    fmt = format_of(x.dtype)
+    integer = jnp.int32 if fmt.bits == 32 else jnp.int64
+    bits = lax.bitcast_convert_type(x, integer)
+    stored = fmt.precision - 1
+    mantissa = bits & integer((1 << stored) - 1)
+    size = jnp.minimum(mantissa.astype(x.dtype) * 2.0**-stored, 1) * slope * fmt.smallest_normal
+    field = bits & integer(((1 << (fmt.bits - fmt.precision)) - 1) << stored)
+    return jnp.where(field == 0, jnp.where(bits < 0, -size, size), otherwise)
