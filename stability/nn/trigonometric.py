@@ -6,44 +6,29 @@ loses more near 0 and near its own roots.
 
 from __future__ import annotations
 
-from functools import wraps
 from typing import TYPE_CHECKING
 
-import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array, lax
+from jax import Array
 from jax.typing import ArrayLike
 
 from stability.losses import Kernel
 from stability.nn import _sinc as sincs
+from stability.nn._double import in_double, widened
 from stability.nn._elementwise import Function, applied
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
 
-def _widened(x: Array) -> Array:
-    """A narrower array as float64, with the subnormals, which XLA on CPU takes for 0."""
-    x = x.astype(jnp.float32)
-    bits = lax.bitcast_convert_type(x, jnp.int32)
-    size = (bits & 0x7FFFFF).astype(jnp.float64) * 2.0**-149
-    return jnp.where((bits & 0x7F800000) == 0, jnp.where(bits < 0, -size, size), x.astype(jnp.float64))
+def _kernel(name: str, wide: Function, doubled: Function, formula: Function, derivative: Function) -> Kernel:
+    """In float64 for narrower formats, and in two words of it for float64."""
 
-
-def _in_double(wide: Function, doubled: Function) -> Function:
-    """`wide` in float64 for narrower formats, and `doubled` for float64; whether `jax_enable_x64` is set or not."""
-
-    @jax.jit
-    def compiled(x: Array) -> Array:
-        return doubled(x) if x.dtype == jnp.float64 else wide(_widened(x)).astype(x.dtype)
-
-    @wraps(wide)
     def run(x: Array) -> Array:
-        with jax.enable_x64(True):
-            return compiled(x)
+        return doubled(x) if x.dtype == jnp.float64 else wide(widened(x))
 
-    return run
+    return Kernel(name, in_double(run), formula, lambda tangent, x: tangent * derivative(x))
 
 
 def _pi(x: Array) -> Array:
@@ -75,24 +60,9 @@ def _third(x: Array) -> Array:
     return jnp.where(near, series, jnp.where(jnp.isinf(wide), 0, plain)).astype(x.dtype)
 
 
-_curvature_kernel = Kernel(
-    "nn_sinc_curvature",
-    _in_double(sincs.curvature, sincs.curvature_doubled),
-    _curvature,
-    lambda tangent, x: tangent * _third(x),
-)
-_slope_kernel = Kernel(
-    "nn_sinc_slope",
-    _in_double(sincs.slope, sincs.slope_doubled),
-    _slope,
-    lambda tangent, x: tangent * _curvature_kernel(x),
-)
-_value_kernel = Kernel(
-    "nn_sinc",
-    _in_double(sincs.value, sincs.value_doubled),
-    lambda x: jnp.sinc(x),
-    lambda tangent, x: tangent * _slope_kernel(x),
-)
+_curvature_kernel = _kernel("nn_sinc_curvature", sincs.curvature, sincs.curvature_doubled, _curvature, _third)
+_slope_kernel = _kernel("nn_sinc_slope", sincs.slope, sincs.slope_doubled, _slope, _curvature_kernel)
+_value_kernel = _kernel("nn_sinc", sincs.value, sincs.value_doubled, lambda x: jnp.sinc(x), _slope_kernel)
 
 
 def sinc(x: Float[ArrayLike, "*shape"], /) -> Float[Array, "*shape"]:
