@@ -89,14 +89,14 @@ def squareplus_slope(x: Array, b: Array) -> Array:
     _, (h, h_low) = _hypotenuse(a, b)
     total, rest = dw.two_sum(a, h)
     below = jnp.where(x < 0, h * total, h)
-    share = dw.quotient_after_masks(jnp.where(x < 0, b, a), jnp.where(below > 0, below, 1))
+    share = dw.quotient_after_masks(jnp.where(x < 0, b, a), jnp.where(below == 0, 1, below))
     left = _corrected(0.5 * share, (h, h_low), (total, jnp.where(jnp.isfinite(total), rest + h_low, 0)))
-    right = jnp.where(jnp.isfinite(h), 0.5 + 0.5 * share, 1)
+    right = jnp.where(h == jnp.inf, 1, 0.5 + 0.5 * share)
     return jnp.where(x < 0, left, right)
 
 
 def squareplus_curvature(x: Array, b: Array) -> Array:
     """`b / (2 h³)`."""
     m, h = _hypotenuse(jnp.abs(x), b)
-    share = dw.quotient_after_masks(0.5 * b, jnp.where(m[0] > 0, m[0] * h[0], 1))
+    share = dw.quotient_after_masks(0.5 * b, jnp.where(m[0] == 0, 1, m[0] * h[0]))
     return _corrected(share, m, h)

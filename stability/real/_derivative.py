@@ -58,6 +58,8 @@ def derivatives(evaluate: Callable[[Any], Sequence[Any]], x: Scalar, order: int)
     if seen.singular == before and not any(isinstance(v, Undefined) and v.certain for v in smooth):
         return [Sides(v, v) for v in smooth]
 
+    if all(map(_is_nowhere, smooth)) and all(map(_is_nowhere, around := list(evaluate(_around(x))))):
+        return [Sides(v, v) for v in around]
     here = list(evaluate(x))
     holes = {k for k, v in enumerate(here) if isinstance(v, Undefined) and v.kind in HOLES}
     for k, sides in enumerate(limits(evaluate, x) if holes else ()):
@@ -73,6 +75,16 @@ def derivatives(evaluate: Callable[[Any], Sequence[Any]], x: Scalar, order: int)
         return [found_here(at, limit(v), d) for at, v, d in zip(here, values, found, strict=True)]
 
     return _from_both_sides(side, x, order)
+
+
+def _around(x: arb) -> arb:
+    """A ball with a number inside it."""
+    return x + arb(0, abs(x) * arb(2) ** -40 if x else arb(2) ** -1200)
+
+
+def _is_nowhere(v: Any) -> bool:
+    """Whether a function of a ball has no value anywhere in it."""
+    return isinstance(v, Undefined) and v.kind in ("domain", "nan")
 
 
 def found_here(at: Any, beside: Any, slope: Scalar) -> Scalar:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import flint
@@ -94,7 +94,7 @@ def evaluators(fn: Callable, full: Sequence[Any], argnum: int, derivative: Order
     def smooth(x: arb) -> arb:
         left, right = slope(x)
         if left is not right or isinstance(left, Undefined) or infinite(left):
-            raise Open
+            raise Open(Sides(left, right))
         return left
 
     return smooth, slope
@@ -129,15 +129,23 @@ def truth(
     fast, slow = kept(fn, given, argnum, derivative, bool(jax.config.read("jax_enable_x64")))
     wide = widen(z)
     n = len(wide)
-    h, l, bound = _by_line(fast, wide, fmt)
+    shared = list(_shared(fast, wide, fmt))
+    together = np.concatenate([at for at, _ in shared]) if shared else np.zeros(0, np.int64)
+    alone = np.ones(n, bool)
+    alone[together] = False
+    h, l, bound, sides = _by_line(fast, np.where(alone, wide, np.nan), fmt)
     power = (np.abs(np.frexp(h)[0]) == 0.5) & (np.abs(l) <= bound) & (bound > 0)
     quanta, fraction, exponent, undecided = nearest_quanta((h, l), 0, np.where(power, np.inf, bound), fmt)
     with np.errstate(over="ignore"):
         undecided |= ~(np.ldexp(bound, -exponent) <= FRACTION)
-    left = np.flatnonzero(undecided)
+    left = np.flatnonzero(undecided & alone)
     of_nan = functools.cache(lambda: _decided(real(math.nan), fast, slow, fmt))
-    ends = [of_nan() if math.isnan(x) else _decided(real(x), fast, slow, fmt) for x in wide[left].tolist()]
-    known = truths.of_quanta(quanta, fraction, exponent, fmt, n).put(left, [first for first, _ in ends])
+    ends = [
+        of_nan() if math.isnan(x) else _decided(real(x), fast, slow, fmt, sides.get(i))
+        for i, x in zip(left.tolist(), wide[left].tolist(), strict=True)
+    ]
+    points = [first for first, _ in ends] + [point for at, point in shared for _ in at]
+    known = truths.of_quanta(quanta, fraction, exponent, fmt, n).put(np.concatenate([left, together]), points)
     kinks = {i: second for i, (_, second) in enumerate(ends) if second is not None}
     if not kinks:
         return known
@@ -145,13 +153,61 @@ def truth(
     return truths.within(known, second.put(left[list(kinks)], list(kinks.values())))
 
 
+MANY = 16
+"""Floats of a binade from which on it is looked at whether they share their true value."""
+
+
+def _shared(fast: Callable | None, wide: np.ndarray, fmt: FloatFormat) -> Iterator[tuple[np.ndarray, Point]]:
+    """Positions of all floats of a binade, and the true value that they share to within `FRACTION` ulps, where a
+    function saturates, vanishes, overflows or has no domain: what it is of a ball around all of them, and so of each.
+
+    The least and the greatest are evaluated by themselves besides, and have to agree.
+    """
+    numbers = np.flatnonzero(np.isfinite(wide) & (wide != 0)) if fast is not None and len(wide) >= MANY else []
+    if not len(numbers):
+        return
+    key = np.frexp(wide[numbers])[1] * 2 + (wide[numbers] < 0)
+    order = np.argsort(key, kind="stable")
+    for at in np.split(numbers[order], np.flatnonzero(np.diff(key[order])) + 1):
+        if len(at) < MANY:
+            continue
+        ends = arb(wide[at].min()), arb(wide[at].max())
+        point = _whole(fast, ends[0].union(ends[1]), fmt)
+        if point is not None and all(_agree(point, _whole(fast, x, fmt)) for x in ends):
+            yield at, point
+
+
+def _whole(fast: Any, x: arb, fmt: FloatFormat) -> Point | None:
+    """The true value that a function has everywhere in a ball, or none."""
+    with flint.ctx.workprec(PRECISIONS[0]):
+        try:
+            v = fast(x)
+        except (Open, ZeroDivisionError) as e:
+            left, right = e.args[0] if e.args and isinstance(e.args[0], Sides) else (None, None)
+            if left is not right or not isinstance(left, Undefined) or not left.certain or left.kind == "pole":
+                return None
+            v = left
+        point = point_of(v, fmt)
+    return None if point.state in (State.POLE, State.UNDECIDED) else point
+
+
+def _agree(one: Point, other: Point | None) -> bool:
+    if other is None or (one.exponent, one.state, one.why) != (other.exponent, other.state, other.why):
+        return False
+    same = one.quanta == other.quanta or one.state == State.UNDEFINED
+    return same and abs(one.fraction - other.fraction) <= 4 * FRACTION
+
+
 TINY, HUGE = 1e-280, 1e280
 """Between these, doubles and their differences are normal."""
 
 
-def _by_line(fast: Callable | None, wide: np.ndarray, fmt: FloatFormat) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _by_line(
+    fast: Callable | None, wide: np.ndarray, fmt: FloatFormat
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, dict[int, Sides]]:
     """Values by the straight-line function, at one precision: double-doubles `h + l` and how far off they are at most,
-    infinite where it gives none."""
+    infinite where it gives none; and by position what it knows of derivatives that are no numbers."""
+    sides = {}
     n = len(wide)
     highs, lows, radii = [0.0] * n, [0.0] * n, [math.inf] * n
     underflows = fmt.least_exponent > -900
@@ -162,7 +218,9 @@ def _by_line(fast: Callable | None, wide: np.ndarray, fmt: FloatFormat) -> tuple
                     continue
                 try:
                     v = flat(fast(arb(x)))
-                except (Open, ZeroDivisionError):
+                except (Open, ZeroDivisionError) as e:
+                    if e.args and isinstance(e.args[0], Sides):
+                        sides[i] = e.args[0]
                     continue
                 if not v.is_finite():
                     continue
@@ -175,16 +233,19 @@ def _by_line(fast: Callable | None, wide: np.ndarray, fmt: FloatFormat) -> tuple
                 elif underflows and abs(v) < TINY and v != 0:
                     radii[i] = TINY
     low = np.array(lows)
-    return np.array(highs), low, np.array(radii) * (1 + 2.0**-40) + np.abs(low) * 2.0**-52
+    return np.array(highs), low, np.array(radii) * (1 + 2.0**-40) + np.abs(low) * 2.0**-52, sides
 
 
-def _decided(x, fast: Callable | None, slow: Callable, fmt: FloatFormat) -> tuple[Point, Point | None]:
-    """The true value at one point, at rising precision, and its other end where it is an interval."""
+def _decided(
+    x, fast: Callable | None, slow: Callable, fmt: FloatFormat, sides: Sides | None = None
+) -> tuple[Point, Point | None]:
+    """The true value at one point, at rising precision, and its other end where it is an interval; `sides` of a
+    derivative at the first precision, where they are known."""
     at_number = not (isinstance(x, Undefined) or infinite(x))
     ends: tuple[Point, Point | None] = truths.undecided(fmt), None
     for prec in PRECISIONS:
         with flint.ctx.workprec(prec):
-            if fast is not None and at_number:
+            if sides is None and fast is not None and at_number:
                 try:
                     v = fast(x)
                 except (Open, ZeroDivisionError):
@@ -193,7 +254,7 @@ def _decided(x, fast: Callable | None, slow: Callable, fmt: FloatFormat) -> tupl
                     found = point_of(v, fmt)
                     if found.state == State.NUMBER and not infinite(v):
                         return found, None
-            v = slow(x)
+            v, sides = slow(x) if sides is None else sides, None
             ends = _ends(v, fmt, at_number)
             if is_unproven(v) or not any(end is not None and end.state == State.UNDECIDED for end in ends):
                 break
