@@ -4,8 +4,8 @@ With `t = |x|`, the distribution `Φ` and the density `φ` of the normal distrib
 
     f(x) = x Φ(x) = max(x, 0) - φ W,    f'(-t) = φ (W/t - t) = 1 - f'(t),    f''(x) = φ (2 - t²).
 
-`W` is a polynomial in `1 / (t + 3)`. The unit by tanh is `x σ(y)` with `y = x v`, `v = a + b x²`, and with `e = e^-|y|`,
-`y' = 3 v - 2 a`, `n = t y' - 1`,
+`W` is a polynomial in `1 / (t + 3)`. The unit by tanh is `x σ(y)` with `y = x v`, `v = a + b x²`, and with `e =
+e^-|y|`, `y' = 3 v - 2 a`, `n = t y' - 1`,
 
     f(x) = max(x, 0) - t e / (1 + e),    f'(-t) = -e (n - e) / (1 + e)² = 1 - f'(t),
     f''(x) = -e (B - e C) / (1 + e)³,    B = y' (t y' - 2) - 6 b t²,    C = y' (t y' + 2) + 6 b t².

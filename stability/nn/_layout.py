@@ -6,7 +6,6 @@ import math
 import operator
 from collections.abc import Callable
 
-import jax.numpy as jnp
 from jax import Array
 
 Axis = int | tuple[int, ...] | None

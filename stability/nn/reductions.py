@@ -1,8 +1,8 @@
 """Softmax, its logarithm and logsumexp along an axis, whose values and gradients keep their digits.
 
-For `z_1 ... z_n` with `p_k = e^{z_k} / Σ_j e^{z_j}`, the gradients of `jax.nn` take `1 - p_k` and `v_k - Σ_j p_j v_j` as
-they stand, which leaves nothing of them where one class is likely, and rounds each `p_j` before it is added up. Here all
-is computed in float64 for narrower formats, tangents less that of a likely class, and `1 - p` as a sum of the other
+For `z_1 ... z_n` with `p_k = e^{z_k} / Σ_j e^{z_j}`, the gradients of `jax.nn` take `1 - p_k` and `v_k - Σ_j p_j v_j`
+as they stand, which leaves nothing of them where one class is likely, and rounds each `p_j` before it is added up. Here
+all is computed in float64 for narrower formats, tangents less that of a likely class, and `1 - p` as a sum of the other
 classes (`stability.losses.shares`).
 
 The derivatives of these gradients are composed of them in the format of the arguments.
@@ -134,27 +134,27 @@ def _by_logits(linear: Callable[..., Array]) -> Callable[..., Array]:
     return rule
 
 
-_share_tangent_kernel = Linear(
+_share_tangent_kernel: Kernel = Linear(
     "nn_softmax_tangent",
     in_double(_share_tangent),
     lambda v, z: _true_share(z) * _plain(_true_share, v, z),
     _by_logits(lambda v, z: _share_kernel(z) * _plain(_share_kernel, v, z)),
     transpose=lambda: _share_tangent_kernel,
 )
-_share_kernel = Kernel(
+_share_kernel: Kernel = Kernel(
     "nn_softmax",
     in_double(_share),
     _true_share,
     lambda tangent, z: _share_tangent_kernel(tangent, z),
 )
-_log_tangent_kernel = Linear(
+_log_tangent_kernel: Kernel = Linear(
     "nn_log_softmax_tangent",
     in_double(_log_tangent),
     lambda v, z: _plain(_true_share, v, z),
     _by_logits(lambda v, z: _plain(_share_kernel, v, z)),
     transpose=lambda: _log_cotangent_kernel,
 )
-_log_cotangent_kernel = Linear(
+_log_cotangent_kernel: Kernel = Linear(
     "nn_log_softmax_cotangent",
     in_double(_log_cotangent),
     lambda c, z: c - _true_share(z) * _sum(c),
@@ -203,9 +203,9 @@ def softmax(
     - `axis` one axis, several, or `None` for all.
     - `where` booleans, true for what counts, of a shape that broadcasts with that of `x`.
 
-    **Returns:** an array of the shape and float dtype of `x`, 0 where `where` is false. In float16, bfloat16 and float32,
-    values and gradients are within 1 ulp of the true ones wherever those are normal, as long as a gradient is not a
-    difference of terms `2**24` times as large. NaN along an axis with a NaN, with `+inf`, or with `-inf` only.
+    **Returns:** an array of the shape and float dtype of `x`, 0 where `where` is false. In float16, bfloat16 and
+    float32, values and gradients are within 1 ulp of the true ones wherever those are normal, as long as a gradient is
+    not a difference of terms `2**24` times as large. NaN along an axis with a NaN, with `+inf`, or with `-inf` only.
 
     **Raises:** `TypeError` for complex numbers; `ValueError` for an axis that is not there.
 
@@ -216,7 +216,7 @@ def softmax(
 
     x = jnp.float32([20, 0])
     assert jax.grad(lambda x: jax.nn.softmax(x)[0])(x)[0] == 0
-    assert jax.grad(lambda x: softmax(x)[0])(x).tolist() == [2.0611536e-09, -2.0611536e-09]
+    assert jax.grad(lambda x: softmax(x)[0])(x).tolist() == [2.06115369216775e-09, -2.06115369216775e-09]
     ```
     """
     z = _masked(x, where)
@@ -278,9 +278,9 @@ def logsumexp(
     - `keepdims` whether reduced axes stay, with size 1.
     - `b`, `return_sign` are there for their places and must be left as they are.
 
-    **Returns:** an array of the float dtype of `a`. In float16, bfloat16 and float32, values are within 3 ulps of the true
-    ones, as long as the maximum and the rest do not cancel by more than `2**20`, and gradients, which are `softmax`,
-    within 1 ulp. `-inf` where all are, with gradient 0.
+    **Returns:** an array of the float dtype of `a`. In float16, bfloat16 and float32, values are within 3 ulps of the
+    true ones, as long as the maximum and the rest do not cancel by more than `2**20`, and gradients, which are
+    `softmax`, within 1 ulp. `-inf` where all are, with gradient 0.
 
     **Raises:** as `softmax`; `ValueError` for `b` or `return_sign`.
 

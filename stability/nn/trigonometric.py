@@ -43,9 +43,7 @@ def _curvature(x: Array) -> Array:
     return -(_pi(x) ** 2 * jnp.sinc(x) + 2 * _slope(x) / x)
 
 
-_THIRD = [
-    float(term * (2 * k) * (2 * k - 1) * (2 * k - 2)) for k, term in enumerate(sincs.TERMS) if k > 1
-]
+_THIRD = [float(term * (2 * k) * (2 * k - 1) * (2 * k - 2)) for k, term in enumerate(sincs.TERMS) if k > 1]
 """`f'''(x) / x` in `x**2`."""
 
 
@@ -74,8 +72,8 @@ def sinc(x: Float[ArrayLike, "*shape"], /) -> Float[Array, "*shape"]:
 
     **Returns:** an array of the shape and float dtype of `x`. Values, first and second derivatives are within 1 ulp of
     the true ones in float16, bfloat16 and float32, and within 2 in float64, wherever those are normal: 0 at whole
-    numbers, and with all their digits next to every root. At infinities they are 0. Computed in float64, and for float64
-    in two words of it; the third derivative is that of a plain formula.
+    numbers, and with all their digits next to every root. At infinities they are 0. Computed in float64, and for
+    float64 in two words of it; the third derivative is that of a plain formula.
 
     **Raises:** `TypeError` for complex numbers.
 
@@ -86,7 +84,7 @@ def sinc(x: Float[ArrayLike, "*shape"], /) -> Float[Array, "*shape"]:
 
     x = jnp.float32(1.4302968)
     assert sinc(jnp.float32(1_000_000)) == 0
-    assert jax.grad(sinc)(x) == jnp.float32(-2.3e-08)
+    assert jax.grad(sinc)(x) == jnp.float32(2.6919048e-07)  # jnp.sinc: 4.45e-07
     ```
     """
     return applied(_value_kernel, x)

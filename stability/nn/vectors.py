@@ -14,7 +14,7 @@ derivatives of the gradients are composed of such functions in the format of the
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -121,7 +121,7 @@ def _true_cosine(x: Array, y: Array) -> Array:
     return _sum(_true_unit(x) * _true_unit(y))
 
 
-def _one(x: Array, *_: Array) -> Array:
+def _one(x: Any, *_: Any) -> Any:
     """The abstract array of shape `(..., 1)`."""
     return x.update(shape=(*x.shape[:-1], 1))
 
@@ -134,7 +134,7 @@ def _turned_by_vector(tangent: Array, v: Array, x: Array) -> Array:
     return jax.jvp(composed, (x,), (tangent,))[1]
 
 
-_turned_kernel = Linear(
+_turned_kernel: Kernel = Linear(
     "nn_unit_tangent",
     in_double(_turned),
     lambda v, x: (v - _true_unit(x) * _sum(_true_unit(x) * v)) / _true_length(x),
@@ -165,7 +165,7 @@ _distance_slope_kernel = Kernel(
     lambda tangent, x, y: jax.jvp(lambda x: _composed_slope(x, y), (x,), (tangent,))[1],
     lambda tangent, x, y: jax.jvp(lambda y: _composed_slope(x, y), (y,), (tangent,))[1],
 )
-_distance_kernel = Kernel(
+_distance_kernel: Kernel = Kernel(
     "nn_cosine_distance",
     in_double(_distance),
     lambda x, y: 1 - _true_cosine(x, y),
@@ -187,12 +187,12 @@ def norm(
     - `axis` one axis, several (their length together, the Frobenius norm of two), or `None` for all.
     - `keepdims` whether reduced axes stay, with size 1.
 
-    **Returns:** an array of the float dtype of `x`. In float16, bfloat16 and float32, values and gradients are within 1 ulp
-    of the true ones wherever those are normal, in float64 within 3: squares neither over- nor underflow. The gradient,
-    `x / |x|`, is 0 at 0; of infinite numbers it is the limit at the same pace.
+    **Returns:** an array of the float dtype of `x`. In float16, bfloat16 and float32, values and gradients are within 1
+    ulp of the true ones wherever those are normal, in float64 within 3: squares neither over- nor underflow. The
+    gradient, `x / |x|`, is 0 at 0; of infinite numbers it is the limit at the same pace.
 
-    **Raises:** `TypeError` for complex numbers; `ValueError` for another `ord`, also for 2 along several axes, and for an
-    axis that is not there.
+    **Raises:** `TypeError` for complex numbers; `ValueError` for another `ord`, also for 2 along several axes, and for
+    an axis that is not there.
 
     ```python
     import jax
@@ -206,7 +206,9 @@ def norm(
     (array,), _ = floats(x)
     several = array.ndim if axis is None else len(axis) if isinstance(axis, tuple) else 1
     if ord is not None and (ord != 2 or several != 1):
-        raise ValueError(f"ord {ord} along {several} axes is not the length of a vector; jax.numpy.linalg.norm has others")
+        raise ValueError(
+            f"ord {ord} along {several} axes is not the length of a vector; jax.numpy.linalg.norm has others"
+        )
     rows, restore = rows_last(array, axis)
     if rows.shape[-1] == 0:
         return restore(jnp.zeros((*rows.shape[:-1], 1), array.dtype), keepdims)
@@ -224,9 +226,9 @@ def cosine_distance(
     - `axis` along which the vectors lie, one or several, or `None` for all.
 
     **Returns:** the distances, from 0 to 2, of the promoted float dtype, without the axis. In float16, bfloat16 and
-    float32, values and gradients are within 1 ulp of the true ones wherever those are normal, as long as a gradient is not
-    a difference of terms `2**24` times as large, and unless the vectors are multiples of each other but for a few parts in
-    `2**40`. 1 with gradient 0 where a vector is 0.
+    float32, values and gradients are within 1 ulp of the true ones wherever those are normal, as long as a gradient is
+    not a difference of terms `2**24` times as large, and unless the vectors are multiples of each other but for a few
+    parts in `2**40`. 1 with gradient 0 where a vector is 0.
 
     **Raises:** `TypeError` for complex numbers; `ValueError` for shapes that do not broadcast, or an axis that is not
     there.
@@ -238,7 +240,7 @@ def cosine_distance(
 
     x, y = jnp.float32([1, 1e-4]), jnp.float32([1, 0])
     assert 1 - x @ y / (jnp.linalg.norm(x) * jnp.linalg.norm(y)) == 0
-    assert cosine_distance(x, y) == jnp.float32(5e-09)
+    assert cosine_distance(x, y) == jnp.float32(4.9999995e-09)
     ```
     """
     (first, second), _ = floats(x, y)
