@@ -22,7 +22,7 @@ from jax import Array, lax
 
 from stability import double_word
 from stability.double_word import DoubleWord
-from stability.nn._exponential import horner
+from stability.nn._exponential import horner, line_of_subnormals
 
 PI = Fraction("3.14159265358979323846264338327950288419716939937510582097494459")
 
@@ -137,7 +137,8 @@ def slope_doubled(x: Array) -> Array:
     turn = _turn(x)
     (size, _), _ = _doubled_slope(turn)
     far = jnp.where(x < 0, -size, size)
-    return _rounded(x, turn, lambda t: t * _taylor(t, _SLOPE, 11), (far, far))
+    result = _rounded(x, turn, lambda t: t * _taylor(t, _SLOPE, 11), (far, far))
+    return line_of_subnormals(x, float(_SLOPE[0]), result)
 
 
 def curvature_doubled(x: Array) -> Array:
