@@ -1,4 +1,4 @@
-"""`gelu` and `sinc` and two derivatives of each, against the true values of plain formulas of their values, by balls."""
+"""`gelu` and `sinc` and two derivatives of each, against the true values of plain formulas of the values, by balls."""
 
 from functools import cache
 
