@@ -195,7 +195,12 @@ LONG = (
     *("stability.cli.examples.examine", "stability.cli.cases.map"),
     *("stability.cli.sweep.executor", "stability.cli.function.executor", "stability.cli.executors.executor"),
     *("stability.cli.sweep._start", "stability.experiment.training.experiment", "stability.bench.losses.measure"),
-    *("stability.bench.points.ratio_by_hand", "stability.bench.softmax.measured", "stability.bench.sweep.measure"),
+    *(
+        "stability.bench.nn.measured",
+        "stability.bench.points.ratio_by_hand",
+        "stability.bench.softmax.measured",
+        "stability.bench.sweep.measure",
+    ),
     *("stability.cli.compare.compared", "stability.bench.page.measured"),
     *("stability.bench.diagnose.sums", "stability.bench.watch.measured"),
 )

@@ -88,6 +88,15 @@ def of_softmax(dtype):
     )
 
 
+def of_units(dtype):
+    """The kernels of `stability.nn`, which are there once it is imported; those of rows have no scalars."""
+    importlib.import_module("stability.nn")
+    for name in [name for name in KERNELS if name.startswith("nn_")]:
+        for shape in ((8,),) if name.startswith("nn_rows") else ((8,), ()):
+            x = logits(dtype, shape)
+            yield f"{name} {dtype} {shape=}", compiled(KERNELS[name], *[x] * len(KERNELS[name].derivatives))
+
+
 def of_forms(study):
     """The forms of a study, in every format and mode; eager, each operation is compiled as it is met."""
     for (form, function), dtype, mode in itertools.product(declared()[study].forms.items(), FORMATS, MODES):
@@ -123,6 +132,7 @@ PARTS = {
     "losses": of_losses,
     "functions": of_functions,
     **{f"softmax {dtype}": lambda dtype=dtype: of_softmax(dtype) for dtype in ("float32", "float64")},
+    **{f"units {dtype}": lambda dtype=dtype: of_units(dtype) for dtype in ("float32", "float64")},
     **{name: lambda name=name: of_forms(name) for name in declared()},
     "endless python": of_endless_python,
     "old quotient": of_the_old_quotient,
@@ -155,7 +165,7 @@ def seconds_of(part: str, limit: int = LIMIT) -> tuple[dict[str, float], str | N
     return dict(zip(begun, done, strict=False)), begun[-1]
 
 
-@pytest.mark.parametrize("part", ["losses", "functions", "softmax float32", "sigmoid_bce"])
+@pytest.mark.parametrize("part", ["losses", "functions", "softmax float32", "units float32", "sigmoid_bce"])
 def test_everything_compiles_in_time(part):
     seconds, hung = seconds_of(part)
     assert hung is None, f"{hung} did not come back from the compiler within {LIMIT} s of processor time"
@@ -164,8 +174,8 @@ def test_everything_compiles_in_time(part):
 
 
 @pytest.mark.exhaustive
-@pytest.mark.parametrize("part", ["softmax float64", "softmax_ce_2", "softmax_ce_3"])
-def test_the_rest_of_the_softmax_compiles_in_time(part):
+@pytest.mark.parametrize("part", ["softmax float64", "units float64", "softmax_ce_2", "softmax_ce_3"])
+def test_the_rest_compiles_in_time(part):
     assert seconds_of(part)[1] is None
 
 

@@ -66,13 +66,14 @@ def test_a_sum_after_the_loss_is_to_blame_and_not_the_loss():
     assert found.culprit.primitive in ("add", "sub")
 
 
-def test_every_kernel_of_the_losses_has_the_value_of_its_formula():
+def test_every_kernel_has_the_value_of_its_formula():
     """In float64, on points where the plain formula has a few digits to lose."""
     z, y = np.array([0.3, -1.2, 2.0, 0.0]), np.array([0.2, 0.5, 0.0, 0.3])
     arguments = {1: (z,), 2: (z, y)}
     with jax.enable_x64(True):
-        for name in (name for name in KERNELS if not name.startswith("nn_")):
-            kernel = KERNELS[name]
+        for name, kernel in KERNELS.items():
+            if not name.startswith(("sigmoid", "softmax")):
+                continue
             parameters = {"arithmetic": "float64", "whole": False} if name.startswith("sigmoid") else {}
             inputs = (z, np.int32(2)) if name.endswith("_at") else arguments[len(kernel.derivatives)]
             found = kernel(*map(jnp.asarray, inputs), **parameters)

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax import lax
 
 from stability import nn
 from stability.formats import FORMATS, every_float, from_ordinal, to_ordinal, widen
@@ -211,3 +212,41 @@ def test_every_float_of_16_bits(name, order, dtype):
     worst = errors(name, order, finite(fmt), fmt).max()
     print(name, order, dtype, worst)
     assert worst <= 1
+
+
+@pytest.mark.exhaustive
+@forms
+@orders
+def test_every_float32(name, order):
+    """Against our own float64, which the tests above hold to the balls; what looks worse than 2.99 ulps, by balls."""
+    fmt, run = FORMATS["float32"], derived(name, order)
+    with jax.enable_x64(True):
+        worst, doubtful = _screened(run)
+    print(name, order, worst, len(doubtful))
+    assert len(doubtful) < 1000 and (not doubtful or errors(name, order, np.concatenate(doubtful), fmt).max() <= BOUND)
+
+
+def _screened(run):
+    """The worst error of `run` in float32 by its own values in float64, and the floats where it is over 2.99 ulps."""
+
+    largest = FORMATS["float32"].max
+
+    @jax.jit
+    def off(first):
+        x = lax.bitcast_convert_type(first + jnp.arange(1 << 20, dtype=jnp.uint32), jnp.float32)
+        result, exact = run(x), run(x.astype(jnp.float64))
+        exponent = lax.bitcast_convert_type(exact, jnp.int64) >> 52 & 0x7FF
+        ulp = lax.bitcast_convert_type((exponent - 23) << 52, jnp.float64)
+        size = jnp.abs(exact)
+        normal = (size >= 2.0**-126) & (size <= largest) & jnp.isfinite(x)
+        error = jnp.where(normal, jnp.abs(result.astype(jnp.float64) - exact) / ulp, 0)
+        return x, jnp.where(jnp.isnan(error), jnp.inf, error)
+
+    worst, doubtful = 0.0, []
+    for first in range(0, 1 << 32, 1 << 20):
+        x, error = off(jnp.uint32(first))
+        highest = float(error.max())
+        worst = max(worst, highest)
+        if highest > 2.99:
+            doubtful.append(np.asarray(x)[np.asarray(error) > 2.99])
+    return worst, doubtful

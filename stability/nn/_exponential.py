@@ -73,7 +73,7 @@ class Exponential(NamedTuple):
     q: Array
 
 
-def exponential_words(x: Array, low: Array | float = 0.0) -> tuple[Array, DoubleWord]:
+def exponential_words(x: Array, low: Array | None = None) -> tuple[Array, DoubleWord]:
     """`k`, and `q` in two words that are good to a quarter of an ulp of the first, for `e^(x + low)`.
 
     `low` is less than 1, and the sum no further from 0 than `reach(x)`; that it is rounded to the grid of `r` is an
@@ -81,13 +81,15 @@ def exponential_words(x: Array, low: Array | float = 0.0) -> tuple[Array, Double
     """
     bits = format_of(x.dtype).bits
     high_part, low_part = LN2[bits]
-    total, add = (x + low, double_word.two_sum) if isinstance(low, Array) else (x, double_word.fast_two_sum)
-    k = lax.round(total * (1 / math.log(2)), lax.RoundingMethod.TO_NEAREST_EVEN)
-    r, r_low = add(x - k * high_part, low - k * low_part)
+    k = lax.round((x if low is None else x + low) * (1 / math.log(2)), lax.RoundingMethod.TO_NEAREST_EVEN)
+    if low is None:
+        r, r_low = double_word.fast_two_sum(x - k * high_part, -(k * low_part))
+    else:
+        r, r_low = double_word.two_sum(x - k * high_part, low - k * low_part)
     return k, double_word.fast_two_sum(r, r_low + r * r * horner(r, _EXP[bits]))
 
 
-def exponential(x: Array, low: Array | float = 0.0) -> Exponential:
+def exponential(x: Array, low: Array | None = None) -> Exponential:
     """As `exponential_words`, with the first word of `q` alone."""
     k, (q, _) = exponential_words(x, low)
     return Exponential(k, q)

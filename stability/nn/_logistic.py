@@ -84,16 +84,17 @@ class Decay(NamedTuple):
         high, low = dw.two_sum(-self.more, 1 - self.two)
         return dw.fast_two_sum(high, low - self.two * self.q[1])
 
-    def times(self, x: Array, low: Array | float = 0.0) -> Array:
+    def times(self, x: Array, low: Array | None = None) -> Array:
         """`(x + low) e`, also where `e` by itself underflows."""
-        product = x + (x * self.q[0] + (low + low * self.q[0]))
+        q = self.q[0]
+        product = x + (x * q if low is None else x * q + (low + low * q))
         return (product * self.scaled) * self.down
 
 
-def decay(x: Array, low: Array | float = 0.0) -> Decay:
+def decay(x: Array, low: Array | None = None) -> Decay:
     """`e^-|x + low|`; as far as `reach`, past which `e^-|x|` times anything here is 0."""
     a = jnp.minimum(jnp.abs(x), reach(x))
-    k, q = exponential_words(-a, jnp.where(x < 0, low, -low) if isinstance(low, Array) else 0.0)
+    k, q = exponential_words(-a, None if low is None else jnp.where(x < 0, low, -low))
     return Decay(a, q, power(k + shift(x)))
 
 
@@ -109,8 +110,8 @@ def _add(x: DoubleWord, y: DoubleWord) -> DoubleWord:
 
 def _ratio(x: DoubleWord, y: DoubleWord) -> DoubleWord:
     """`x / y`, where the words below the first of both are made up for, but not the rounding of the division."""
-    high = quotient(x[0], y[0])
-    return high, quotient(x[1] - high * y[1], y[0])
+    high = dw.quotient_after_masks(x[0], y[0])
+    return high, dw.quotient_after_masks(x[1] - high * y[1], y[0])
 
 
 def _polynomial(x: DoubleWord, coefficients: list[DoubleWord]) -> DoubleWord:
@@ -132,25 +133,25 @@ def _one_plus(x: DoubleWord) -> DoubleWord:
     return _add(x, _words(jnp.ones_like(x[0])))
 
 
-def sigmoid(x: Array, low: Array | float = 0.0) -> Array:
+def sigmoid(x: Array, low: Array | None = None) -> Array:
     e = decay(x, low)
     share = quotient(jnp.ones_like(x), e.s)
     return jnp.where(x < 0, e.times(share), share)
 
 
-def sigmoid_slope(x: Array, low: Array | float = 0.0) -> Array:
+def sigmoid_slope(x: Array, low: Array | None = None) -> Array:
     e = decay(x, low)
     return e.times(quotient(jnp.ones_like(x), e.squared))
 
 
-def _curvature(x: Array, factor: float, low: Array | float = 0.0) -> Array:
+def _curvature(x: Array, factor: float, low: Array | None = None) -> Array:
     """`factor σ''(x + low)`."""
     e = decay(x, low)
     size = e.times(*dw.divide(dw.scale(e.d_words, jnp.full_like(x, factor)), _power(_one_plus(e.words), 3)))
     return jnp.where(x < 0, size, -size)
 
 
-def sigmoid_curvature(x: Array, low: Array | float = 0.0) -> Array:
+def sigmoid_curvature(x: Array, low: Array | None = None) -> Array:
     return _curvature(x, 1.0, low)
 
 
@@ -287,8 +288,9 @@ def _mish_quotient(e: Decay, x: Array, left: list[Line], right: list[Line], n: i
         return _add(first, _words(either(p[1] - even[0], q[1] - even[1]) * e.a))
 
     lines = [line(p, q) for p, q in zip(left, right, strict=True)]
-    below = [_words(either(2, 1)), _words(jnp.full_like(x, 2)), _words(either(1, 2))]
-    return dw.divide(_polynomial(e.words, lines), _power(_polynomial(e.words, below), n))
+    below = _add(dw.scale(e.words, either(1, 2)), _words(jnp.full_like(x, 2)))
+    below = _add(dw.multiply(below, e.words), _words(either(2, 1)))
+    return _ratio(_polynomial(e.words, lines), _power(below, n))
 
 
 def mish_slope(x: Array) -> Array:

@@ -21,13 +21,13 @@ from stability.nn._exponential import (
 )
 
 
-def _reduced(x: Array, low: Array | float, least: float) -> tuple[Array, DoubleWord]:
+def _reduced(x: Array, low: Array | None, least: float) -> tuple[Array, DoubleWord]:
     """The exponential of `x + low` in parts, for `x` clipped to where it matters."""
     far = jnp.clip(x, least, reach(x))
-    return exponential_words(far, jnp.where(far == x, low, 0.0).astype(x.dtype) if isinstance(low, Array) else low)
+    return exponential_words(far, None if low is None else jnp.where(far == x, low, 0.0).astype(x.dtype))
 
 
-def exp(x: Array, low: Array | float = 0.0, factor: Array | float = 1.0) -> Array:
+def exp(x: Array, low: Array | None = None, factor: Array | float = 1.0) -> Array:
     """`factor e^(x + low)`, also where `e^x` by itself over- or underflows."""
     k, (q, q_low) = _reduced(x, low, -reach(x))
     s = shift(x)
@@ -36,7 +36,7 @@ def exp(x: Array, low: Array | float = 0.0, factor: Array | float = 1.0) -> Arra
     return product * jnp.where(grown, 2.0**s, 2.0**-s).astype(x.dtype)
 
 
-def expm1(x: Array, low: Array | float = 0.0) -> Array:
+def expm1(x: Array, low: Array | None = None) -> Array:
     """`2**k (q + (1 - 2**-k))`; past where it rounds to -1, -1."""
     k, (q, q_low) = _reduced(x, low, -1.5 * format_of(x.dtype).precision)
     s = shift(x)

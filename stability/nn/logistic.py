@@ -140,7 +140,7 @@ def log_sigmoid(x: Shaped[ArrayLike, "*shape"]) -> Float[Array, "*shape"]:
     assert second == jnp.float32(-2.0611537e-09)  # -σ(x) σ(-x)
     ```
     """
-    return -applied(_softplus, jnp.negative(x))
+    return applied(lambda v: -_softplus(-v), x)
 
 
 def softplus(x: Shaped[ArrayLike, "*shape"]) -> Float[Array, "*shape"]:

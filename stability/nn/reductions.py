@@ -135,34 +135,34 @@ def _by_logits(linear: Callable[..., Array]) -> Callable[..., Array]:
 
 
 _share_tangent_kernel: Kernel = Linear(
-    "nn_softmax_tangent",
+    "nn_rows_softmax_tangent",
     in_double(_share_tangent),
     lambda v, z: _true_share(z) * _plain(_true_share, v, z),
     _by_logits(lambda v, z: _share_kernel(z) * _plain(_share_kernel, v, z)),
     transpose=lambda: _share_tangent_kernel,
 )
 _share_kernel: Kernel = Kernel(
-    "nn_softmax",
+    "nn_rows_softmax",
     in_double(_share),
     _true_share,
     lambda tangent, z: _share_tangent_kernel(tangent, z),
 )
 _log_tangent_kernel: Kernel = Linear(
-    "nn_log_softmax_tangent",
+    "nn_rows_log_softmax_tangent",
     in_double(_log_tangent),
     lambda v, z: _plain(_true_share, v, z),
     _by_logits(lambda v, z: _plain(_share_kernel, v, z)),
     transpose=lambda: _log_cotangent_kernel,
 )
 _log_cotangent_kernel: Kernel = Linear(
-    "nn_log_softmax_cotangent",
+    "nn_rows_log_softmax_cotangent",
     in_double(_log_cotangent),
     lambda c, z: c - _true_share(z) * _sum(c),
     _by_logits(lambda c, z: c - _share_kernel(z) * _sum(c)),
     transpose=lambda: _log_tangent_kernel,
 )
 _log_share_kernel = Kernel(
-    "nn_log_softmax",
+    "nn_rows_log_softmax",
     in_double(_log_share),
     _true_log_share,
     lambda tangent, z: _log_tangent_kernel(tangent, z),
@@ -175,7 +175,7 @@ def _log_sum_tangent(v: Array, z: Array) -> Array:
 
 
 _log_sum_kernel = Kernel(
-    "nn_logsumexp",
+    "nn_rows_logsumexp",
     in_double(_log_sum),
     _true_log_sum,
     _log_sum_tangent,

@@ -135,18 +135,18 @@ def _turned_by_vector(tangent: Array, v: Array, x: Array) -> Array:
 
 
 _turned_kernel: Kernel = Linear(
-    "nn_unit_tangent",
+    "nn_rows_unit_tangent",
     in_double(_turned),
     lambda v, x: (v - _true_unit(x) * _sum(_true_unit(x) * v)) / _true_length(x),
     _turned_by_vector,
     transpose=lambda: _turned_kernel,
 )
-_unit_kernel = Kernel("nn_unit", in_double(_unit), _true_unit, lambda tangent, x: _turned_kernel(tangent, x))
+_unit_kernel = Kernel("nn_rows_unit", in_double(_unit), _true_unit, lambda tangent, x: _turned_kernel(tangent, x))
 _length_kernel = Kernel(
-    "nn_norm", in_double(_length), _true_length, lambda tangent, x: _sum(_unit_kernel(x) * tangent), abstract=_one
+    "nn_rows_norm", in_double(_length), _true_length, lambda tangent, x: _sum(_unit_kernel(x) * tangent), abstract=_one
 )
 _difference_kernel = Kernel(
-    "nn_unit_difference",
+    "nn_rows_unit_difference",
     in_double(_difference),
     lambda x, y: _true_unit(x) - _true_unit(y),
     lambda tangent, x, y: _turned_kernel(tangent, x),
@@ -159,14 +159,14 @@ def _composed_slope(x: Array, y: Array) -> Array:
 
 
 _distance_slope_kernel = Kernel(
-    "nn_cosine_distance_slope",
+    "nn_rows_cosine_distance_slope",
     in_double(_distance_slope),
     lambda x, y: (_true_unit(x) * _true_cosine(x, y) - _true_unit(y)) / _true_length(x),
     lambda tangent, x, y: jax.jvp(lambda x: _composed_slope(x, y), (x,), (tangent,))[1],
     lambda tangent, x, y: jax.jvp(lambda y: _composed_slope(x, y), (y,), (tangent,))[1],
 )
 _distance_kernel: Kernel = Kernel(
-    "nn_cosine_distance",
+    "nn_rows_cosine_distance",
     in_double(_distance),
     lambda x, y: 1 - _true_cosine(x, y),
     lambda tangent, x, y: _sum(_distance_slope_kernel(x, y) * tangent),
