@@ -39,7 +39,7 @@ FORMS = {"exact": (exact, plain_exact), "by tanh": (nn.gelu, plain_by_tanh), "si
 ROOTS = (0.7517915246935645, 0.7524614220710163, 2**0.5, 1.4185040087908286)
 ROOTS += (1.4302966531242027, 2.4590240330269567, 100.49899180364743, 0.6626, 1.8909, 2.9303, 1000.0)
 """Of the derivatives, and near them."""
-EDGES = (0.671875, 1.4375, 1.125, 1.875, 0.25, 0.75, 13.2, 10.2)
+EDGES = (0.671875, 1.4375, 0.9375, 1.875, 0.25, 0.75, 13.2, 10.2)
 """Where one formula takes over from another, and where results underflow."""
 
 forms = pytest.mark.parametrize("name", FORMS)
@@ -207,7 +207,7 @@ APPROXIMATED = {
     "CENTRAL": (0.001, 0.459, lambda z: (mpmath.ncdf(mpmath.sqrt(z)) - 0.5) / mpmath.sqrt(z)),
     "TAIL": (0.055, 0.27, lambda s: (1 - _tail(1 / s - 3)) / s**2),
     "EXACT_SLOPE": (-0.68, 0.75, lambda d: _exact_slope(d - EXACT_ROOT) / d),
-    "TANH_SLOPE": (-0.39, 0.75, lambda d: _by_tanh_slopes(d - TANH_ROOT)[0] / d),
+    "TANH_SLOPE": (-0.19, 0.75, lambda d: _by_tanh_slopes(d - TANH_ROOT)[0] / d),
     "TANH_CURVATURE": (-0.58, 1.4, lambda d: _by_tanh_slopes(INFLECTION - d)[1] / (d * (2 * INFLECTION - d))),
 }
 WEIGHTS = {

@@ -31,7 +31,7 @@ from stability import double_word
 from stability.double_word import DoubleWord
 from stability.formats import format_of
 from stability.nn import _gaussian_tables as tables
-from stability.nn._exponential import exponential, horner, power, shift
+from stability.nn._exponential import EXP, LN2, horner, power, shift
 
 _HALF = {32: 12, 64: 27}
 """By bits of a format: how many low bits of a float are cleared in its upper half."""
@@ -89,9 +89,11 @@ class _Power(NamedTuple):
 
 
 def _decay(a: Array, low: Array) -> _Power:
-    """`e^-(a + low)`."""
-    k, q = exponential(-a, -low)
-    return _Power(q, power(k + shift(a)), 2.0 ** -shift(a))
+    """`e^-(a + low)`, to half an ulp and a little: the sum is rounded where it is reduced."""
+    bits = format_of(a.dtype).bits
+    k = lax.round((a + low) * (-1 / math.log(2)), lax.RoundingMethod.TO_NEAREST_EVEN)
+    r = (-a - k * LN2[bits][0]) - (k * LN2[bits][1] + low)
+    return _Power(r + r * r * horner(r, EXP[bits]), power(k + shift(a)), 2.0 ** -shift(a))
 
 
 def _square_less(c: Fraction, x: _Halves) -> DoubleWord:
@@ -159,10 +161,9 @@ def exact_curvature(x: Array) -> Array:
 
 
 class _Exponent(NamedTuple):
-    """What the unit by tanh needs of `t`: `e = e^-y`, and `t y'`, `y'` and `6 b t²`, two words where there are two."""
+    """What the unit by tanh needs of `t`: `e = e^-y`, and `y'` and `6 b t²`; `y'` in two words, the first short."""
 
     e: _Power
-    line: DoubleWord
     slope: DoubleWord
     bend: Array
 
@@ -171,19 +172,12 @@ def _exponent(x: _Halves) -> _Exponent:
     t, h, l = x
     b = tables.SCALE * Fraction("0.044715")
     (a_high, a_low), (b_high, b_low) = _short(tables.SCALE, t), _short(b, t)
-    square = h * h
-    square_high = _upper(square)
+    square = _upper(h * h)
     v = _upper(float(tables.SCALE) + float(b) * square)
-    small = b_high * (square - square_high) + (b_low * square + (float(b) * ((t + h) * l) + a_low))
-    v_low = ((a_high - v) + b_high * square_high) + small
-    slope = _upper(3 * v - 2 * a_high)
-    slope_low = ((3 * v - 2 * a_high) - slope) + (3 * v_low - 2 * a_low)
-    return _Exponent(
-        _decay(h * v, l * v + t * v_low),
-        (h * slope, l * slope + t * slope_low),
-        (slope, slope_low),
-        2 * ((slope - a_high) + (slope_low - a_low)),
-    )
+    small = float(b) * ((h * h - square) + (t + h) * l) + (b_low * square + a_low)
+    v_low = ((a_high - v) + b_high * square) + small
+    slope, slope_low = 3 * v - 2 * a_high, 3 * v_low - 2 * a_low
+    return _Exponent(_decay(h * v, l * v + t * v_low), (slope, slope_low), 2 * ((slope - a_high) + (slope_low - a_low)))
 
 
 def _by_tanh(x: Array) -> tuple[_Halves, _Exponent]:
@@ -201,21 +195,25 @@ def by_tanh(x: Array) -> Array:
 
 def by_tanh_slope(x: Array) -> Array:
     halves, exponent = _by_tanh(x)
-    e, (line, line_low) = exponent.e.value, exponent.line
-    n, rest = line - 1, line_low - e
-    rest = rest - (n + rest) * (e * (2 + e) / ((1 + e) * (1 + e)))
-    near = _near_root(tables.TANH_ROOT, halves.t, tables.TANH_SLOPE)
-    return _about_half(x, jnp.where(halves.t < 1.125, near, -exponent.e.times(n, rest)))
+    (t, h, l), e, (slope, slope_low) = halves, exponent.e.value, exponent.slope
+    n, rest = h * slope - 1, (l * slope + t * slope_low) - e
+    more = e * (2 + e)
+    rest = rest - (n + rest) * (more / (1 + more))
+    near = _near_root(tables.TANH_ROOT, t, tables.TANH_SLOPE)
+    return _about_half(x, jnp.where(t < 0.9375, near, -exponent.e.times(n, rest)))
 
 
 def by_tanh_curvature(x: Array) -> Array:
     halves, exponent = _by_tanh(x)
-    e, (line, line_low), (slope, slope_low) = exponent.e.value, exponent.line, exponent.slope
+    (t, h, l), e = halves, exponent.e.value
+    slope = _upper(exponent.slope[0])
+    slope_low = (exponent.slope[0] - slope) + exponent.slope[1]
+    line, line_low = h * slope, l * slope + t * slope_low
     m = line - 2
     high = slope * m
     low = slope_low * m + (slope + slope_low) * line_low - exponent.bend
     c = (slope + slope_low) * (line + line_low + 2) + exponent.bend
     low = low - e * ((c + (high + low) * (3 + e * (3 + e))) / ((1 + e) * (1 + e) * (1 + e)))
     d, rest = _square_less(tables.TANH_INFLECTION**2, halves)
-    p = _polynomial(float(tables.TANH_INFLECTION) - halves.t, tables.TANH_CURVATURE)
-    return jnp.where(halves.t < 1.875, d * p + rest * p, -exponent.e.times(high, low))
+    p = _polynomial(float(tables.TANH_INFLECTION) - t, tables.TANH_CURVATURE)
+    return jnp.where(t < 1.875, d * p + rest * p, -exponent.e.times(high, low))

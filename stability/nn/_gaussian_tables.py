@@ -59,19 +59,19 @@ EXACT_SLOPE = {
 
 TANH_SLOPE = {
     32: _floats(
-        "0x1.b8bacep-2 0x1.8cd1a4p-2 -0x1.0295f0p-6 -0x1.d2b7bep-4 -0x1.104e32p-6 0x1.428f10p-6 0x1.591bd6p-8 "
-        "-0x1.428cfcp-9 -0x1.de8708p-11 0x1.77b980p-12"
+        "0x1.b8bacep-2 0x1.8cd1a2p-2 -0x1.029486p-6 -0x1.d2b5ccp-4 -0x1.109cb8p-6 0x1.42993ep-6 0x1.6a865ep-8 "
+        "-0x1.a8e380p-9 -0x1.07f60ap-15"
     ),
     64: _floats(
-        "0x1.b8bacd2c96b91p-2 0x1.8cd1a2b2fff31p-2 -0x1.029615edb062cp-6 -0x1.d2b7734646ccep-4 "
-        "-0x1.104a83edc9607p-6 0x1.427996dbeff63p-6 0x1.58c9ed76e533ep-8 -0x1.3d8d63f3265efp-9 "
-        "-0x1.e63f2d30d5f5cp-11 0x1.14bf7fa914b50p-12 0x1.04942f3d8c525p-13 -0x1.253bf70ced7dap-15 "
-        "-0x1.0bc46eb0f622bp-16 0x1.8dd12475138fcp-18 0x1.4a70a1ff24f50p-19 -0x1.19103644a8d23p-20 "
-        "-0x1.d918e970a08d4p-22 0x1.0b9e0d4efe17cp-22 -0x1.68f019c4ffb30p-26"
+        "0x1.b8bacd2c96b91p-2 0x1.8cd1a2b2fff33p-2 -0x1.029615edb0771p-6 -0x1.d2b7734647410p-4 "
+        "-0x1.104a83edbfa19p-6 0x1.427996dc7c1aep-6 0x1.58c9ed6c65c35p-8 -0x1.3d8d6480059cfp-9 "
+        "-0x1.e63f1f69f93f1p-11 0x1.14bfa376788c3p-12 0x1.048fd993b44fdp-13 -0x1.251bbe29b1a37p-15 "
+        "-0x1.0b2307f4d8ec8p-16 0x1.7ea8185bc6bf3p-18 0x1.8ae0a62eaefb6p-19 -0x1.b0773c39b76abp-20 "
+        "-0x1.e5269db91713cp-25 0x1.d23a919ff7277p-24"
     ),
 }
-"""By bits: `f'(-t) / (r - t)` in `r - t`, for `0 <= t <= 1.15`, where `f` is the function by tanh and `r` the root;
-to `2**-30` and `2**-57` of it."""
+"""By bits: `f'(-t) / (r - t)` in `r - t`, for `0 <= t <= 0.95`, where `f` is the function by tanh and `r` the root;
+to `2**-28` and `2**-59` of it."""
 
 TANH_CURVATURE = {
     32: _floats(
