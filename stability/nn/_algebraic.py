@@ -10,7 +10,7 @@ from jax import Array
 
 from stability import double_word as dw
 from stability.double_word import DoubleWord
-from stability.nn._exponential import is_positive, quotient
+from stability.nn._exponential import is_positive, quotient, shift
 
 
 def one_plus(x: Array) -> DoubleWord:
@@ -19,15 +19,15 @@ def one_plus(x: Array) -> DoubleWord:
     return high, jnp.where(jnp.isfinite(high), low, 0)
 
 
-def inverse_power(d: DoubleWord, n: int, factor: float = 1.0) -> Array:
-    """`factor d**-n` for positive `d`, and infinite at 0."""
+def inverse_power(d: DoubleWord, n: int) -> Array:
+    """`d**-n` for positive `d`, and infinite at 0."""
     high, low = d
-    power = high
+    less = jnp.ones_like(high)
     for _ in range(n - 1):
-        power = power * high
-    value = quotient(jnp.full_like(high, factor), power)
-    rest = n * quotient(low, jnp.where((high > 0) & (high < jnp.inf), high, 1))
-    return jnp.where(low == 0, value, value - value * rest)
+        less = less * high
+    value = quotient(jnp.ones_like(high), less * high)
+    rest = n * low * (value * less)
+    return jnp.where((low == 0) | (value == 0), value, value - value * rest)
 
 
 def soft_sign(x: Array) -> Array:
@@ -44,7 +44,11 @@ def soft_sign_slope(x: Array) -> Array:
 
 def soft_sign_curvature(x: Array) -> Array:
     """`-2 sign(x) / (1 + |x|)³`; at the kink at 0 that from the right."""
-    size = inverse_power(one_plus(jnp.abs(x)), 3, 2.0)
+    far = 2.0**42.4 if x.dtype == jnp.float32 else 2.0**341.2
+    d = one_plus(jnp.minimum(jnp.abs(x), far))
+    up = 2.0 ** shift(x)
+    high, low = dw.divide((jnp.full_like(x, 2 * up), jnp.zeros_like(x)), dw.multiply(dw.multiply(d, d), d))
+    size = jnp.where(jnp.abs(x) > far, 0, (high + low) * (1 / up))
     return jnp.where(is_positive(-x), size, -size)
 
 
