@@ -35,7 +35,7 @@ found: Diagnosis = diagnose(jnp.exp, 1.0, mode="jit")
 study: Study = study_of({"exp": jnp.exp}, domain=(0, 1))
 outcome: Outcome = Outcome.from_json(study.sweep(dtypes=["bfloat16"]).to_json())
 testing.assert_max_ulp(jnp.exp, x, max_ulp=3)
-testing.assert_gradient_max_ulp(lambda x, y: x * y, argnum=1, domain=(0, 1), max_ulp=3, fixed={"x": 2.0})
+testing.assert_gradient_max_ulp(lambda x, y: x * y, 1, domain=(0, 1), max_ulp=3, fixed={"x": 2.0}, orders=[1, 2])
 gone_wrong: bool = bool(watch(jnp.exp, every=2).findings)
 refusal: type[Exception] = UnsupportedPrimitive
 units: Array = nn.silu(x) + nn.elu(x, alpha=2.0) + nn.squareplus(x, b=1) + nn.logaddexp(x, 1)

@@ -13,6 +13,7 @@ truth leaves open, undefined or undecided, fails nothing.
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,7 +31,7 @@ from stability.formats import FORMATS, FloatFormat, format_of, hex_of, ulp_expon
 from stability.measure import FAILURES, FLUSHED, KINDS, OK
 from stability.real import evaluate
 from stability.real.terms import sizes_of_terms
-from stability.study.functions import Derivative, as_form, check_scalar, hold, truth_of
+from stability.study.functions import Derivative, Scalar, as_form, check_scalar, hold, truth_of
 from stability.sweep import rows
 from stability.sweep.points import floats_of, holds_floats
 from stability.truth import Truth, of_floats
@@ -278,12 +279,17 @@ def assert_gradient_max_ulp(
     points: int = 4096,
     fixed: Mapping[str, Any] | None = None,
     reference: Callable[..., Float[Array, ""]] | None = None,
-    order: int = 1,
+    orders: Sequence[int] = (1,),
+    modes: Sequence[str] = ("rev",),
     rules: str = "derived",
 ) -> None:
-    """Asserts that `jax.grad` of a scalar function is within `max_ulp` ulps of the true derivative, all over a range.
+    """Asserts that derivatives of a scalar function are within `max_ulp` ulps of the true ones, all over a range.
 
-    The gradient is run under `jit`, over the points by `vmap`. The points are the same at every run: every float of
+    This differs from `jax.test_util.check_grads` in the truth, which is no difference quotient but the derivative of
+    the real function, so that a gradient which is 0 where the true one is small does not pass; in the points, all over
+    a range; and in the function, of scalars. What `order=2` is there is `orders=(1, 2)` here.
+
+    Each derivative is run under `jit`, over the points by `vmap`. The points are the same at every run: every float of
     the range in a 16-bit format; else both ends, the zeros, the powers of two and their neighbours that lie in it, and
     about `points` more, spread over its binades with a fixed seed.
 
@@ -297,13 +303,18 @@ def assert_gradient_max_ulp(
     - `points` about how many floats of a wide format are looked at.
     - `fixed` the other arguments by name; floats, and lists of numbers, take the format.
     - `reference` a function of the same arguments whose derivative in real arithmetic is the truth; `fn` by default.
-    - `order` of the derivative, `jax.grad` repeated.
+    - `orders` of the derivatives to check, of 1 and 2.
+    - `modes` of differentiation, of `"rev"` (`jax.grad`) and `"fwd"` (`jax.jvp`); `"rev"` alone by default, since a
+      function with a `custom_vjp` has no forward mode. At order 2 each is taken over each: `("rev",)` checks reverse
+      over reverse, `("fwd",)` forward over forward, `("fwd", "rev")` these, forward over reverse (`jax.hessian`) and
+      reverse over forward.
     - `rules`, `"derived"`: the truth is the derivative of the function's *values*, so that a derivative rule that is
       wrong in real numbers is found; or `"trusted"`: what the rules say is the definition (of a straight-through
       estimator, say).
 
-    **Raises:** `AssertionError` with the worst point; `ValueError` for a domain that holds no float and for arguments
-    that `fn` does not have.
+    **Raises:** `AssertionError` with the worst point of the first derivative that fails; `ValueError` for a domain that
+    holds no float, for arguments that `fn` does not have, and for other orders and modes; for a mode that `fn` does not
+    have, `ValueError` or `TypeError` in the words of JAX.
 
     ```python
     import jax
@@ -320,21 +331,36 @@ def assert_gradient_max_ulp(
     fmt = format_of(dtype)
     if rules not in ("derived", "trusted"):
         raise ValueError(f"rules {rules!r}: choose derived or trusted")
-    of: dict[str, Any] = {"swept": argnum, "fixed": fixed, "argnum": argnum, "order": order, "rules": rules}
-    scalar = hold(fn, **of)
-    check_scalar(scalar, fmt)
+    if not orders or not {1, 2}.issuperset(orders):
+        raise ValueError(f"orders {tuple(orders)}: choose 1, 2 or both")
+    if not modes or not {"fwd", "rev"}.issuperset(modes):
+        raise ValueError(f"modes {tuple(modes)}: choose fwd, rev or both")
     if not holds_floats(domain, fmt):
         raise ValueError(f"domain {domain} holds no {fmt.name}")
     x = floats_of(fmt, domain, points, seed=0)
-    exact = hold(reference or fn, **of)
-    truth = truth_of(exact, x, fmt)
+    of: dict[str, Any] = {"swept": argnum, "fixed": fixed, "argnum": argnum, "rules": rules}
+    for order in orders:
+        ways = list(itertools.product(modes, repeat=order))
+        scalars = [hold(fn, modes=way, **of) for way in ways]
+        for scalar in scalars:
+            check_scalar(scalar, fmt)
+        truth = truth_of(hold(reference or fn, modes=ways[0], **of), x, fmt)
+        for scalar, way in zip(scalars, ways, strict=True):
+            title = f"{_name(scalar)} (order {order}, {' over '.join(reversed(way))})"
+            _settle_over(scalar, x, truth, max_ulp, title, own_truth=reference is None)
+
+
+def _settle_over(scalar: Scalar, x: np.ndarray, truth: Truth, max_ulp: float, title: str, *, own_truth: bool) -> None:
+    """Settles a function of one scalar at floats of shape `(n,)`; `own_truth` where the true values are its own."""
+    __tracebackhide__ = True
+    fmt = truth.fmt
     result = rows.evaluate(jax.jit(as_form(scalar)), x, np.zeros((), fmt.dtype))
 
     def told(i: int) -> str:
         return _both(float(widen(x[i])))
 
     def culprit(i: int) -> str:
-        rule = exact.told_of_rules(x[i], fmt, max_ulp) if isinstance(exact, Derivative) else ""
+        rule = scalar.told_of_rules(x[i], fmt, max_ulp) if own_truth and isinstance(scalar, Derivative) else ""
         return rule or _culprit(scalar, (jnp.asarray(x[i]),), max_ulp, "jit")
 
-    _settle(_name(scalar), result, truth, max_ulp, told, culprit)
+    _settle(title, result, truth, max_ulp, told, culprit)

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import pytest
 from commands import refused
 
-from stability import cli, report
+from stability import bench, cli, report
 from stability.cli import diagnose, function, hosts, sweep
 from stability.study.functions import study_of
 
@@ -49,6 +49,24 @@ def test_a_coordinator_that_is_not_there_is_one_line(tmp_path, capsys, monkeypat
     argv = ["--exhaustive", "--form", "cancelled", "--coordinator", coordinator, *each, "--out", str(tmp_path / "r")]
     monkeypatch.setattr("jax.config.update", lambda *_: None)
     assert told in refused(capsys, sweep.main, argv)
+
+
+@pytest.mark.parametrize(
+    ("argv", "told"),
+    [
+        (["losses", "--least", "9", "--most", "8"], "--least 9 --most 8: give 0 <= least <= most"),
+        (["fpcores", "none.fpcore"], "none.fpcore: No such file"),
+        (["fpcores", "one.fpcore", "--scheduler", "nowhere"], "--scheduler nowhere: "),
+        (["page", "none.html"], "none.html: no such page"),
+    ],
+)
+def test_what_a_benchmark_cannot_do_is_one_line(tmp_path, monkeypatch, capsys, argv, told):
+    pytest.importorskip("titanfp")
+    (tmp_path / "one.fpcore").write_text("(FPCore (x) (+ x 1))")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("shutil.which", lambda name: name)
+    message = refused(capsys, bench.main, [*argv, "--out", "r"])
+    assert message.startswith(f"stability bench {argv[0]}: {told}") and not (tmp_path / "r").exists()
 
 
 def test_negative_numbers_are_values(mine, capsys):

@@ -9,12 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from stability import cli, study_of
+from stability import cli, report, study_of
 from stability.cli import compare, sweep
 from stability.formats import FORMATS
 from stability.measure import KINDS
 from stability.measure.regions import hex_at, ordinal_from
 from stability.study import declared
+from stability.study.pairs import Pair
 from stability.sweep.comparison import BETTER, OPEN, WORSE, Sampling, compared
 from stability.sweep.outcome import Outcome
 
@@ -270,6 +271,31 @@ def test_the_page_the_text_and_the_data_say_the_same(status, swept, changed, tmp
     rows = [line.count("|") for line in text.splitlines() if line.startswith("|")]
     assert set(rows) == {5, 9}
     assert set(re.findall(r"[▲▼·] (\w+)", page)) >= {"worse", "better"} and set(KINDS) > {"inf"}
+
+
+AREA = "import jax.numpy as jnp\n\n\ndef area(side, angle):\n    return jnp.log(1 + side) - angle * side\n"
+
+
+def test_the_second_of_two_arguments_is_called_by_its_name(status, tmp_path, monkeypatch):
+    (tmp_path / "compared_area.py").write_text(AREA)
+    monkeypatch.syspath_prepend(tmp_path)
+    study = Pair("compared_area:area", (0, 1), (0.0, 0.5), (0.0, 0.5), domain=(0.001, 4))()
+    found = study.sweep(dtypes=["bfloat16"], modes=["jit"])
+    report.write(found, study, {"jax": "1"}, tmp_path / "r", False, tolerance=16.0, begun=0.0)
+    before = json.loads((tmp_path / "r" / "summary.json").read_text())
+    after = copy.deepcopy(before)
+    for r in after["results"]:
+        r["counts"]["nan"] = r["counts"].get("nan", 0) + 1
+    out = tmp_path / "out"
+    found, told = status(before, after, "--out", str(out))
+    assert found == 1 and "label" not in told and re.search(r"form +dtype +angle +mode", told)
+    assert "of the first, area bfloat16 angle = 0" in told
+    text, page = ((out / name).read_text(encoding="utf-8") for name in ("README.md", "index.html"))
+    assert "label" not in text and "| form | dtype | angle | mode |" in text
+    assert "label" not in page.replace("aria-label", "") and "angle = 0.5, jit" in page
+    after["study"]["label"] = "turn"
+    after["results"].append(after["results"][0] | {"label": 7.0})
+    assert "1 row only after: compared_area:area; `area`; bfloat16; turn = 7; jit." in status(before, after)[1]
 
 
 def refused(capsys, *argv):

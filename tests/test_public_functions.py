@@ -12,11 +12,11 @@ import mpmath
 import numpy as np
 import pytest
 from mpmath import mpf
-from public import public_functions
 from public_distributions import DISTRIBUTIONS
 from public_faults import FAULTS
 from public_oracles import INF, ORACLES
 
+from stability.atlas.functions import public_functions
 from stability.formats import format_of
 from stability.real import Order, true_derivative, true_value, truth, why_undefined
 from stability.truth import State, Truth

@@ -9,6 +9,7 @@ import io
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -143,10 +144,34 @@ def test_the_first_command_writes_the_report(tmp_path):
     assert status == 0 and (tmp_path / "reports" / "plots" / "ladder.png").exists(), told
 
 
+STEP = """
+import jax.numpy as jnp
+
+def step(w, x):
+    return w - 0.1 * jnp.tanh(w * x)
+
+arguments = jnp.float32([1, 2]), jnp.float32(3)
+"""
+
+
+@pytest.fixture(scope="module")
+def named(tmp_path_factory):
+    """Where the commands in the text are run: the files that they name are there."""
+    where = tmp_path_factory.mktemp("named")
+    (where / "mine.py").write_text(STEP)
+    (where / "FILES").write_text(next(block.text for block in BLOCKS if block.language == "scheme"))
+    status, told = called("stability sweep --form cancelled --dtype bfloat16 --mode jit", where)
+    assert status == 0, told
+    for name in ("BEFORE/summary.json", "AFTER/summary.json"):
+        (where / name).parent.mkdir()
+        shutil.copy(where / "reports" / "summary.json", where / name)
+    return where
+
+
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("command", [c for c in INLINE if c.startswith("stability")])
-def test_commands_in_the_text_run(command, tmp_path):
-    status, told = called(command, tmp_path)
+def test_commands_in_the_text_run(command, named):
+    status, told = called(command, named)
     assert status == 0, told
 
 

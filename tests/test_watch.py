@@ -1,13 +1,6 @@
 """A training step that is watched: the same outputs, no false alarm, and what is planted is found with its line."""
 
-import json
 import logging
-import os
-import re
-import subprocess
-import sys
-from itertools import pairwise
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -15,43 +8,15 @@ import numpy as np
 import optax
 import pytest
 from jax import lax
+from watched import as_users_have_it, classes, layers, logits, naive_loss, normal, same_bits  # noqa: F401
 
 from stability import diagnose, watch
-from stability.watching import History
 
-ROOT = Path(__file__).parent.parent
-RNG = np.random.default_rng(0)
-
-
-@pytest.fixture(autouse=True)
-def as_users_have_it():
-    """JAX's default floats are of 32 bits; each test draws the same numbers whichever is run before it."""
-    RNG.bit_generator.state = np.random.default_rng(0).bit_generator.state
-    with jax.enable_x64(False):
-        yield
-
-
-def normal(*shape, scale=1.0):
-    return jnp.asarray(scale * RNG.standard_normal(shape), jnp.float32)
-
-
-def layers(*widths):
-    return [{"w": normal(a, b, scale=(2 / a) ** 0.5), "b": jnp.zeros(b)} for a, b in pairwise(widths)]
-
-
-def logits(params, x):
-    for layer in params[:-1]:
-        x = jax.nn.relu(x @ layer["w"] + layer["b"])
-    return x @ params[-1]["w"] + params[-1]["b"]
+pytestmark = pytest.mark.usefixtures("as_users_have_it")
 
 
 def mlp_loss(params, x, y):
     return optax.softmax_cross_entropy_with_integer_labels(logits(params, x), y).mean()
-
-
-def naive_loss(params, x, y):
-    a = jax.nn.sigmoid(logits(params, x)[:, 0])
-    return -jnp.mean(y * jnp.log(a) + (1 - y) * jnp.log(1 - a))
 
 
 def rnn_loss(params, xs, y):
@@ -78,10 +43,6 @@ def attention_loss(params, x, y):
     h = x + a @ v
     h = (h - h.mean(-1, keepdims=True)) * lax.rsqrt(h.var(-1, keepdims=True) + 1e-5)
     return jnp.mean((h @ params["q"] - y) ** 2)
-
-
-def classes(n, count=10):
-    return jnp.asarray(RNG.integers(0, count, n))
 
 
 HEALTHY = {
@@ -116,13 +77,6 @@ def adam_step(loss):
     return step, adam.init
 
 
-def same_bits(a, b):
-    pairs = zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
-    return jax.tree.structure(a) == jax.tree.structure(b) and all(
-        np.asarray(x).tobytes() == np.asarray(y).tobytes() for x, y in pairs
-    )
-
-
 @pytest.mark.parametrize("name", HEALTHY)
 def test_a_healthy_loop_has_the_outputs_of_the_step_and_no_finding(name, caplog):
     loss, params, batch = HEALTHY[name]()
@@ -152,9 +106,7 @@ def test_a_nan_of_one_example_is_found_with_its_line_and_the_batch_is_kept(caplo
     watched(params, bad, y)
     found = watched.findings[0]
     assert (found.step, found.kind, found.culprit.primitive) == (1, "nan", "sub")
-    assert "naive_loss" in found.culprit.source and f"test_watch.py:{naive_loss.__code__.co_firstlineno + 2}" in str(
-        found
-    )
+    assert "naive_loss" in found.culprit.source and f"watched.py:{naive_loss.__code__.co_firstlineno + 2}" in str(found)
     assert [r.name for r in caplog.records] == ["stability.watch"] * len(watched.findings)
     assert "step 1: nan" in caplog.text and "diagnose(step" in caplog.text
     assert len({(leaf, f.kind) for f in watched.findings for leaf in (f.leaf, *f.also)}) == sum(
@@ -289,19 +241,6 @@ def test_decisions_are_those_of_the_floats(name, caplog):
     assert error < 16 and not watched.findings and not caplog.records
 
 
-def test_a_step_may_take_the_buffers_of_its_arguments(caplog):
-    step = jax.jit(lambda w, x: w - jnp.log(1 - jax.nn.sigmoid(w * x)), donate_argnums=0)
-    watched = watch(step)
-    w = jnp.float32([1, 2])
-    w = watched(w, jnp.float32(1))
-    given, host = w, np.array(w)
-    watched(w, jnp.float32(8))
-    assert given.is_deleted() and watched.failed.step == 1
-    assert isinstance(watched.failed.args[0], np.ndarray) and same_bits(watched.failed.args[0], host)
-    assert [f.kind for f in watched.findings] == ["inf"] and "not watched" not in caplog.text
-    assert diagnose(step, *watched.failed.args).culprit.primitive == "sub"
-
-
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 def test_the_yardstick_is_the_coarsest_format(dtype, caplog):
     """Gradients in float32 that come from a loss in 16 bits are as good as 16 bits are."""
@@ -321,25 +260,6 @@ def test_the_yardstick_is_the_coarsest_format(dtype, caplog):
     assert {f.kind for f in low.findings} == {"nan"}
 
 
-def test_every_third_call_is_watched():
-    watched = watch(jnp.sin, every=3)
-    for k in range(8):
-        watched(jnp.float32(k))
-    assert watched.history.leaves[""].step == [0, 3, 6] and watched.calls == 8
-
-
-def test_pytrees_and_keywords_go_in_and_come_out():
-    def step(state, *, batch, scale=1.0, name):
-        return {"state": {k: v * scale for k, v in state.items()}, "n": batch["x"].sum(), "text": None, "i": 3}
-
-    watched, jitted = watch(jax.jit(step, static_argnames="name")), jax.jit(step, static_argnames="name")
-    state, batch = {"a": jnp.ones(3), "key": jnp.float32(2)}, {"x": np.arange(3, dtype=np.float32)}
-    given = {"batch": batch, "name": "s"}
-    assert same_bits(watched(state, **given), jitted(state, **given))
-    assert same_bits(watched(state, scale=2.0, **given), jitted(state, scale=2.0, **given))
-    assert set(watched.history.leaves) == {"['state']['a']", "['state']['key']", "['n']"}
-
-
 def test_random_keys_and_noise_are_the_same_beside(caplog):
     def step(key, w):
         key, sub = jax.random.split(key)
@@ -349,35 +269,6 @@ def test_random_keys_and_noise_are_the_same_beside(caplog):
     for _ in range(3):
         key, _ = watched(key, normal(100))
     assert not watched.findings and not caplog.records and max(watched.history.leaves["[1]"].error) < 16
-
-
-def test_what_fails_in_watching_is_logged_once_and_the_loop_goes_on(caplog):
-    def host(x):
-        return np.asarray(x)
-
-    def step(x):
-        return jax.experimental.io_callback(host, jax.ShapeDtypeStruct((), jnp.float32), x) + 1
-
-    watched = watch(step)
-    assert [float(watched(jnp.float32(k))) for k in range(3)] == [1, 2, 3]
-    assert len(caplog.records) == 1 and "calls back to the host" in caplog.text and not watched.findings
-
-
-def test_what_the_step_raises_is_raised():
-    watched = watch(lambda x: x @ x)
-    with pytest.raises(TypeError, match="dot_general"):
-        watched(jnp.ones((2, 3)))
-    assert float(watched(jnp.ones(2))) == 2
-
-
-def test_a_print_is_not_printed_twice(capfd):
-    def step(x):
-        jax.debug.print("x is {}", x)
-        return x + 1
-
-    watch(step)(jnp.float32(3))
-    jax.effects_barrier()
-    assert capfd.readouterr().out.count("x is") == 1
 
 
 def test_of_float64_only_what_is_not_finite_is_watched(caplog):
@@ -390,11 +281,6 @@ def test_of_float64_only_what_is_not_finite_is_watched(caplog):
     assert sum("nothing is wider than float64" in r.message for r in caplog.records) == 1
 
 
-def test_inside_another_transformation_the_step_is_just_run(caplog):
-    watched = watch(jnp.sin)
-    assert float(jax.grad(watched)(jnp.float32(0))) == 1 and "inside another transformation" in caplog.text
-
-
 def test_what_is_found_to_be_right_is_not_looked_at_at_every_step(monkeypatch):
     looked = []
     monkeypatch.setattr("stability.watching._watched.screened", lambda *a: looked.append(a) or ([], None))
@@ -402,71 +288,3 @@ def test_what_is_found_to_be_right_is_not_looked_at_at_every_step(monkeypatch):
     for _ in range(60):
         watched(normal(1000))
     assert 0 < len(looked) < 8
-
-
-def test_the_history_goes_to_json_and_back_and_is_drawn(tmp_path):
-    watched = watch(lambda p, z: {k: jax.nn.sigmoid(v * z) - 1 for k, v in p.items()})
-    params = {f"leaf{k}": normal(8) for k in range(12)}
-    for k in range(10):
-        watched(params, jnp.float32(4 * k))
-    data = json.loads(json.dumps(watched.history.as_json()))
-    assert History.from_json(data) == watched.history and set(data["leaves"]) == {f"['{k}']" for k in params}
-    for ending in ("png", "svg"):
-        watched.history.plot(tmp_path / f"history.{ending}")
-        assert (tmp_path / f"history.{ending}").stat().st_size > 5000
-    with pytest.raises(ValueError, match="png"):
-        watched.history.plot(tmp_path / "history.pdf")
-
-
-def test_every_is_a_positive_number():
-    with pytest.raises(ValueError, match="every=0"):
-        watch(jnp.sin, every=0)
-
-
-TWO_DEVICES = """
-import logging
-import jax, jax.numpy as jnp, numpy as np
-from jax.sharding import Mesh, NamedSharding, PartitionSpec as P
-from stability import watch
-
-logging.basicConfig()
-mesh = Mesh(np.array(jax.devices()), ("data",))
-assert mesh.size == 2
-
-def loss(w, x):
-    return -jnp.mean(jnp.log(1 - jax.nn.sigmoid(jnp.tanh(x @ w) * 30)))
-
-def mapped(w, x):
-    def one(c, row):
-        return c + jax.grad(loss)(w, row[None]), None
-    total, _ = jax.lax.scan(one, jax.lax.pcast(0 * w, "data", to="varying"), x)
-    return jax.lax.pmean(total, "data")
-
-steps = {
-    "shard_map": jax.jit(jax.shard_map(mapped, mesh=mesh, in_specs=(P(), P("data")), out_specs=P())),
-    "jit": jax.jit(jax.grad(loss), out_shardings=NamedSharding(mesh, P())),
-}
-rng = np.random.default_rng(0)
-w = jax.device_put(np.full(4, 0.1, np.float32), NamedSharding(mesh, P()))
-x = 0.1 * rng.normal(size=(8, 4)).astype(np.float32)
-bad = x.copy()
-bad[5] = 9
-for name, step in steps.items():
-    watched = watch(step)
-    for batch in (x, bad):
-        batch = jax.device_put(batch, NamedSharding(mesh, P("data")))
-        assert np.asarray(watched(w, batch)).tobytes() == np.asarray(step(w, batch)).tobytes()
-    found = [(f.step, f.kind, f.culprit and f.culprit.primitive) for f in watched.findings]
-    print(name, found, watched.history.leaves[""].error[0])
-"""
-
-
-def test_two_devices():
-    env = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=2", "PYTHONPATH": str(ROOT)}
-    done = subprocess.run([sys.executable, "-c", TWO_DEVICES], env=env, capture_output=True, text=True)
-    lines = done.stdout.splitlines()
-    assert done.returncode == 0 and len(lines) == 2, done.stderr
-    for line in lines:
-        assert re.search(r"\[\(1, 'nan', ('sub'|'shard_map'|None)\)\]", line) and 0 < float(line.split()[-1]) < 16, (
-            done.stderr
-        )

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import importlib
 
-from stability.cli.arguments import Parser
+from stability.cli.arguments import Parser, command
+from stability.cli.executors import NoExecutor
 
 COMMANDS = {
     "diagnose": ("stability.bench.diagnose", "one call of `diagnose` on sums and networks of many sizes"),
@@ -22,8 +23,21 @@ COMMANDS = {
 }
 
 
+class Refused(ValueError):
+    """Why a benchmark can't be run, in one line."""
+
+
 def main(argv: list[str]) -> int:
+    """Runs a benchmark: its module has `parser() -> Parser`, and `run`, from what was parsed to the exit status."""
     p = Parser(prog="stability bench", description=__doc__)
     p.add_argument("name", choices=list(COMMANDS), help="what to measure; its own options follow, `--help` lists them")
-    args = p.parse_args(argv[:1])
-    return importlib.import_module(COMMANDS[args.name][0]).main(argv[1:])
+    name = p.parse_args(argv[:1]).name
+    benchmark = importlib.import_module(COMMANDS[name][0])
+    own: Parser = benchmark.parser()
+    args = own.parse_args(argv[1:])
+    args.command = command(f"stability bench {name}", argv[1:])
+    with own.writing(args.out):
+        try:
+            return benchmark.run(args)
+        except (NoExecutor, Refused) as problem:
+            own.error(str(problem))

@@ -7,6 +7,7 @@ gradient that vanishes in one; both must be found, with the line of the loss tha
 
 from __future__ import annotations
 
+import argparse
 import functools
 import resource
 import time
@@ -139,17 +140,14 @@ def parser() -> Parser:
     return figures.parser("diagnose", __doc__)
 
 
-def main(argv: list[str]) -> int:
-    p = parser()
-    args = p.parse_args(argv)
-    with p.writing(args.out):
-        by_terms, rows, lines = sums(), networks(), faults()
-        memory = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2)
-        for kind, source in lines.items():
-            print(f"{kind:9} {(source or '').rpartition('/')[2]}")
-        print(f"{memory} GiB at most")
-        data = {"sums": by_terms, "networks": rows, "GiB": memory}
-        figures.write(args.out, "diagnose", argv, data)
+def run(args: argparse.Namespace) -> int:
+    by_terms, rows, lines = sums(), networks(), faults()
+    memory = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2)
+    for kind, source in lines.items():
+        print(f"{kind:9} {(source or '').rpartition('/')[2]}")
+    print(f"{memory} GiB at most")
+    data = {"sums": by_terms, "networks": rows, "GiB": memory}
+    figures.write(args.out, "diagnose", args.command, data)
     right = "(naive)" in (lines["nan"] or "") and "(squared)" in (lines["vanished"] or "")
     fast = by_terms[SUMS[0]] <= SMALL_SUM and by_terms[SUMS[-1]] <= LARGE_SUM
     fast &= rows[-1]["first"] <= FIRST and rows[-1]["second"] <= SECOND

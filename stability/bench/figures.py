@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from stability.cli.arguments import Parser, command
+from stability.cli.arguments import Parser
 from stability.environment import environment
 from stability.files import write_json
 
@@ -18,7 +18,7 @@ def parser(name: str, told: str | None) -> Parser:
     return p
 
 
-def write(directory: Path, name: str, argv: Sequence[str], figures: Mapping[str, Any]) -> None:
+def write(directory: Path, name: str, command: str, figures: Mapping[str, Any]) -> None:
     """Writes `bench-NAME.json`: the figures, the command, and what they were measured on."""
-    manifest = {"command": command(f"stability bench {name}", list(argv)), **environment()}
+    manifest = {"command": command, **environment()}
     write_json(directory / f"bench-{name}.json", {"schema": 1, "manifest": manifest, **figures})

@@ -22,7 +22,7 @@ import jax
 import numpy as np
 
 from stability import truth
-from stability.bench import figures
+from stability.bench import Refused, figures
 from stability.cli.arguments import Parser, whole_number
 from stability.cli.executors import add_arguments, executor
 from stability.formats import FORMATS
@@ -153,20 +153,13 @@ def parser() -> Parser:
     return p
 
 
-def main(argv: list[str]) -> int:
-    p = parser()
-    args = p.parse_args(argv)
-    with p.writing(args.out):
-        return _written(p, args, argv)
-
-
-def _written(p: Parser, args: argparse.Namespace, argv: list[str]) -> int:
+def run(args: argparse.Namespace) -> int:
     tasks = []
     for path in args.files:
         try:
             tasks += [Task(str(path), i, args.points, args.seed) for i in range(len(read(path)))]
         except (OSError, ValueError) as error:
-            p.error(str(error).splitlines()[0])
+            raise Refused(str(error).splitlines()[0]) from None
     rows = []
     with executor(args.jobs, args.scheduler, few=False) as pool:
         for row in map(counted, tasks) if pool is None else pool.map(counted, tasks):
@@ -180,5 +173,5 @@ def _written(p: Parser, args: argparse.Namespace, argv: list[str]) -> int:
     for name, rate in told.items():
         print(f"{name:8} recall {100 * rate['recall']:6.2f} %, precision {100 * rate['precision']:6.2f} %")
     data = {"rates": told, "cores": [r._asdict() for r in rows]}
-    figures.write(args.out, "fpcores", argv, data)
+    figures.write(args.out, "fpcores", args.command, data)
     return 0 if told["screen"]["recall"] >= RECALL and told["screen"]["precision"] >= PRECISION else 1

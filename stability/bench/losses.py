@@ -25,7 +25,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from stability.bench import figures
+from stability.bench import Refused, figures
 from stability.bench.timing import best_seconds
 from stability.cli.arguments import Parser, whole_number
 from stability.environment import environment, mark
@@ -232,16 +232,9 @@ def parser() -> Parser:
     return p
 
 
-def main(argv: list[str]) -> int:
-    p = parser()
-    args = p.parse_args(argv)
+def run(args: argparse.Namespace) -> int:
     if not args.least <= args.most <= 28:
-        p.error(f"--least {args.least} --most {args.most}: give 0 <= least <= most <= 28")
-    with p.writing(args.out):
-        return _written(args)
-
-
-def _written(args: argparse.Namespace) -> int:
+        raise Refused(f"--least {args.least} --most {args.most}: give 0 <= least <= most <= 28")
     rows = measure(list(range(args.least, args.most + 1, 2)), args.rounds)
     worst = {name: accuracy(pair, jnp.asarray) for name, pair in alternatives().items() if name != "copy"}
     if torch_pair := _torch():

@@ -5,6 +5,7 @@ It needs `playwright` and a `chromium` on the path.
 
 from __future__ import annotations
 
+import argparse
 import os
 import shutil
 import statistics
@@ -12,9 +13,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stability.bench import figures
+from stability.bench import Refused, figures
 from stability.cli.arguments import Parser
-from stability.files import unwritable
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -72,19 +72,15 @@ def parser() -> Parser:
     return p
 
 
-def main(argv: list[str]) -> int:
-    p = parser()
-    args = p.parse_args(argv)
+def run(args: argparse.Namespace) -> int:
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     if not chromium:
-        p.error("no chromium on the path")
+        raise Refused("no chromium on the path")
     if not os.path.isfile(args.page):
-        p.error(f"{args.page}: no such page; `stability sweep` writes one")
-    if problem := unwritable(args.out):
-        p.error(f"--out {problem}")
+        raise Refused(f"{args.page}: no such page; `stability sweep` writes one")
     found = measured(args.page, chromium)
     for name, value in found.items():
         print(f"{name:20} {value:8}")
-    figures.write(args.out, "page", argv, found)
+    figures.write(args.out, "page", args.command, found)
     size, ready, frames = found.values()
     return 0 if size <= args.mebibytes and ready <= SECONDS and frames >= FRAMES else 1

@@ -95,14 +95,7 @@ def parser() -> Parser:
     return figures.parser("points", __doc__)
 
 
-def main(argv: list[str]) -> int:
-    p = parser()
-    args = p.parse_args(argv)
-    with p.writing(args.out):
-        return _written(args, argv)
-
-
-def _written(args: argparse.Namespace, argv: list[str]) -> int:
+def run(args: argparse.Namespace) -> int:
     ratio = ratio_by_hand()
     print(f"{ratio:.2f} times the same equations written down in balls")
     seconds: dict[str, float] = {}
@@ -114,7 +107,7 @@ def _written(args: argparse.Namespace, argv: list[str]) -> int:
         seconds[name], states[name] = round(time.perf_counter() - begun, 2), row.states
         print(f"{name:16} {seconds[name]:6.1f} s  {row.states}", flush=True)
     data = {"ratio_by_hand": round(ratio, 3), "seconds": seconds, "states": states}
-    figures.write(args.out, "points", argv, data)
+    figures.write(args.out, "points", args.command, data)
     slow = [name for name, s in seconds.items() if s > SECONDS]
     if slow or ratio > RATIO:
         print(f"over the bar of {SECONDS:g} s, or {RATIO} times by hand: {', '.join(slow) or 'the gradient'}")

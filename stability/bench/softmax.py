@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from stability.bench import figures
+from stability.bench import Refused, figures
 from stability.bench.timing import best_seconds
 from stability.cli.arguments import Parser, whole_number
 from stability.environment import environment
@@ -91,16 +91,9 @@ def parser() -> Parser:
     return p
 
 
-def main(argv: list[str]) -> int:
-    p = parser()
-    args = p.parse_args(argv)
+def run(args: argparse.Namespace) -> int:
     if not importlib.util.find_spec("optax"):
-        p.error("optax is not installed; the extra `bench` brings it")
-    with p.writing(args.out):
-        return _written(args)
-
-
-def _written(args: argparse.Namespace) -> int:
+        raise Refused("optax is not installed; the extra `bench` brings it")
     shapes = []
     for rows, n in SHAPES:
         shapes.append(measured(rows, n, args.rounds))

@@ -286,14 +286,7 @@ def parser() -> Parser:
     return figures.parser("sweep", __doc__)
 
 
-def main(argv: list[str]) -> int:
-    p = parser()
-    args = p.parse_args(argv)
-    with p.writing(args.out):
-        return _written(args)
-
-
-def _written(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> int:
     found = measure()
     write_json(args.out / "bench-sweep.json", {"environment": environment(), **found})
     console = Console(width=None if sys.stdout.isatty() else 120)

@@ -86,16 +86,9 @@ def parser() -> Parser:
     return p
 
 
-def main(argv: list[str]) -> int:
-    p = parser()
-    args = p.parse_args(argv)
-    with p.writing(args.out):
-        return _written(args, argv)
-
-
-def _written(args: argparse.Namespace, argv: list[str]) -> int:
+def run(args: argparse.Namespace) -> int:
     found = {name: round(x, 3) for name, x in measured(args.rounds).items()}
-    figures.write(args.out, "watch", argv, found)
+    figures.write(args.out, "watch", args.command, found)
     print(
         f"a watched call takes {found['time_ratio']:.2f} times the step's {found['step_milliseconds']:.0f} ms; every "
         f"{EVERY}th watched, all take {found['seldom_ratio']:.3f} times as long\n"

@@ -15,6 +15,7 @@ COMMANDS = {
     "diagnose": ("stability.cli.diagnose", "which equation of a function lost the digits at one point"),
     "cases": ("stability.cli.cases", "failures reported in public trackers, reproduced and diagnosed"),
     "examples": ("stability.cli.examples", "training steps of real libraries, healthy and failing, diagnosed"),
+    "atlas": ("stability.cli.atlas", "how accurate every derivative that JAX ships is: a page, and data"),
     "experiment": ("stability.experiment.training", "one logistic regression, trained by each gradient"),
     "bench": ("stability.bench", "the speed of the losses and of the sweep"),
     "completion": ("stability.cli.completion", "a script that lets a shell complete this command"),

@@ -16,21 +16,22 @@ from rich.table import Table
 from stability.cli.arguments import Parser
 from stability.files import unwritable
 from stability.report import comparison
-from stability.report.tables import label_text
+from stability.report.tables import LABEL, label_text
 from stability.sweep.comparison import OPEN, Comparison, Sampling, compared
 from stability.sweep.outcome import SCHEMA, Outcome
 
 WIDTH = 80
 
 
-def _read(path: Path) -> tuple[dict, Outcome, Sampling | None]:
-    """The manifest and the outcome of a file. **Raises:** `ValueError`, one line that says what is wrong with it."""
+def _read(path: Path) -> tuple[comparison.Side, Outcome, Sampling | None]:
+    """What a file is and its outcome. **Raises:** `ValueError`, one line that says what is wrong with it."""
     try:
         summary = json.loads(path.read_text(encoding="utf-8"))
         schema = summary["schema"]
         if schema == SCHEMA:
             manifest = dict(summary["manifest"])
-            return manifest, Outcome.from_json(summary), Sampling.of(manifest)
+            side = comparison.Side(str(path), manifest, str(summary.get("study", {}).get("label", LABEL)))
+            return side, Outcome.from_json(summary), Sampling.of(manifest)
     except OSError as error:
         raise ValueError(f"{path}: {error.strerror or error}") from None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
@@ -38,11 +39,11 @@ def _read(path: Path) -> tuple[dict, Outcome, Sampling | None]:
     raise ValueError(f"{path}: is of schema {schema!r:.20}; schema {SCHEMA} is read: sweep it again")
 
 
-def _table(found: Comparison) -> Table:
+def _table(found: Comparison, label_name: str) -> Table:
     """A line a row that moved and is judged."""
     table = Table(box=None, pad_edge=False, collapse_padding=True, title="what moved, the worst first", width=WIDTH)
-    for name in ("", "form", "dtype", "label", "mode"):
-        table.add_column(name, no_wrap=True, max_width=18)
+    for name in ("", "form", "dtype", label_name, "mode"):
+        table.add_column(escape(name), no_wrap=True, max_width=18)
     table.add_column("what", no_wrap=True, overflow="ellipsis", ratio=1)
     for _, form, dtype, label, mode in found.missing:
         table.add_row("worse", escape(form), dtype, label_text(label), mode, "the row is missing")
@@ -60,18 +61,20 @@ def _tell(found: Comparison, sides: tuple[comparison.Side, comparison.Side]) -> 
     def line(text: str) -> None:
         console.print(text, soft_wrap=True, markup=False)
 
+    before, _ = sides
     for title, side in zip(("before", "after"), sides, strict=True):
         told = ", ".join(f"{name} {side.manifest.get(name, '?')}" for name in ("jax", "jaxlib", "backend"))
         line(f"{title:<6} {side.name}: {told}")
     if found.missing or any(row.verdict != OPEN for row in found.moved):
-        console.print(_table(found))
+        console.print(_table(found, before.label_name))
         for worst in found.moved[:1]:
             row = worst.before
-            line(f"of the first, {row.form} {row.dtype} label {label_text(row.label)} {row.mode}:")
+            names = row.form, row.dtype, comparison.at(row.label, before), row.mode
+            line(f"of the first, {' '.join(filter(None, names))}:")
             for fact in comparison.facts(worst):
                 line(f"  {fact['verdict']}: {fact['what']}: {fact['was']} → {fact['now']}")
     line(comparison.sentence(found))
-    for text in comparison.alone(found):
+    for text in comparison.alone(found, sides):
         line(text)
 
 
@@ -96,10 +99,10 @@ def main(argv: list[str]) -> int:
         if args.out and (problem := unwritable(args.out) or comparison.foreign(args.out)):
             raise ValueError(f"--out {problem}")
         (one, before, start), (other, after, start_after) = _read(args.before), _read(args.after)
+        sides = one, other
         found = compared(before, after, (start, start_after))
         if not found.shared:
             raise ValueError(f"{args.before} and {args.after} have no row in common")
-        sides = comparison.Side(str(args.before), one), comparison.Side(str(args.after), other)
         if args.out:
             comparison.write(found, sides, args.out)
     except ValueError as problem:

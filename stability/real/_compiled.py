@@ -27,7 +27,7 @@ from stability.real import arrays, steps
 from stability.real._near import flat
 from stability.real.arrays import as_array, bare
 from stability.real.complexes import is_complex
-from stability.real.function import Estimate, Function
+from stability.real.function import Estimate, Function, Open
 from stability.real.logic import identity
 from stability.real.reals import Reals, added, meaning, native, of_integers
 from stability.real.records import IDENTITIES, Elementwise, Folds, Named, as_numbers, moves, record_of
@@ -57,10 +57,6 @@ TEXT = {
     **{name: f"{{0}}.{name}()" for name in METHODS},
 }
 """Primitives, and steps of reductions, as Python over balls. Every other one calls its function."""
-
-
-class Open(ArithmeticError):
-    """The compiled function can't tell; the interpreter may."""
 
 
 class _Bent(Exception):
@@ -144,6 +140,7 @@ class _Source(Reals):
         self.lines: list[str] = []
         self.names: dict[str, Any] = {"arb": arb}
         self.texts: dict[int, str] = {}
+        self.straight = True
 
     def constant_text(self, value: Any) -> str:
         """A value that is known, as a variable."""
@@ -267,6 +264,7 @@ class _Source(Reals):
                     raise Open
             return out
 
+        self.straight = False
         open_inputs = [x for v in values if _varies(v) for x in as_array(v).ravel()]
         result = self.line(f"{self.constant_text(run)}({', '.join(self.text(x) for x in open_inputs)})").text
         at = itertools.count()
@@ -283,7 +281,8 @@ def compiled(
 
     **Arguments:** `args` the arguments over the reals, a `Name` in place of each number that varies; `names` the names
     of those, in the order of the function's parameters; `over_balls` whether it is a function of balls (to one, or it
-    raises `Open` or `ZeroDivisionError`), or of anything that a `Function` takes.
+    raises `Open` or `ZeroDivisionError`), or of anything that a `Function` takes: of power series of Arb's own only
+    where its attribute `straight` says that it calls nothing but functions of numbers.
     """
     source = _Source(over_balls)
     try:
@@ -295,4 +294,6 @@ def compiled(
     if over_balls and any(isinstance(v, Undefined) for v in known):
         return None
     exec("\n".join([f"def point({', '.join(names)}):", *source.lines, f"    return {result}"]), source.names)
-    return source.names["point"]
+    point = source.names["point"]
+    point.straight = source.straight
+    return point

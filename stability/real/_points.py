@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import flint
 import jax
 import numpy as np
-from flint import arb
+from flint import arb, arb_series
 
 from stability import truth as truths
 from stability.formats import FloatFormat, widen
@@ -53,8 +53,9 @@ def kept(fn: Callable, full: tuple[Given, ...], argnum: int, derivative: Order |
 
 
 def evaluators(fn: Callable, full: Sequence[Any], argnum: int, derivative: Order | None):
-    """Two ways to the real value, or the derivative, of a scalar function at a number in place of an argument: one of
-    balls that may raise `Open` or `ZeroDivisionError`, or `None`; and one that always gives something."""
+    """Three ways to the real value, or the derivative, of a scalar function at a number in place of an argument: two of
+    balls that may raise `Open` or `ZeroDivisionError`, or `None`: a quick one, which may know less than can be known at
+    a precision, and one that does not; and one that always gives something."""
     jaxpr, _ = trace(fn, *full)
     outs: list[Any] = list(jaxpr.out_avals)
     if len(outs) != 1 or outs[0].shape or not is_float(outs[0]):
@@ -84,20 +85,34 @@ def evaluators(fn: Callable, full: Sequence[Any], argnum: int, derivative: Order
         return v if isinstance(found, Undefined) else found
 
     if derivative is None:
-        return compiled(jaxpr, named, names, over_balls=True), with_limits
+        of_balls = compiled(jaxpr, named, names, over_balls=True)
+        return of_balls, of_balls, with_limits
 
     def slope(x) -> Sides:
         if len(names) == 1:
             return derivatives(lambda s: [value(s)], x, derivative.order)[0]
         return derivatives(lambda s: [value(x, s)], held[derivative.by], derivative.order)[0]
 
+    straight = line if len(names) == 1 and getattr(line, "straight", False) else None
+    end, factor = derivative.order + 1, math.factorial(derivative.order)
+
     def smooth(x: arb) -> arb:
+        if straight is not None:
+            try:
+                found = straight(arb_series([x, 1], prec=end))
+            except (Open, ZeroDivisionError):
+                pass
+            else:
+                if isinstance(found, arb) and found.is_finite():
+                    return arb(0)
+                if type(found) is arb_series and found.prec >= end and all(found[k].is_finite() for k in range(end)):
+                    return found[derivative.order] * factor
         left, right = slope(x)
         if left is not right or isinstance(left, Undefined) or infinite(left):
             raise Open(Sides(left, right))
         return left
 
-    return smooth, slope
+    return smooth, None, slope
 
 
 def truth(
@@ -126,14 +141,14 @@ def truth(
     others = [np.asarray(a, z.dtype) if isinstance(a, float) else np.asarray(a) for a in args]
     full = [*others[:argnum], np.zeros((), z.dtype), *others[argnum:]]
     given = tuple(Given(x.dtype.name, x.shape, x.tobytes()) for x in full)
-    fast, slow = kept(fn, given, argnum, derivative, bool(jax.config.read("jax_enable_x64")))
+    quick, fast, slow = kept(fn, given, argnum, derivative, bool(jax.config.read("jax_enable_x64")))
     wide = widen(z)
     n = len(wide)
-    shared = list(_shared(fast, wide, fmt))
+    shared = list(_shared(quick, wide, fmt))
     together = np.concatenate([at for at, _ in shared]) if shared else np.zeros(0, np.int64)
     alone = np.ones(n, bool)
     alone[together] = False
-    h, l, bound, sides = _by_line(fast, np.where(alone, wide, np.nan), fmt)
+    h, l, bound, sides = _by_line(quick, np.where(alone, wide, np.nan), fmt)
     power = (np.abs(np.frexp(h)[0]) == 0.5) & (np.abs(l) <= bound) & (bound > 0)
     quanta, fraction, exponent, undecided = nearest_quanta((h, l), 0, np.where(power, np.inf, bound), fmt)
     with np.errstate(over="ignore"):
@@ -163,8 +178,8 @@ def _shared(fast: Callable | None, wide: np.ndarray, fmt: FloatFormat) -> Iterat
 
     The least and the greatest are evaluated by themselves besides, and have to agree.
     """
-    numbers = np.flatnonzero(np.isfinite(wide) & (wide != 0)) if fast is not None and len(wide) >= MANY else []
-    if not len(numbers):
+    numbers = np.flatnonzero(np.isfinite(wide) & (wide != 0))
+    if fast is None or len(numbers) < MANY:
         return
     key = np.frexp(wide[numbers])[1] * 2 + (wide[numbers] < 0)
     order = np.argsort(key, kind="stable")

@@ -57,10 +57,7 @@ def point_of(x: Scalar, fmt: FloatFormat) -> Point:
 def is_decided(x: Scalar, fmt: FloatFormat | None) -> bool:
     """Whether no more precision is needed, or none would help."""
     return fmt is None or all(
-        is_unproven(part)
-        or (isinstance(part, Undefined) and part == ENDLESS)
-        or point_of(part, fmt).state != State.UNDECIDED
-        for part in parts(x)
+        is_unproven(part) or part is ENDLESS or point_of(part, fmt).state != State.UNDECIDED for part in parts(x)
     )
 
 

@@ -10,18 +10,24 @@ the integrand needing one order less than the result; nothing else is needed for
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from flint import arb
+from flint import arb, arb_series
 
 from stability.real import _arithmetic as plain
 from stability.real import _series as series
+from stability.real._near import flat
 from stability.real._series import Series
 from stability.real.values import ONE, UNDECIDED, Scalar, Undefined, infinite
 
 Rule = Callable[..., Any]
+
+
+class Open(ArithmeticError):
+    """A quicker way to a number can't tell; the slower one may."""
 
 
 class Estimate:
@@ -93,14 +99,22 @@ class Function:
     **Arguments:** `rule` takes real numbers (balls, numbers near an exact one, infinities for limits, `Undefined`) and
     gives one; `slopes` the partial derivatives, one an argument, as texts in other functions, `None` where it is not
     known, and none at all where the result is a truth value or an integer; `series` what replaces the slopes where the
-    function is not smooth, or can do better: from arguments of which one at least is a `Series`, the resulting one.
+    function is not smooth, or can do better: from arguments of which one at least is a `Series`, the resulting one;
+    `native` the same of Arb's own power series, at a point where the function is smooth, else it raises `Open`; by the
+    slopes where neither is given.
     """
 
     complex: Callable[..., Any] | None = None
     """What it is of complex numbers (`_complex`); undecided where that is not known."""
 
-    def __init__(self, rule: Rule, *slopes: Rule | None, series: Callable[..., Any] | None = None):
-        self.rule, self.slopes, self.series = rule, slopes, series
+    def __init__(
+        self,
+        rule: Rule,
+        *slopes: Rule | None,
+        series: Callable[..., Any] | None = None,
+        native: Callable[..., Any] | None = None,
+    ):
+        self.rule, self.slopes, self.series, self.native = rule, slopes, series, native
 
     def __call__(self, *args):
         for a in args:
@@ -114,7 +128,17 @@ class Function:
         for a in args:
             if isinstance(a, Series):
                 return composed(self, args) if self.series is None else self.series(*args)
+            if type(a) is arb_series:
+                return self.of_native(args)
         return self.rule(*args)
+
+    def of_native(self, args: Sequence[Any]):
+        """The power series of Arb's own of arguments of which one at least is such. **Raises:** `Open`."""
+        if self.native is not None:
+            return self.native(*args)
+        if self.series is not None:
+            raise Open
+        return along_slopes(self, args)
 
     def _dual(self, args: Sequence[Any]):
         values = [a.value if isinstance(a, Dual) else a for a in args]
@@ -165,6 +189,53 @@ def composed(f: Function, args: Sequence[Any]) -> Series:
     return series.integrated(first, slope, end)
 
 
+def along_slopes(f: Function, args: Sequence[Any]) -> arb_series | arb:
+    """A smooth function of power series of Arb's own, by its slopes. **Raises:** `Open`."""
+    first = constant_of(f.rule(*map(constant_of, args)))
+    varying = [i for i, a in enumerate(args) if type(a) is arb_series]
+    end = min(args[i].prec for i in varying)
+    if end <= 1:
+        return first
+    slope: Any = None
+    for i in varying:
+        text = f.slopes[i] if i < len(f.slopes) else None
+        if text is None:
+            raise Open
+        partial = text(*(_cut(a, end - 1) for a in args))
+        term = _as_native(partial) * args[i].derivative()
+        slope = term if slope is None else slope + term
+    return slope.integral() + first
+
+
+def _cut(a: Any, end: int) -> Any:
+    """Without the terms from a power on."""
+    if type(a) is not arb_series:
+        return a
+    return a[0] if end == 1 else arb_series([a[k] for k in range(end)], prec=end)
+
+
+def constant_of(x: Any) -> arb:
+    """The value of a power series of Arb's own, or a number as it is. **Raises:** `Open` where it is no finite ball."""
+    value = x[0] if type(x) is arb_series else flat(x)
+    if not isinstance(value, arb) or not value.is_finite():
+        raise Open
+    return value
+
+
+def _as_native(x: Any) -> Any:
+    return x if type(x) is arb_series else constant_of(x)
+
+
+def _of_two(operation: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    return lambda x, y: operation(_as_native(x), _as_native(y))
+
+
+def smoothly(f: Function) -> Function:
+    """A function whose power series of Arb's own is by its slopes, though it has a text for others."""
+    f.native = lambda *args: along_slopes(f, args)
+    return f
+
+
 def one(*_) -> Scalar:
     return ONE
 
@@ -173,15 +244,21 @@ def zero(*_) -> Scalar:
     return arb(0)
 
 
-add = Function(plain.add, one, one, series=series.add)
-mul = Function(plain.mul, lambda x, y: y, lambda x, y: x, series=series.mul)
+add = Function(plain.add, one, one, series=series.add, native=_of_two(operator.add))
+mul = Function(plain.mul, lambda x, y: y, lambda x, y: x, series=series.mul, native=_of_two(operator.mul))
 
 
-div: Function = Function(plain.div, lambda x, y: div(ONE, y), lambda x, y: neg(div(x, mul(y, y))), series=series.div)
-neg: Function = Function(plain.neg, lambda x: -ONE, series=series.neg)
+div: Function = Function(
+    plain.div,
+    lambda x, y: div(ONE, y),
+    lambda x, y: neg(div(x, mul(y, y))),
+    series=series.div,
+    native=_of_two(operator.truediv),
+)
+neg: Function = Function(plain.neg, lambda x: -ONE, series=series.neg, native=operator.neg)
 
 
-constant = Function(lambda x: x, zero, series=lambda x: x.limit())
+constant = Function(lambda x: x, zero, series=lambda x: x.limit(), native=constant_of)
 """A number that is taken for a constant, whatever it depends on."""
 
 

@@ -22,7 +22,7 @@ from stability.real import _linear as linear
 from stability.real import _sorting as sorting
 from stability.real import _spectral as spectral
 from stability.real import _windows as windows
-from stability.real import angles, arrays, complexes, function, logic, scalars, steps
+from stability.real import angles, arrays, complexes, function, logic, powers, scalars, steps
 from stability.real.arrays import as_array, bare
 from stability.real.meanings._elementary import logaddexp
 from stability.real.meanings._recognition import MEANING
@@ -159,9 +159,9 @@ def _whole(rule: Callable) -> Record:
     return Record(_of_params(rule))
 
 
-def field_of(eqn) -> Any:
-    """The functions of real numbers or of complex ones, as the result is."""
-    return complexes if complexes.is_complex(eqn.outvars[0].aval) else scalars
+def _real_or_complex(eqn, of_reals: Any, of_complex: Any) -> Any:
+    """The function of real numbers or of complex ones, as the result is."""
+    return of_complex if complexes.is_complex(eqn.outvars[0].aval) else of_reals
 
 
 def conversion(eqn) -> Callable:
@@ -222,7 +222,7 @@ TEXTS: dict[str, Callable] = {
     "log1p": scalars.log1p,
     "sqrt": scalars.sqrt,
     "rsqrt": scalars.rsqrt,
-    "cbrt": scalars.cbrt,
+    "cbrt": powers.cbrt,
     "logistic": scalars.logistic,
     "sin": scalars.sin,
     "cos": scalars.cos,
@@ -255,8 +255,10 @@ RULES = (bits.RULES, linear.RULES, sorting.RULES, spectral.RULES, windows.RULES)
 RECORDS: dict[str, Record] = {
     **{name: Elementwise(text) for name, text in TEXTS.items()},
     **{name: Elementwise(text) for name, text in complexes.PARTS.items()},
-    "integer_pow": Elementwise(of=lambda eqn: field_of(eqn).integer_pow(eqn.params["y"])),
-    "pow": Elementwise(of=lambda eqn: field_of(eqn).power),
+    "integer_pow": Elementwise(
+        of=lambda eqn: _real_or_complex(eqn, scalars.integer_pow, complexes.integer_pow)(eqn.params["y"])
+    ),
+    "pow": Elementwise(of=lambda eqn: _real_or_complex(eqn, powers.power, complexes.power)),
     "fft": Record(complexes.fft),
     "round": Elementwise(
         of=lambda eqn: steps.nearest_even if int(eqn.params["rounding_method"]) == 1 else steps.nearest_away

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from operator import methodcaller
-from typing import Any
 
-import numpy as np
 from flint import arb
 
 from stability.real import _arithmetic as plain
@@ -21,8 +19,20 @@ from stability.real._arithmetic import checked as _checked
 from stability.real._arithmetic import first_undefined as _first_undefined
 from stability.real._near import CLOSE, Near, flat, near
 from stability.real._series import Series
-from stability.real.function import Function, Rule, add, composed, div, mul, neg, one, sub, times
-from stability.real.steps import sign, signless, truncate
+from stability.real.function import (
+    Function,
+    Rule,
+    add,
+    composed,
+    div,
+    mul,
+    neg,
+    one,
+    smoothly,
+    sub,
+    times,
+)
+from stability.real.steps import sign, sign_native, signless, truncate
 from stability.real.values import (
     INFINITY,
     MINUS_INFINITY,
@@ -149,21 +159,30 @@ def _log_series(x: Series) -> Series:
     return series.integrated(log.rule(x.limit()), series.div(x.derivative(), x.cut(x.end - 2)), x.end)
 
 
-exp: Function = Function(of_one(_exp, INFINITY, arb(0)), lambda x: exp(x), series=_exp_series)
+exp: Function = Function(
+    of_one(_exp, INFINITY, arb(0)), lambda x: exp(x), series=_exp_series, native=methodcaller("exp")
+)
 log: Function = Function(
-    of_one(methodcaller("log"), INFINITY, None, below(0)), lambda x: div(ONE, x), series=_log_series
+    of_one(methodcaller("log"), INFINITY, None, below(0)),
+    lambda x: div(ONE, x),
+    series=_log_series,
+    native=methodcaller("log"),
 )
 expm1: Function = Function(of_one(_expm1, INFINITY, arb(-1)), lambda x: exp(x))
 exp2: Function = Function(of_one(_exp2, INFINITY, arb(0)), lambda x: mul(arb.const_log2(), exp2(x)))
-log1p: Function = Function(
-    of_one(methodcaller("log1p"), INFINITY, None, below(-1)),
-    lambda x: div(ONE, add(ONE, x)),
-    series=lambda x: log(add(ONE, x)) if x.limit() == -1 else composed(log1p, [x]),
+log1p: Function = smoothly(
+    Function(
+        of_one(methodcaller("log1p"), INFINITY, None, below(-1)),
+        lambda x: div(ONE, add(ONE, x)),
+        series=lambda x: log(add(ONE, x)) if x.limit() == -1 else composed(log1p, [x]),
+    )
 )
-log2: Function = Function(
-    of_one(_log2, INFINITY, None, below(0)),
-    lambda x: div(ONE, mul(arb.const_log2(), x)),
-    series=lambda x: composed(log2, [x]) if x.start == 0 and not x.special else div(log(x), arb.const_log2()),
+log2: Function = smoothly(
+    Function(
+        of_one(_log2, INFINITY, None, below(0)),
+        lambda x: div(ONE, mul(arb.const_log2(), x)),
+        series=lambda x: composed(log2, [x]) if x.start == 0 and not x.special else div(log(x), arb.const_log2()),
+    )
 )
 
 
@@ -174,8 +193,8 @@ def _logistic_series(x: Series):
     return div(ONE, add(ONE, exp(neg(x))))
 
 
-logistic: Function = Function(
-    of_one(_logistic, ONE, arb(0)), lambda x: mul(logistic(x), logistic(neg(x))), series=_logistic_series
+logistic: Function = smoothly(
+    Function(of_one(_logistic, ONE, arb(0)), lambda x: mul(logistic(x), logistic(neg(x))), series=_logistic_series)
 )
 sin: Function = Function(of_one(methodcaller("sin")), lambda x: cos(x))
 cos: Function = Function(of_one(_cos), lambda x: neg(sin(x)))
@@ -215,11 +234,13 @@ sqrt: Function = Function(
     of_one(methodcaller("sqrt"), INFINITY, None, below(0, None)),
     lambda x: times(0.5, rsqrt(x)),
     series=_root(arb(1) / 2, lambda: sqrt),
+    native=methodcaller("sqrt"),
 )
 rsqrt: Function = Function(
     of_one(methodcaller("rsqrt"), arb(0), None, below(0, INFINITY)),
     lambda x: times(-0.5, div(rsqrt(x), x)),
     series=_root(arb(-1) / 2, lambda: rsqrt),
+    native=methodcaller("rsqrt"),
 )
 
 
@@ -238,7 +259,9 @@ def _absolute_series(x: Series):
     return x.direction(x, series.neg(x), Series([UNDECIDED]) if x.start == 0 and x.c else Series([], x.start))
 
 
-absolute: Function = Function(absolute_rule, lambda x: sign(x), series=_absolute_series)
+absolute: Function = Function(
+    absolute_rule, lambda x: sign(x), series=_absolute_series, native=lambda x: x if sign_native(x) > 0 else -x
+)
 
 
 def integer_pow(y: int) -> Function:
@@ -267,7 +290,12 @@ def integer_pow(y: int) -> Function:
             out = series.mul(out, x)  # type: ignore[assignment]
         return out
 
-    return Function(rule, lambda x: times(y, integer_pow(y - 1)(x)) if y else arb(0), series=of_series)
+    def of_native(x):
+        return ONE / x ** (-y) if y < 0 else x**y if y else ONE
+
+    return Function(
+        rule, lambda x: times(y, integer_pow(y - 1)(x)) if y else arb(0), series=of_series, native=of_native
+    )
 
 
 square: Function = integer_pow(2)
@@ -287,68 +315,6 @@ def polynomial(x, *coefficients):
     for c in reversed(coefficients[:-1]):
         total = add(c, mul(x, total))
     return total
-
-
-def _pow(x: Scalar, y: Any) -> Scalar:
-    if not isinstance(y, Undefined) and y == 0:
-        return ONE
-    if isinstance(y, Undefined) or isinstance(x, Undefined):
-        return _first_undefined(x, y)
-    if y.is_exact() and y.is_integer() and abs(y) < 2**20:
-        return integer_pow(int(y.unique_fmpz())).rule(x)
-    if x == 1 and not infinite(y):
-        return ONE
-    if x == 0:
-        return arb(0) if y > 0 else INFINITY if y < 0 else UNDECIDED
-    if x > 0:
-        return exp.rule(plain.mul(log.rule(x), y))
-    if x < 0 and y.is_exact() and not infinite(y):
-        if not y.is_integer():
-            return DOMAIN
-        magnitude = exp.rule(plain.mul(log.rule(-x), y))
-        return plain.neg(magnitude) if (y / 2).is_integer() is False else magnitude
-    return DOMAIN if x < 0 and infinite(y) else UNDECIDED
-
-
-def _pow_series(x, y):
-    if not isinstance(y, Series) and not isinstance(y, Undefined) and y.is_exact() and not infinite(y):
-        if y.is_integer() and abs(y) < 2**20:
-            return integer_pow(int(y.unique_fmpz()))(x)
-        outside = x.direction(None, DOMAIN, UNDECIDED)
-        return series.power(x, y, lambda c: _pow(c, y)) if outside is None else Series([outside])
-    if series.is_zero(x):
-        series.seen.singular += series.is_zero(series.limit(y))
-        return y.direction(arb(0), INFINITY, UNDECIDED)
-    return exp(mul(log(x), y))
-
-
-_power: Function = Function(
-    _pow, lambda x, y: mul(y, power(x, sub(y, ONE))), lambda x, y: mul(log(x), power(x, y)), series=_pow_series
-)
-
-
-def power(x, y):
-    return integer_pow(int(y))(x) if isinstance(y, int | np.integer) else _power(x, y)
-
-
-def _cbrt(x: Scalar) -> Scalar:
-    if isinstance(x, Undefined) or infinite(x) or x == 0:
-        return x
-    if x > 0:
-        return x.root(3)
-    return -(-x).root(3) if x < 0 else UNDECIDED
-
-
-def _cbrt_series(x: Series):
-    def positive(x: Series) -> Series:
-        return series.power(x, arb(1) / 3, _cbrt, 3)
-
-    if x.special:
-        return Series([_cbrt(x.limit())])
-    return x.direction(positive, lambda x: neg(positive(neg(x))), lambda x: Series([UNDECIDED]))(x)
-
-
-cbrt: Function = Function(_cbrt, lambda x: div(ONE, times(3, square(cbrt(x)))), series=_cbrt_series)
 
 
 def _rem(x: Scalar, y: Scalar) -> Scalar:
@@ -374,6 +340,8 @@ def _rem(x: Scalar, y: Scalar) -> Scalar:
     return whole if isinstance(whole, Undefined) else _checked(x - whole * y)
 
 
-rem: Function = Function(
-    _rem, one, lambda x, y: neg(truncate(div(x, y))), series=lambda x, y: sub(x, mul(truncate(div(x, y)), y))
-)
+def _rem_series(x, y):
+    return sub(x, mul(truncate(div(x, y)), y))
+
+
+rem: Function = Function(_rem, one, lambda x, y: neg(truncate(div(x, y))), series=_rem_series, native=_rem_series)

@@ -15,7 +15,7 @@ from stability.real import _series as series
 from stability.real._arithmetic import first_undefined
 from stability.real._near import flat
 from stability.real._series import Series
-from stability.real.function import Function, Rule, sub, zero
+from stability.real.function import Function, Open, Rule, constant_of, sub, zero
 from stability.real.values import ONE, UNDECIDED, Scalar, Undefined, infinite
 
 
@@ -45,7 +45,13 @@ def step(compute: Callable[[arb], arb]) -> Function:
         direction = x.direction_from_limit()
         return rule(at + arb(direction) / 4) if direction else UNDECIDED
 
-    return Function(rule, zero, series=of_series)
+    def of_native(x):
+        at = constant_of(x)
+        if at.is_exact() and (2 * at).is_integer():
+            raise Open
+        return constant_of(rule(at))
+
+    return Function(rule, zero, series=of_series, native=of_native)
 
 
 def _nearest_away(x: arb) -> arb:
@@ -63,11 +69,6 @@ nearest_away, nearest_even = step(_nearest_away), step(_nearest_even)
 
 def _truncate(x: Scalar) -> Scalar:
     return x if isinstance(x, Undefined) else floor.rule(x) if x >= 0 else ceil.rule(x) if x <= 0 else UNDECIDED
-
-
-truncate: Function = Function(
-    _truncate, zero, series=lambda x: x.direction(floor, ceil, lambda x: _truncate(x.limit()))(x)
-)
 
 
 def signless(x: Undefined) -> Undefined:
@@ -88,7 +89,15 @@ def _sign_series(x: Series) -> Scalar:
     return x.direction(ONE, -ONE, UNDECIDED)
 
 
-sign: Function = Function(_sign, zero, series=_sign_series)
+def sign_native(x) -> arb:
+    """The sign of a power series of Arb's own at its point. **Raises:** `Open` at 0."""
+    at = constant_of(x)
+    if not at != 0:
+        raise Open
+    return ONE if at > 0 else -ONE
+
+
+sign: Function = Function(_sign, zero, series=_sign_series, native=sign_native)
 
 
 def _maximum(x: Scalar, y: Scalar) -> Scalar:
@@ -134,8 +143,32 @@ def _where(order: str) -> Rule:
     return slope
 
 
-maximum: Function = Function(_maximum, _where("ge"), _where("lt"), series=_greater)
-minimum: Function = Function(_minimum, _where("le"), _where("gt"), series=_smaller)
+def _truncate_native(x):
+    return (floor if sign_native(x) > 0 else ceil)(x)
+
+
+truncate: Function = Function(
+    _truncate,
+    zero,
+    series=lambda x: x.direction(floor, ceil, lambda x: _truncate(x.limit()))(x),
+    native=_truncate_native,
+)
+
+
+def _is_above(x, y) -> bool:
+    """Whether a power series of Arb's own is above another at its point, or below. **Raises:** `Open`."""
+    a, b = constant_of(x), constant_of(y)
+    if not a != b:
+        raise Open
+    return bool(a > b)
+
+
+maximum: Function = Function(
+    _maximum, _where("ge"), _where("lt"), series=_greater, native=lambda x, y: x if x is y or _is_above(x, y) else y
+)
+minimum: Function = Function(
+    _minimum, _where("le"), _where("gt"), series=_smaller, native=lambda x, y: y if x is y or _is_above(x, y) else x
+)
 
 
 def clamp(low, x, high):
@@ -173,7 +206,16 @@ def _comparison(yes: Callable[[Any, Any], bool], no: Callable[[Any, Any], bool],
             return UNDECIDED
         return rule(difference.c[0], arb(0))
 
-    return Function(rule, series=of_series)
+    def of_native(x, y) -> bool:
+        if x is y:
+            constant_of(x)
+            return same
+        a, b = constant_of(x), constant_of(y)
+        if not a != b:
+            raise Open
+        return bool(yes(a, b))
+
+    return Function(rule, series=of_series, native=of_native)
 
 
 ORDERS = {
@@ -195,4 +237,6 @@ def _is_finite(x: Scalar) -> bool | Undefined:
     return not infinite(x)
 
 
-is_finite: Function = Function(_is_finite, series=lambda x: _is_finite(x.limit()))
+is_finite: Function = Function(
+    _is_finite, series=lambda x: _is_finite(x.limit()), native=lambda x: bool(constant_of(x).is_finite())
+)

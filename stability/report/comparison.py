@@ -9,7 +9,7 @@ from pathlib import Path
 
 from stability.files import write_together
 from stability.formats import FORMATS, FloatFormat, short_hex
-from stability.report.tables import both, label_text, value
+from stability.report.tables import LABEL, both, label_text, labelled, value
 from stability.report.writer import _TEMPLATES
 from stability.sweep.comparison import BETTER, OPEN, VERDICTS, WORSE, Change, Comparison, Key, Moved, key_of
 from stability.sweep.outcome import PROFILE_BINS, Row
@@ -21,10 +21,12 @@ _BEGINNING = '{"comparison": 1,'
 
 @dataclass(frozen=True)
 class Side:
-    """One of the two: the file that it was read from, as it was named, and what its manifest says."""
+    """One of the two: the file that it was read from, as it was named, what its manifest says, and what its study calls
+    the second argument."""
 
     name: str
     manifest: dict
+    label_name: str = LABEL
 
 
 def foreign(directory: Path) -> str | None:
@@ -60,20 +62,21 @@ def _rows(n: int) -> str:
     return f"{n:,} row{'' if n == 1 else 's'}"
 
 
-def alone(found: Comparison) -> list[str]:
+def alone(found: Comparison, sides: tuple[Side, Side]) -> list[str]:
     """A sentence for each side that swept what the other did not."""
-    sides = (("before", found.only_before), ("after", found.only_after))
-    return [f"{_rows(len(keys))} only {side}: {_summed(keys)}." for side, keys in sides if keys]
+    only = (("before", found.only_before, sides[0]), ("after", found.only_after, sides[1]))
+    return [f"{_rows(len(keys))} only {when}: {_summed(keys, side)}." for when, keys, side in only if keys]
 
 
-def _summed(keys: Sequence[Key]) -> str:
+def _summed(keys: Sequence[Key], side: Side) -> str:
     """Rows by what they are of: the names of each column, once each."""
-    named = [(study, f"`{form}`", dtype, _at(y), mode) for study, form, dtype, y, mode in keys]
+    named = [(study, f"`{form}`", dtype, at(y, side), mode) for study, form, dtype, y, mode in keys]
     return "; ".join(", ".join(dict.fromkeys(column)) for column in zip(*named, strict=True) if column[0])
 
 
-def _at(label: float | None) -> str:
-    return "" if label is None else f"label {label_text(label)}"
+def at(label: float | None, side: Side) -> str:
+    """A label after what it is called; nothing where there is none."""
+    return "" if label is None else labelled(label_text(label), side.label_name)
 
 
 def words(change: Change, before: Row, after: Row) -> tuple[str, str, str]:
@@ -167,9 +170,10 @@ def _plain(told: object) -> str:
     return " to ".join(map(str, told)) if isinstance(told, list) else str(told)
 
 
-def _name(key: Key) -> dict:
+def _name(key: Key, side: Side) -> dict:
     study, form, dtype, label, mode = key
-    return {"study": study, "form": form, "dtype": dtype, "label": label_text(label), "mode": mode, "at": _at(label)}
+    names = {"study": study, "form": form, "dtype": dtype, "label": label_text(label), "mode": mode}
+    return {**names, "at": at(label, side)}
 
 
 def _change(change: Change, fmt: FloatFormat) -> dict:
@@ -203,14 +207,15 @@ def write(found: Comparison, sides: tuple[Side, Side], directory: Path) -> None:
         "sentence": sentence(found),
         "worse": found.worse,
         "versions": versions(sides),
-        "missing": [_name(key) for key in found.missing],
-        "alone": alone(found),
+        "missing": [_name(key, sides[0]) for key in found.missing],
+        "alone": alone(found, sides),
         "rows": [
-            {**_name(key_of(row.before)), "verdict": row.verdict, "mark": MARKS[row.verdict], "among": among(row)}
-            | {"changes": facts(row)}
+            _name(key_of(row.before), sides[0])
+            | {"verdict": row.verdict, "mark": MARKS[row.verdict], "among": among(row), "changes": facts(row)}
             for row in found.moved
         ],
         "marks": MARKS,
+        "label": sides[0].label_name,
     }
     texts = {
         "README.md": _TEMPLATES.get_template("compare.md.j2").render(context),

@@ -27,7 +27,7 @@ from jax.extend import source_info_util
 from titanfp.fpbench import fpcast as ast
 
 from stability.formats import FloatFormat
-from stability.real import logic, scalars
+from stability.real import logic, powers, scalars
 from stability.real.records import TEXTS
 from stability.real.values import INFINITY, Undefined
 from stability.study.loading import BadFunction
@@ -227,7 +227,7 @@ EXACT: dict[str, Callable[..., Any]] = {
     "fma": lambda x, y, z: scalars.add(scalars.mul(x, y), z),
     "fmax": TEXTS["max"],
     "fmin": TEXTS["min"],
-    "pow": scalars.power,
+    "pow": powers.power,
     "cast": lambda x: x,
     "<": _chained(TEXTS["lt"], logic.logical_and),
     "<=": _chained(TEXTS["le"], logic.logical_and),

@@ -38,7 +38,7 @@ Scalar = Callable[[Array], Array]
 
 @dataclass(frozen=True, eq=False)
 class Derivative:
-    """A derivative of a function of one scalar: run as `jax.grad` has it, true by the function's own values.
+    """A derivative of a function of one scalar: run as JAX has it, true by the function's own values.
 
     **Attributes:** `run` what is run; `value` the function, of the swept scalar and, unless that is the one to
     differentiate by, of that other scalar, which is fixed at `by`; `order` of the derivative.
@@ -116,7 +116,7 @@ def hold(
     swept: int = 0,
     fixed: Mapping[str, Any] | None = None,
     argnum: int | None = None,
-    order: int = 1,
+    modes: Sequence[str] = ("rev",),
     rules: str = "derived",
 ) -> Scalar:
     """`fn`, or a derivative of it, as a function of one scalar: its positional argument number `swept`.
@@ -125,7 +125,9 @@ def hold(
 
     - `fixed` the values of other arguments by name (those with a default may be left out); floats and lists of numbers
       take the format of the swept argument;
-    - `argnum` the number of the argument to differentiate by, `order` times; without it `fn` itself is meant;
+    - `argnum` the number of the argument to differentiate by; without it `fn` itself is meant;
+    - `modes` of differentiation, one an order of the derivative, the innermost first: `rev`, `jax.grad`, or `fwd`,
+      `jax.jvp`;
     - `rules`, `derived` where the derivative is that of the function's values, `trusted` where it is by definition what
       the derivative rules say that JAX finds.
 
@@ -159,11 +161,9 @@ def hold(
 
     if argnum is None:
         return _named(functools.partial(applied, fn), name)
-    if order < 1:
-        raise BadFunction(f"order {order}: a derivative has order 1 or more")
-    derived = fn
-    for _ in range(order):
-        derived = jax.grad(derived, argnums=argnum)
+    derived, order = fn, len(modes)
+    for mode in modes:
+        derived = jax.grad(derived, argnums=argnum) if mode == "rev" else _forward(derived, argnum)
     title = f"grad_{name}" if order == 1 else f"grad{order}_{name}"
     run = functools.partial(applied, derived)
     if rules == "trusted":
@@ -172,6 +172,20 @@ def hold(
     if by is not None and not (isinstance(by, float) or (isinstance(by, int) and abs(by) < 2**1023)):
         raise BadFunction(f"{name}: the derivative by {names[argnum]} is by one number; it is fixed at {by!r}")
     return Derivative(run, functools.partial(applied, fn), None if by is None else float(by), order, title)
+
+
+def _forward(fn: Callable[..., Array], argnum: int) -> Callable[..., Array]:
+    """The derivative of a function of scalars by one of its arguments, in forward mode."""
+
+    def slope(*args: Array, **keywords: Any) -> Array:
+        x = args[argnum]
+
+        def of_one(x: Array) -> Array:
+            return fn(*args[:argnum], x, *args[argnum + 1 :], **keywords)
+
+        return jax.jvp(of_one, (x,), (jnp.ones_like(x),))[1]
+
+    return slope
 
 
 def _named(scalar: Callable[..., Array], name: str) -> Scalar:
@@ -199,7 +213,8 @@ class Named:
     def scalar(self) -> Scalar:
         """The function of one scalar. **Raises:** `BadFunction`."""
         fixed = parse_fixed(self.fixed)
-        return hold(load(self.reference), swept=self.swept, fixed=fixed, argnum=self.argnum, order=self.order)
+        modes = ("rev",) * self.order
+        return hold(load(self.reference), swept=self.swept, fixed=fixed, argnum=self.argnum, modes=modes)
 
     def __call__(self) -> Study:
         scalar = self.scalar()

@@ -12,6 +12,7 @@ from stability.real._arithmetic import DOMAIN, POLE, at_pole, first_undefined, i
 from stability.real._arithmetic import checked as finite_or_undecided
 from stability.real._near import flat
 from stability.real.function import add, div, mul, neg, sub
+from stability.real.powers import power
 from stability.real.scalars import (
     absolute,
     cos,
@@ -22,7 +23,6 @@ from stability.real.scalars import (
     log,
     log1p,
     logistic,
-    power,
     square,
     tanh,
 )

@@ -1,4 +1,10 @@
-"""The public functions of JAX and optax that make a float of a float, found by trying every name."""
+"""The public functions of JAX and optax that make a float of a float, found by trying every name.
+
+A release of JAX brings its new functions by itself. What a name does not tell is declared: what an argument is held at,
+functions of arrays by one of their numbers (`DECLARED`), and what is left out, and why (`LEFT_OUT`).
+"""
+
+from __future__ import annotations
 
 import functools
 import importlib.util
@@ -7,7 +13,7 @@ import itertools
 import warnings
 from collections.abc import Callable, Iterator
 from types import ModuleType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -59,11 +65,23 @@ def libraries() -> Iterator[tuple[str, ModuleType]]:
         yield "optax", importlib.import_module("optax.losses")
 
 
-NO_FUNCTIONS = {
+NOTHING = "its argument, or a constant: nothing can be lost"
+OF_FLOATS = "a function of floats, which has no derivative over the reals"
+BY_INTENT = "its derivative is 0 by intent"
+
+LEFT_OUT = {
     "jnp.unravel_index": "takes an index",
     "lax.select": "an integer that picks one of two can't be 2",
+    **dict.fromkeys((f"jnp.{name}" for name in ("array", "asarray", "block", "broadcast_arrays", "conj")), NOTHING),
+    **dict.fromkeys((f"jnp.{name}" for name in ("conjugate", "copy", "empty_like", "flip", "full_like")), NOTHING),
+    **dict.fromkeys((f"jnp.{name}" for name in ("imag", "ones_like", "positive", "real", "roll")), NOTHING),
+    **dict.fromkeys((f"jnp.{name}" for name in ("squeeze", "zeros_like")), NOTHING),
+    **dict.fromkeys((f"lax.{name}" for name in ("broadcast_like", "full_like", "optimization_barrier")), NOTHING),
+    **dict.fromkeys(("lax.stage", "nn.identity"), NOTHING),
+    **dict.fromkeys(("jnp.nextafter", "jnp.spacing", "lax.nextafter", "jnp.frexp"), OF_FLOATS),
+    "lax.stop_gradient": BY_INTENT,
 }
-"""What is left out, and why."""
+"""By module and name."""
 
 
 def members(module: ModuleType) -> Iterator[tuple[str, Callable]]:
@@ -148,16 +166,67 @@ def of_rows(label: str, fn: Callable) -> Iterator[Public]:
         yield Public(f"{label}([x, 0.5, -1.25], [0.125, 0.5, 0.375])", by_logit)
 
 
+def _logits(fn: Callable, other: float) -> Callable:
+    """A function of a row of logits by the first of two, the other one held: its first output."""
+    return lambda x: jnp.ravel(fn(jnp.stack([x, jnp.full_like(x, other)])))[0]
+
+
+def _cosine_distance(x: Any) -> Any:
+    """Of optax, between `[x, 1]` and `[1, 1]`."""
+    optax = importlib.import_module("optax")
+    return optax.losses.cosine_distance(jnp.stack([x, jnp.ones_like(x)]), jnp.ones(2, x.dtype))
+
+
+DECLARED: dict[str, Callable] = {
+    "jnp.linalg.norm([x, 0.0])": _logits(jnp.linalg.norm, 0.0),
+    "jnp.linalg.norm([x, 1.0])": _logits(jnp.linalg.norm, 1.0),
+    "nn.gelu(x, approximate=False)": functools.partial(jax.nn.gelu, approximate=False),
+    "nn.log_softmax([x, 0.0])[0]": _logits(jax.nn.log_softmax, 0.0),
+    "nn.logsumexp([x, 0.0])": _logits(jax.nn.logsumexp, 0.0),
+    "nn.softmax([x, 0.0])[0]": _logits(jax.nn.softmax, 0.0),
+    "optax.cosine_distance([x, 1.0], [1.0, 1.0])": _cosine_distance,
+}
+"""Functions of arrays, and of options, that no introspection finds."""
+
+
 @functools.cache
-def public_functions() -> dict[str, Public]:
-    """All of them, by name; a function that goes by several names in one module once."""
+def _of_member(label: str, name: str) -> tuple[Public, ...]:
+    if f"{label}.{name}" in LEFT_OUT:
+        return ()
+    fn = getattr(dict(libraries())[label], name)
+    return tuple(of_numbers(label, name, fn)) or (tuple(of_rows(f"{label}.{name}", fn)) if label == "optax" else ())
+
+
+def public_functions(only: Callable[[str], bool] = lambda name: True) -> dict[str, Public]:
+    """The functions, by name; one that goes by several names in a module once, `DECLARED` ones last.
+
+    **Arguments:** `only` says of `module.name` whether it is wanted.
+    """
     found: list[Public] = []
     for label, module in libraries():
         seen: list[Callable] = []
         for name, fn in members(module):
-            if any(fn is other for other in seen) or f"{label}.{name}" in NO_FUNCTIONS:
+            if any(fn is other for other in seen):
                 continue
             seen.append(fn)
-            rows = list(of_numbers(label, name, fn))
-            found += rows or (list(of_rows(f"{label}.{name}", fn)) if label == "optax" else [])
+            if only(f"{label}.{name}"):
+                found += _of_member(label, name)
+    found += [Public(name, fn) for name, fn in DECLARED.items() if only(stem(name)) and _is_there(name)]
     return {f.name: f for f in found}
+
+
+def _is_there(name: str) -> bool:
+    return not name.startswith("optax.") or importlib.util.find_spec("optax") is not None
+
+
+def stem(name: str) -> str:
+    """`module.name` of a function's full name."""
+    return name.partition("(")[0]
+
+
+def public_function(name: str) -> Public:
+    """One of `public_functions`, found without looking at the others. **Raises:** `KeyError`."""
+    if name in DECLARED:
+        return Public(name, DECLARED[name])
+    label, _, member = stem(name).rpartition(".")
+    return {f.name: f for f in _of_member(label, member)}[name]

@@ -1,0 +1,155 @@
+"""The atlas for people: a page to explore, findings in words, what changed, and reports ready to be filed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from importlib.resources import files
+
+import jinja2
+
+from stability.atlas.functions import LEFT_OUT
+from stability.atlas.rows import DENSE, Row, reported_inside
+from stability.atlas.rules import DEFAULT, OURS
+from stability.atlas.store import Atlas, Change, is_failing, told
+from stability.atlas.threads import Thread, threads
+from stability.atlas.words import decimal, reproduction, threads_about
+from stability.report.page import MEANINGS, blob
+
+ORDER = {0: "value", 1: "first derivative", 2: "second derivative"}
+SHOWN = 60
+"""Failing derivatives that the README lists."""
+
+
+def _environment() -> jinja2.Environment:
+    loader = jinja2.FunctionLoader(
+        lambda name: files("stability.atlas").joinpath("templates", name).read_text(encoding="utf-8")
+    )
+    environment = jinja2.Environment(
+        loader=loader, autoescape=jinja2.select_autoescape(["html.j2"]), trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["decimal"] = decimal
+    environment.filters["told"] = told
+    environment.filters["cell"] = lambda text: str(text).replace("|", "\\|")
+    return environment
+
+
+def html(atlas: Atlas) -> str:
+    """The page: one file that needs no network."""
+    rows = [
+        row.to_json() | {"repro": reproduction(row), "threads": [t.url for t in threads_about(row)]}
+        for row in atlas.rows
+    ]
+    data = {"manifest": atlas.manifest, "seconds": atlas.seconds, "rows": rows, "dense": DENSE, "meanings": MEANINGS}
+    return _environment().get_template("index.html.j2").render(atlas=atlas, data=blob(data), totals=list(totals(atlas)))
+
+
+def totals(atlas: Atlas) -> Iterator[tuple[int, int, int, int]]:
+    """By order: rows a way and mode, those that fail, and those without a result, of the libraries' own rules."""
+    for order in ORDER:
+        here = [(r, len(r.ways)) for r in atlas.rows if r.order == order and r.rule == DEFAULT]
+        yield (
+            order,
+            sum(n for _, n in here),
+            sum(n for r, n in here if is_failing(r)),
+            sum(n for r, n in here if r.error),
+        )
+
+
+def standing(atlas: Atlas) -> list[tuple[Thread, str, Row | None]]:
+    """Each public thread, whether what it reports is still so here, and the row that says so."""
+    return [(t, *_standing(t, atlas.rows)) for t in threads()]
+
+
+def _standing(thread: Thread, rows: Sequence[Row]) -> tuple[str, Row | None]:
+    here = [
+        r
+        for r in rows
+        if (r.order, r.dtype, r.rule) == (thread.order, thread.dtype, DEFAULT)
+        and r.function in thread.functions
+        and not r.error
+    ]
+    if not here:
+        return "not measured", None
+    if not thread.points:
+        return "no input told", here[0]
+    inside = [r for r in here if reported_inside(r, thread.points)]
+    return ("it is so here", inside[0]) if inside else ("not so here", here[0])
+
+
+def families(atlas: Atlas) -> list[tuple[str, list[tuple[str, dict[int, Row | None], float]]]]:
+    """Functions with several rules: of each rule its worst row in float32 by order, and its time."""
+    found = []
+    for function, seconds in atlas.seconds.items():
+        rules = []
+        for rule, ratio in seconds.items():
+            here = [r for r in atlas.rows if (r.function, r.rule, r.dtype) == (function, rule, "float32")]
+            worst = {order: _gravest([r for r in here if r.order == order]) for order in (1, 2)}
+            rules.append((rule, worst, ratio))
+        found.append((function, rules))
+    return found
+
+
+def _gravest(rows: Sequence[Row]) -> Row | None:
+    return max(rows, key=lambda r: (r.failing, r.max_ulp or 0.0), default=None)
+
+
+def failing(atlas: Atlas, dtype: str = "float32") -> list[Row]:
+    """The worst row of each derivative that fails in a format by the library's own rule, the most floats first."""
+    by_place: dict[tuple[str, int], list[Row]] = {}
+    for row in atlas.rows:
+        if row.dtype == dtype and row.rule == DEFAULT and is_failing(row):
+            by_place.setdefault((row.function, row.order), []).append(row)
+    found = [gravest for rows in by_place.values() if (gravest := _gravest(rows)) is not None]
+    return sorted(found, key=lambda r: -r.failing)
+
+
+def readme(atlas: Atlas) -> str:
+    """The findings in words."""
+    bad = failing(atlas)
+    functions = {r.function for r in atlas.rows}
+    return (
+        _environment()
+        .get_template("README.md.j2")
+        .render(
+            atlas=atlas,
+            functions=len(functions),
+            rows=sum(len(r.ways) for r in atlas.rows),
+            totals=list(totals(atlas)),
+            order=ORDER,
+            standing=standing(atlas),
+            families=families(atlas),
+            failing=bad[:SHOWN],
+            more=len(bad) - SHOWN,
+            left_out=LEFT_OUT,
+            ours=OURS,
+            default=DEFAULT,
+            reports=sorted(upstream(atlas)),
+        )
+    )
+
+
+def changed(before: Atlas, after: Atlas, found: Sequence[Change]) -> str:
+    """What changed between two atlases."""
+    return (
+        _environment()
+        .get_template("changes.md.j2")
+        .render(before=before.manifest, after=after.manifest, changes=found, order=ORDER)
+    )
+
+
+def upstream(atlas: Atlas) -> dict[str, str]:
+    """Reports of failing derivatives that no thread known here is about, by file name; one for all functions that fail
+    in the same way."""
+    alike: dict[tuple, list[Row]] = {}
+    for row in failing(atlas):
+        about = any(t.order == row.order and row.function in t.functions for t in threads())
+        if row.order and not about and row.example and reproduction(row):
+            alike.setdefault((row.order, row.regions, row.max_ulp), []).append(row)
+    template = _environment().get_template("upstream.md.j2")
+    return {
+        f"{re.sub(r'[^a-z0-9]+', '_', rows[0].function.lower()).strip('_')}_{rows[0].order}.md": template.render(
+            row=rows[0], rows=rows, order=ORDER, repro=reproduction(rows[0]), manifest=atlas.manifest
+        )
+        for rows in alike.values()
+    }

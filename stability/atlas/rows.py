@@ -1,0 +1,359 @@
+"""Rows of the atlas: a function by one rule in one format, each derivative by each way and mode.
+
+The true values of an order are computed once and shared by its rows. Every float of a 16-bit format is looked at;
+of a wide one, and where true values take longer than a task may, a grid, and what bisection finds between its points.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import json
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from stability import real
+from stability.atlas.culprits import Culprit, culprit_of
+from stability.atlas.functions import public_function
+from stability.atlas.rules import DEFAULT, HIGHEST_NAME, OURS, rules_of
+from stability.atlas.threads import threads_of
+from stability.formats import FORMATS, FloatFormat, from_ordinal, short_hex, to_ordinal, widen
+from stability.measure import FAILURE_KINDS, KINDS, classify, true_is_normal
+from stability.measure.regions import Region, Sample, hex_at, looked_inside, refine, regions_of
+from stability.study.loading import first_line
+from stability.sweep.points import grid
+from stability.truth import Truth
+
+Scalar = Callable[[Array], Array]
+
+SEED = 0
+BATCH = 8192
+TRIED = 256
+"""True values by which it is told how long all take."""
+BINS = 120
+MOST_REGIONS = 8
+"""Regions of a kind that a row tells of; those nearest to each other are told as one in which kinds alternate."""
+FLUSHED = "flushed"
+
+
+def forward(fn: Scalar) -> Scalar:
+    return lambda x: jax.jvp(fn, (x,), (jnp.ones_like(x),))[1]
+
+
+WAYS: dict[int, dict[str, Callable[[Scalar], Scalar]]] = {
+    0: {"value": lambda fn: fn},
+    1: {"forward": forward, "reverse": jax.grad},
+    2: {
+        "forward over forward": lambda fn: forward(forward(fn)),
+        "forward over reverse": lambda fn: forward(jax.grad(fn)),
+        "reverse over reverse": lambda fn: jax.grad(jax.grad(fn)),
+    },
+}
+"""How a derivative is made, by its order."""
+
+MODES: dict[str, Callable[[Scalar], Scalar]] = {"jit": jax.jit, "eager": lambda fn: fn}
+
+
+class Task(NamedTuple):
+    """A function in a format, by each of its rules."""
+
+    function: str
+    dtype: str
+
+
+class Place(NamedTuple):
+    """What a row is of, as in `Row`."""
+
+    function: str
+    rule: str
+    order: int
+    dtype: str
+    ways: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """**Attributes:** `points` the size of the grid of a wide format; `tolerance` in ulps of the true value, beyond
+    which a result is inaccurate; `seconds` that the true values of an order may take, before fewer are looked at."""
+
+    points: int = 4096
+    tolerance: float = 16.0
+    seconds: float = 60.0
+
+
+class Example(NamedTuple):
+    """A float at which a row fails: `x` and `result` in hexadecimal, the true value in words, and the kind."""
+
+    x: str
+    result: str
+    true: str
+    kind: str
+
+
+@dataclass(frozen=True)
+class Row:
+    """What is known of a derivative of a function.
+
+    **Attributes:** `ways` pairs of a way and a mode, whose results are alike in all that is told here; `points` looked
+    at, `exhaustive` where that is every float; `counts` of them by kind; `failing` the share of all floats that fail,
+    and `flushed` those that are 0 for a true value that is subnormal, which is XLA's policy and no failure of a rule;
+    `max_ulp` the worst error of what is finite at a normal true value, at the float `at`, a lower bound unless
+    `exhaustive`; `regions` of failing floats, `[kind, first, last, count]`; `profile` the worst error by `BINS` equal
+    parts of their axis (`position`), as characters (`profile_text`); `example` one of the failing floats;
+    `culprit` the equation to blame there; `error` why there is no result.
+    """
+
+    function: str
+    rule: str
+    order: int
+    dtype: str
+    ways: tuple[tuple[str, str], ...]
+    points: int = 0
+    exhaustive: bool = False
+    counts: dict[str, int] | None = None
+    failing: float = 0.0
+    flushed: float = 0.0
+    max_ulp: float | None = None
+    at: str | None = None
+    regions: tuple[tuple[str, str, str, int], ...] = ()
+    profile: str = ""
+    example: Example | None = None
+    culprit: Culprit | None = None
+    error: str | None = None
+
+    def to_json(self) -> dict:
+        """Without what is empty."""
+        return {k: v for k, v in asdict(self).items() if v not in (None, "", (), {}, 0.0) or k in ("order", "failing")}
+
+    @classmethod
+    def from_json(cls, data: dict) -> Row:
+        told = dict(data)
+        told["ways"] = tuple((way, mode) for way, mode in data["ways"])
+        told["regions"] = tuple(tuple(r) for r in data.get("regions", ()))
+        told["example"] = Example(*data["example"]) if data.get("example") else None
+        told["culprit"] = Culprit(*data["culprit"]) if data.get("culprit") else None
+        return cls(**told)
+
+    @property
+    def measured(self) -> str:
+        """All that is told but for which function, and by which way: as text, to be compared."""
+        told = self.to_json()
+        return json.dumps([told.get(k) for k in ("counts", "failing", "max_ulp", "regions", "error")])
+
+
+def measure(task: Task, settings: Settings) -> list[Row]:
+    """The rows of a task. What can't be measured is a row that says why."""
+    with jax.enable_x64(task.dtype == "float64"):
+        return [row for order in WAYS for row in _rows(task, order, settings)]
+
+
+TURNS = 16
+"""Tasks after which a process forgets what it compiled."""
+_measured_here = 0
+
+
+def measure_in_turn(task: Task, settings: Settings) -> list[Row]:
+    """As `measure`, one after the other in a process, whose memory does not grow with them."""
+    global _measured_here
+    _measured_here += 1
+    if _measured_here % TURNS == 0:
+        jax.clear_caches()
+    return measure(task, settings)
+
+
+def orders_of(rule: str) -> tuple[int, ...]:
+    """Which derivatives a rule makes; one that only replaces the derivative has the library's value."""
+    return (0, 1, 2) if rule in (DEFAULT, HIGHEST_NAME, OURS) else (1, 2)
+
+
+def _rows(task: Task, order: int, settings: Settings) -> list[Row]:
+    fmt, rules = FORMATS[task.dtype], rules_of(task.function)
+
+    @functools.cache
+    def truth_at(ordinals: bytes) -> Truth:
+        base = public_function(task.function).fn
+        z = from_ordinal(np.frombuffer(ordinals, np.int64), fmt)
+        return real.truth(base, z, fmt=fmt, derivative=real.Order(0, order) if order else None)
+
+    try:
+        ordinals, every = starting(task, order, settings, truth_at)
+        truth_at(ordinals.tobytes())
+    except Exception as error:
+        told = f"no true values: {first_line(error)}"
+        ways = tuple((way, mode) for way in WAYS[order] for mode in MODES)
+        return [Row(task.function, DEFAULT, order, task.dtype, ways, error=told)]
+    rows = []
+    for rule, fn in rules.items():
+        if order not in orders_of(rule):
+            continue
+        found = []
+        for (way, make), (mode, wrap) in itertools.product(WAYS[order].items(), MODES.items()):
+            place = Place(task.function, rule, order, task.dtype, ((way, mode),))
+            try:
+                run = functools.partial(_evaluated, wrap(jax.vmap(make(fn))), fmt)
+                found.append(_row(place, run, ordinals, every, truth_at, settings))
+            except Exception as error:
+                found.append(Row(**place._asdict(), error=first_line(error)))
+        rows += [_with_culprit(row, fn, settings) for row in _joined(found)]
+    return rows
+
+
+def _joined(rows: list[Row]) -> Iterator[Row]:
+    """One row for all that are alike."""
+    alike: dict[str, list[Row]] = {}
+    for row in rows:
+        alike.setdefault(row.measured, []).append(row)
+    for same in alike.values():
+        first = same[0]
+        yield Row(**{**vars(first), "ways": tuple(way for row in same for way in row.ways)})
+
+
+def starting(task: Task, order: int, settings: Settings, truth_at: Callable[[bytes], Truth]) -> tuple[np.ndarray, bool]:
+    """The ordinals that a task begins with, sorted, and whether they are all there are."""
+    fmt = FORMATS[task.dtype]
+    every = fmt.bits == 16
+    points = [p for t in threads_of(task.function) if t.order == order for p in t.points]
+    with np.errstate(over="ignore"):
+        reported = to_ordinal(np.array(points, np.float64).astype(fmt.dtype))
+    if every:
+        ordinals = np.arange(-fmt.infinity - 1, fmt.infinity + 1)
+    else:
+        ordinals = np.union1d(grid(fmt, settings.points, SEED), reported)
+    tried = ordinals[:: max(len(ordinals) // TRIED, 1)]
+    begun = time.process_time()
+    truth_at(tried.tobytes())
+    seconds = (time.process_time() - begun) * len(ordinals) / len(tried)
+    if seconds <= settings.seconds:
+        return ordinals, every
+    fewer = ordinals[:: int(np.ceil(seconds / settings.seconds))]
+    return np.union1d(np.union1d(fewer, reported), [-fmt.infinity - 1, -1, 0, fmt.infinity]), False
+
+
+def _evaluated(run: Scalar, fmt: FloatFormat, ordinals: np.ndarray) -> np.ndarray:
+    """Results at ordinals, in batches of one shape, so that little is compiled."""
+    z = from_ordinal(ordinals, fmt)
+    size = BATCH if len(z) <= BATCH else 1 << (len(z) - 1).bit_length()
+    padded = np.concatenate([z, np.zeros(size - len(z), z.dtype)])
+    return np.asarray(run(jnp.asarray(padded)))[: len(z)]
+
+
+def _row(
+    place: Place,
+    run: Callable[[np.ndarray], np.ndarray],
+    ordinals: np.ndarray,
+    every: bool,
+    truth_at: Callable[[bytes], Truth],
+    settings: Settings,
+) -> Row:
+    def at(some: np.ndarray) -> Sample:
+        truth = truth_at(some.tobytes())
+        kinds, ulps = classify(run(some), truth, settings.tolerance)
+        return Sample(some, kinds, ulps, true_is_normal(truth), truth.state)
+
+    fmt = FORMATS[place.dtype]
+    inside = sample = at(ordinals)
+    if not every:
+        sample, inside = looked_inside(refine(sample, at), at, SEED)
+    regions = regions_of(sample, inside)
+    ulps = sample.counted()
+    worst = int(np.argmax(ulps))
+    total = 2 * (fmt.infinity + 1)
+    failing = [r for r in regions if r.kind in FAILURE_KINDS]
+    example = _example([r for r in failing if r.kind != FLUSHED] or failing, run, truth_at, fmt)
+    return Row(
+        **place._asdict(),
+        points=len(sample.ordinals),
+        exhaustive=every,
+        counts={KINDS[k]: int(n) for k, n in enumerate(np.bincount(sample.kinds)) if n},
+        failing=sum(r.count for r in failing if r.kind != FLUSHED) / total,
+        flushed=sum(r.count for r in failing if r.kind == FLUSHED) / total,
+        max_ulp=float(f"{ulps[worst]:.6g}") if ulps[worst] >= 0 else None,
+        at=hex_at(int(sample.ordinals[worst]), fmt) if ulps[worst] >= 0 else None,
+        regions=tuple(
+            (r.kind, hex_at(r.start, fmt), hex_at(r.stop, fmt), r.count)
+            for kind in FAILURE_KINDS
+            for r in condensed([f for f in failing if f.kind == kind])
+        ),
+        profile=profile_text(sample, fmt) if failing or ulps[worst] > 1 else "",
+        example=example,
+    )
+
+
+def condensed(regions: list[Region]) -> list[Region]:
+    """At most `MOST_REGIONS`: those nearest to each other are told as one, of as many floats as they have together."""
+    if len(regions) <= MOST_REGIONS:
+        return regions
+    gaps = np.array([b.start - a.stop for a, b in itertools.pairwise(regions)])
+    cuts = [0, *(np.sort(np.argsort(-gaps, kind="stable")[: MOST_REGIONS - 1]) + 1).tolist(), len(regions)]
+    parts = [regions[a:b] for a, b in itertools.pairwise(cuts)]
+    return [Region(p[0].kind, p[0].start, p[-1].stop, sum(r.count for r in p)) for p in parts]
+
+
+DENSE = ((-8.0, 0.2), (10.0, 0.85))
+"""Exponents between which most functions change, and where they lie on the axis of a profile."""
+
+
+def position(ordinals: np.ndarray, fmt: FloatFormat) -> np.ndarray:
+    """Floats on the axis of a profile, in [-1, 1]: by the logarithm of their size, in three parts (`DENSE`)."""
+    x = widen(from_ordinal(ordinals, fmt))
+    (low, at_low), (high, at_high) = DENSE
+    with np.errstate(divide="ignore"):
+        logs = np.log2(np.abs(x))
+    size = np.interp(logs, [fmt.least_exponent, low, high, fmt.emax + 1.0], [0.0, at_low, at_high, 1.0])
+    return np.where(ordinals < 0, -size, size)
+
+
+def profile_text(sample: Sample, fmt: FloatFormat) -> str:
+    """A character a bin: `~` where nothing counts, else from `!` for up to 1/8 ulp on, one more a doubling."""
+    ulps = sample.counted()
+    bins = np.clip(((position(sample.ordinals, fmt) + 1) * (BINS / 2)).astype(int), 0, BINS - 1)
+    worst = np.full(BINS, -1.0)
+    np.maximum.at(worst, bins, ulps)
+    levels = np.clip(np.ceil(np.log2(np.maximum(worst, 0.125))) + 3, 0, 80).astype(int)
+    return "".join("~" if w < 0 else chr(33 + level) for w, level in zip(worst, levels, strict=True))
+
+
+def _example(
+    failing: list[Region], run: Callable, truth_at: Callable[[bytes], Truth], fmt: FloatFormat
+) -> Example | None:
+    """The end of a failing region that is nearest to 1 in size; where it is not merely inaccurate, if there is one."""
+    if not failing:
+        return None
+
+    def rank(found: tuple[int, str]) -> tuple[bool, float]:
+        size = abs(float(widen(from_ordinal(np.array([found[0]]), fmt))[0]))
+        return found[1] == "inaccurate", abs(math.log2(size)) if 0 < size < math.inf else math.inf
+
+    end, kind = min(((end, r.kind) for r in failing for end in (r.start, r.stop)), key=rank)
+    ordinals = np.array([end], np.int64)
+    result = float(widen(run(ordinals))[0])
+    return Example(hex_at(end, fmt), short_hex(result), truth_at(ordinals.tobytes()).told(0), kind)
+
+
+def _with_culprit(row: Row, fn: Scalar, settings: Settings) -> Row:
+    """With the equation to blame, in formats that the diagnosis is quick in."""
+    if row.example is None or row.example.kind == FLUSHED or row.dtype not in ("float32", "float64"):
+        return row
+    way, mode = row.ways[0]
+    x = FORMATS[row.dtype].dtype.type(float.fromhex(row.example.x))
+    culprit = culprit_of(WAYS[row.order][way](fn), x, mode, settings.tolerance)
+    return Row(**{**vars(row), "culprit": culprit})
+
+
+def reported_inside(row: Row, points: Iterable[float]) -> bool:
+    """Whether inputs, as they round to the row's format, all lie in failing regions of the row."""
+    fmt = FORMATS[row.dtype]
+
+    def ordinal(x: Any) -> int:
+        return int(to_ordinal(np.array([x]).astype(fmt.dtype))[0])
+
+    ends = [(ordinal(float.fromhex(first)), ordinal(float.fromhex(last))) for _, first, last, _ in row.regions]
+    return all(any(a <= ordinal(x) <= b for a, b in ends) for x in points)

@@ -1,0 +1,159 @@
+"""The atlas as data: rows and what they were measured on, progress that can be continued, and what changed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from stability.atlas.rows import Row, Settings, Task
+
+SCHEMA = 1
+WORSE = 2.0
+"""An error, or a share of failing floats, that grew by more than this factor is worse."""
+LEAST_SHARE = 1e-4
+"""A share of failing floats below this is not compared."""
+
+
+class Refused(ValueError):
+    """A file that can't be read as what it should be; the message says why, in one line."""
+
+
+@dataclass(frozen=True)
+class Atlas:
+    """**Attributes:** `manifest` what it was measured on, and how; `rows` in the order of their functions; `seconds`
+    that a value with its derivative takes at 2^20 float32 by each rule of a function, as a ratio to JAX's own."""
+
+    manifest: dict[str, Any]
+    rows: tuple[Row, ...]
+    seconds: dict[str, dict[str, float]]
+
+    def to_json(self) -> dict:
+        rows = [row.to_json() for row in self.rows]
+        return {"schema": SCHEMA, "manifest": self.manifest, "seconds": self.seconds, "rows": rows}
+
+    @classmethod
+    def from_json(cls, data: dict) -> Atlas:
+        return cls(data["manifest"], tuple(map(Row.from_json, data["rows"])), data["seconds"])
+
+
+def text_of(atlas: Atlas) -> str:
+    """As JSON, a row a line."""
+    data = atlas.to_json()
+    rows = ",\n".join(json.dumps(row, ensure_ascii=False, separators=(",", ":")) for row in data.pop("rows"))
+    head = json.dumps(data, ensure_ascii=False)
+    return f'{head[:-1]}, "rows": [\n{rows}\n]}}\n'
+
+
+def read(path: Path) -> Atlas:
+    """An atlas from its file. **Raises:** `Refused`."""
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        if data["schema"] != SCHEMA:
+            raise Refused(f"{path}: of schema {data['schema']}; this release reads {SCHEMA}")
+        return Atlas.from_json(data)
+    except OSError as error:
+        raise Refused(f"{path}: {error.strerror}") from None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise error if isinstance(error, Refused) else Refused(f"{path}: not an atlas.json") from None
+
+
+def identity(settings: Settings) -> dict[str, Any]:
+    """What rows depend on: progress of another is refused."""
+    code = hashlib.sha256()
+    for path in sorted(Path(__file__).parents[1].rglob("*.py")):
+        code.update(path.read_bytes())
+    return {**asdict(settings), "code": code.hexdigest(), "jax": version("jax"), "jaxlib": version("jaxlib")}
+
+
+class Progress:
+    """Tasks that are done, a line each in a file; the first line is their `identity`."""
+
+    def __init__(self, path: Path, mine: dict[str, Any], resume: bool):
+        """**Raises:** `Refused` where the file is of another run."""
+        self.path = path
+        self.done: dict[Task, list[Row]] = {}
+        if resume and path.exists():
+            self._load(mine)
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps(mine) + "\n", encoding="utf-8")
+
+    def _load(self, mine: dict[str, Any]) -> None:
+        first, *lines = self.path.read_text(encoding="utf-8").splitlines() or [""]
+        try:
+            theirs = json.loads(first)
+            differ = [name for name in mine if theirs.get(name) != mine[name]]
+        except (ValueError, AttributeError):
+            raise Refused(f"{self.path} is no progress of an atlas; delete it, or begin anew") from None
+        if differ:
+            raise Refused(f"{self.path} is of another run: {', '.join(differ)} differ; begin anew without --resume")
+        for line in lines:
+            try:
+                told = json.loads(line)
+            except ValueError:
+                break
+            self.done[Task(*told["task"])] = [Row.from_json(row) for row in told["rows"]]
+
+    def add(self, task: Task, rows: list[Row]) -> None:
+        self.done[task] = rows
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"task": list(task), "rows": [row.to_json() for row in rows]}) + "\n")
+
+
+class Change(NamedTuple):
+    """What is told of a way to a derivative in two atlases: `verdict` better, worse, new or gone, and both in words."""
+
+    function: str
+    rule: str
+    order: int
+    dtype: str
+    way: str
+    mode: str
+    verdict: str
+    before: str
+    after: str
+
+
+def _by_way(rows: Iterable[Row]) -> dict[tuple, Row]:
+    return {(r.function, r.rule, r.order, r.dtype, way, mode): r for r in rows for way, mode in r.ways}
+
+
+def told(row: Row) -> str:
+    """A row in a few words."""
+    if row.error:
+        return f"not measured: {row.error}"
+    worst = "no finite error" if row.max_ulp is None else f"{'' if row.exhaustive else '≥ '}{row.max_ulp:.4g} ulps"
+    return f"{100 * row.failing:.3g} % of the floats fail, {worst}"
+
+
+def _verdict(before: Row, after: Row) -> str | None:
+    if before.error or after.error:
+        return None if bool(before.error) == bool(after.error) else "better" if before.error else "worse"
+    pairs = [(max(r.failing, LEAST_SHARE), max(r.max_ulp or 0.0, 1.0)) for r in (before, after)]
+    ratios = [b / a for a, b in zip(*pairs, strict=True)]
+    if max(ratios) > WORSE:
+        return "worse"
+    return "better" if min(ratios) < 1 / WORSE else None
+
+
+def changes(before: Atlas, after: Atlas) -> Iterator[Change]:
+    """Where two atlases differ by more than `WORSE`, among the functions and formats of the later one."""
+    old, new = _by_way(before.rows), _by_way(after.rows)
+    looked_at = {(row.function, row.dtype) for row in after.rows}
+    for place in [*new, *(p for p in old if p not in new and (p[0], p[3]) in looked_at)]:
+        a, b = old.get(place), new.get(place)
+        verdict = "new" if a is None else "gone" if b is None else _verdict(a, b)
+        if verdict:
+            function, rule, order, dtype, way, mode = place
+            yield Change(function, rule, order, dtype, way, mode, verdict, told(a) if a else "", told(b) if b else "")
+
+
+def is_failing(row: Row) -> bool:
+    """Whether a derivative fails where that can matter: NaN, infinite, lost, of the wrong sign or inaccurate at more
+    than `LEAST_SHARE` of the floats."""
+    return not row.error and row.failing > LEAST_SHARE

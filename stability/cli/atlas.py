@@ -1,0 +1,146 @@
+"""`stability atlas`: how accurate every derivative that JAX ships is, as `reports/atlas/`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from concurrent.futures import Executor, as_completed
+from functools import partial
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from stability.atlas import page
+from stability.atlas.functions import LEFT_OUT, public_functions, stem
+from stability.atlas.rows import Row, Settings, Task, measure_in_turn
+from stability.atlas.store import Atlas, Change, Progress, Refused, changes, identity, read, text_of
+from stability.atlas.timing import seconds_by_rule
+from stability.cli import executors
+from stability.cli.arguments import Parser, command, number_in, whole_number
+from stability.cli.executors import NoExecutor
+from stability.environment import environment, tell_untested
+from stability.files import foreign, write_together
+from stability.formats import FORMATS
+
+FILES = ("atlas.json", "README.md", "index.html")
+PROGRESS = "progress.jsonl"
+
+
+def parser() -> Parser:
+    p = Parser(prog="stability atlas", description=__doc__)
+    p.add_argument(
+        "--function",
+        action="append",
+        metavar="NAME",
+        help="module, module.name or whole name of a function, as nn, nn.silu or 'special.beta(x, 2.5)' (repeatable; "
+        "default all)",
+    )
+    p.add_argument("--dtype", action="append", choices=FORMATS, help="a format (repeatable; default all)")
+    p.add_argument("--points", type=whole_number(64), default=4096, help="grid of float32 and float64 (%(default)s)")
+    p.add_argument(
+        "--tolerance",
+        type=number_in(0.5, 2.0**53, "a number of ulps from 0.5 to 2**53"),
+        default=16.0,
+        metavar="ULPS",
+        help="default %(default)s",
+    )
+    p.add_argument(
+        "--seconds",
+        type=number_in(0.1, 1e6, "seconds"),
+        default=60.0,
+        help="what the true values of an order may take before fewer floats are looked at (%(default)s)",
+    )
+    p.add_argument("--against", type=Path, metavar="FILE", help="an earlier atlas.json: tells what changed")
+    p.add_argument("--out", type=Path, default=Path("reports/atlas"), metavar="DIR", help="default %(default)s")
+    p.add_argument("--resume", action="store_true", help="go on from where an interrupted run of the same was")
+    p.add_argument("--list", action="store_true", help="the functions, and what is left out")
+    executors.add_arguments(p)
+    return p
+
+
+def chosen(p: Parser, wanted: list[str] | None) -> list[str]:
+    """The names of the functions that are asked for."""
+
+    def is_wanted(name: str) -> bool:
+        return not wanted or any(stem(w) == name or name.startswith(w + ".") for w in wanted)
+
+    found = list(public_functions(is_wanted))
+    whole = [w for w in wanted or () if "(" in w]
+    if whole:
+        found = [f for f in found if f in whole or any(stem(f) == w or f.startswith(w + ".") for w in wanted or ())]
+    for w in wanted or ():
+        if not any(f == w or stem(f) == w or f.startswith(w + ".") for f in found):
+            why = LEFT_OUT.get(w)
+            p.error(f"--function {w}: {why or 'there is no such function'}; --list tells all")
+    return found
+
+
+def main(argv: list[str]) -> int:
+    p = parser()
+    args = p.parse_args(argv)
+    before = None
+    try:
+        before = read(args.against) if args.against else None
+    except Refused as refusal:
+        p.error(f"--against {refusal}")
+    names = chosen(p, args.function)
+    if args.list:
+        print("\n".join([*names, *(f"left out: {name}, {why}" for name, why in sorted(LEFT_OUT.items()))]))
+        return 0
+    settings = Settings(args.points, args.tolerance, args.seconds)
+    tasks = [Task(name, dtype) for name in names for dtype in args.dtype or FORMATS]
+    with p.writing(args.out, partial(foreign, page="README.md", data="atlas.json")):
+        try:
+            progress = Progress(args.out / PROGRESS, identity(settings), args.resume)
+            with executors.executor(args.jobs, args.scheduler, len(tasks) < 3) as pool:
+                _measured(tasks, settings, pool, progress)
+        except (Refused, NoExecutor) as refusal:
+            p.error(str(refusal))
+        rows = [row for task in tasks for row in progress.done[task]]
+        manifest = {"command": command("stability atlas", argv), **environment()}
+        atlas = Atlas(manifest, tuple(rows), seconds_by_rule(names))
+        found = list(changes(before, atlas)) if before else []
+        texts = {"atlas.json": text_of(atlas), "index.html": page.html(atlas), "README.md": page.readme(atlas)}
+        if before:
+            texts["changes.md"] = page.changed(before, atlas, found)
+        write_together(args.out, texts)
+        for name, text in page.upstream(atlas).items():
+            write_together(args.out / "upstream", {name: text})
+        progress.path.unlink()
+    _tell(atlas, found, args.out)
+    tell_untested()
+    return 1 if any(c.verdict == "worse" for c in found) else 0
+
+
+def _measured(tasks: list[Task], settings: Settings, pool: Executor | None, progress: Progress) -> None:
+    """Measures what is not done yet."""
+    left = [task for task in tasks if task not in progress.done]
+    for i, (task, rows) in enumerate(_results(left, settings, pool)):
+        progress.add(task, rows)
+        if sys.stderr.isatty():
+            print(f"\r{i + 1} of {len(left)}: {task.function} {task.dtype}\033[K", end="", file=sys.stderr)
+    if left and sys.stderr.isatty():
+        print("\r\033[K", end="", file=sys.stderr)
+
+
+def _results(tasks: list[Task], settings: Settings, pool: Executor | None) -> Iterator[tuple[Task, list[Row]]]:
+    if pool is None:
+        yield from ((task, measure_in_turn(task, settings)) for task in tasks)
+        return
+    waiting = {pool.submit(measure_in_turn, task, settings): task for task in tasks}
+    yield from ((waiting[done], done.result()) for done in as_completed(waiting))
+
+
+def _tell(atlas: Atlas, found: list[Change], out: Path) -> None:
+    console = Console(highlight=False, soft_wrap=True)
+    table = Table("order", "rows", "fail", "no result", box=None, pad_edge=False)
+    for order, count, failing, nothing in page.totals(atlas):
+        table.add_row(str(order), str(count), str(failing), str(nothing))
+    console.print(table)
+    for change in found[:20]:
+        place = f"{change.function} by {change.rule}, order {change.order}, {change.dtype}, {change.way}, {change.mode}"
+        console.print(f"{change.verdict}: {place}: {change.before} → {change.after}", markup=False)
+    if len(found) > 20:
+        console.print(f"and {len(found) - 20} more changes: {out / 'changes.md'}", markup=False)
+    console.print(f"atlas in {out}: {', '.join(FILES)}", markup=False)
