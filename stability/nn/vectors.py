@@ -14,11 +14,12 @@ derivatives of the gradients are composed of such functions in the format of the
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, lax
 from jax.typing import ArrayLike
 
 from stability.losses import Kernel
@@ -58,15 +59,34 @@ def _over(x: Array, size: Array) -> Array:
     return jnp.where(size == 0, 0, x / jnp.where(size == 0, 1, size))
 
 
+def _with_size(x: Array, plain: Callable[[Array, Array], Array], careful: Callable[[Array], Array]) -> Array:
+    """`plain(x, |x|)` where float64 has the squares of all that `x` may be, and else, for all rows, `careful(x)`.
+
+    XLA on CPU adds up what is chosen element by element, as subnormals and infinities ask for, many times as slowly.
+    """
+    if x.dtype == jnp.float64:
+        return careful(x)
+    wide = x.astype(jnp.float64)
+    size = lax.optimization_barrier(jnp.sqrt(_sum(wide * wide)))
+    ordinary = (size > 1e-25) & (size < jnp.inf)
+    return lax.cond(ordinary.all(), plain, lambda x, _: careful(x), x, size)
+
+
 def _length(x: Array) -> Array:
-    small, k = _scaled(x)
-    infinite = jnp.isinf(jnp.max(jnp.abs(x), axis=-1, keepdims=True))
-    return jnp.where(infinite, jnp.inf, _power(jnp.sqrt(_sum(small * small)), k))
+    def careful(x: Array) -> Array:
+        small, k = _scaled(x)
+        infinite = jnp.isinf(jnp.max(jnp.abs(x), axis=-1, keepdims=True))
+        return jnp.where(infinite, jnp.inf, _power(jnp.sqrt(_sum(small * small)), k))
+
+    return _with_size(x, lambda _, size: size, careful)
 
 
 def _unit(x: Array) -> Array:
-    small, _ = _scaled(x)
-    return _over(small, jnp.sqrt(_sum(small * small)))
+    def careful(x: Array) -> Array:
+        small, _ = _scaled(x)
+        return _over(small, jnp.sqrt(_sum(small * small)))
+
+    return _with_size(x, lambda x, size: widened(x) / size, careful)
 
 
 def _turned(v: Array, x: Array) -> Array:
