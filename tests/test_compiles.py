@@ -89,10 +89,10 @@ def of_softmax(dtype):
 
 
 def of_units(dtype):
-    """The kernels of `stability.nn`, which are there once it is imported."""
+    """The kernels of `stability.nn`, which are there once it is imported; those of rows have no scalars."""
     importlib.import_module("stability.nn")
     for name in [name for name in KERNELS if name.startswith("nn_")]:
-        for shape in ((8,), ()):
+        for shape in ((8,),) if name.startswith("nn_rows") else ((8,), ()):
             x = logits(dtype, shape)
             yield f"{name} {dtype} {shape=}", compiled(KERNELS[name], *[x] * len(KERNELS[name].derivatives))
 

@@ -2,7 +2,7 @@
 
 For logits `z_1 ... z_n`, `p_k = e^{z_k} / Σ_j e^{z_j}` and labels `y` with `a = Σ_j y_j`, the loss is
 `L = -Σ_k y_k log p_k` and `dL/dz_k = a p_k - y_k`, which cancels where the label's class is the likely one, exactly as
-`a - y` does for two classes. How they are computed, and how far they are off, tells `_shares`: for float32 and
+`a - y` does for two classes. How they are computed, and how far they are off, tells `shares`: for float32 and
 one-hot labels 3 ulps if all errors conspire, 1.45 at most on ten million points of 2 to 1,000 classes.
 
 **Subnormals.** XLA on CPU flushes them: a gradient under `2**-126` is returned as 0 in float32 and bfloat16.
@@ -22,7 +22,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import ArrayLike
 
-from stability.losses import _shares as shares
+from stability.losses import shares
 from stability.losses._kernel import Abstract, Kernel, like_first
 
 if TYPE_CHECKING:

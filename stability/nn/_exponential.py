@@ -26,7 +26,7 @@ def floats_of(text: str) -> list[float]:
     return [float.fromhex(c) for c in text.split()]
 
 
-_EXP = {
+EXP = {
     32: floats_of(
         "0x1.0000000b9129bp-1 0x1.5555555a78ed4p-3 0x1.5554e9063586ep-5 0x1.1110e0f238322p-7 0x1.6d43246b523b4p-10 "
         "0x1.a124f19fe89acp-13"
@@ -86,7 +86,7 @@ def exponential_words(x: Array, low: Array | None = None) -> tuple[Array, Double
         r, r_low = double_word.fast_two_sum(x - k * high_part, -(k * low_part))
     else:
         r, r_low = double_word.two_sum(x - k * high_part, low - k * low_part)
-    return k, double_word.fast_two_sum(r, r_low + r * r * horner(r, _EXP[bits]))
+    return k, double_word.fast_two_sum(r, r_low + r * r * horner(r, EXP[bits]))
 
 
 def exponential(x: Array, low: Array | None = None) -> Exponential:

@@ -279,15 +279,27 @@ def _log1p(rows: _Rows) -> DoubleWord:
     return high, low + (k * f(_LN2[1]) + (beyond + t_low * (1 - t * (1 - t))))
 
 
-def _plus(x: Array, y: DoubleWord) -> Array:
+def plus(x: Array, y: DoubleWord) -> Array:
     total, rest = double_word.two_sum(x, y[0])
     return jnp.where(jnp.isfinite(total), total + (rest + y[1]), total)
+
+
+def log_sum(z: Array) -> tuple[Array, DoubleWord]:
+    """The maximum and `log(1 + W)`, whose sum is `logsumexp(z)`, for logits of shape `(..., n)`; `(..., 1)`."""
+    rows = _rows(z)
+    return rows.m, _log1p(rows)
+
+
+def rest(z: Array) -> Array:
+    """`1 - p` of a maximum for logits of shape `(..., n)`; `(..., 1)`."""
+    rows = _rows(z)
+    return _share(jnp.ones_like(rows.m), rows)[2]
 
 
 def surprisal(z: Array) -> Array:
     """`-log p` for logits of shape `(..., n)`."""
     rows = _rows(z)
-    return _plus(rows.m - z, _log1p(rows))
+    return plus(rows.m - z, _log1p(rows))
 
 
 def _stored(x: Array, m: Array) -> Array:
@@ -307,14 +319,14 @@ def loss(z: Array, y: Array) -> Array:
     lines = _stored(functools.reduce(jnp.add, [x for x, _, _ in pieces]), rows.m)
     a = _kept(total(y), rows.m)
     high, low = _log1p(rows)
-    return _stored(_plus(jnp.sum(lines, axis=-1, keepdims=True), (a * high, a * low)), rows.m)[..., 0]
+    return _stored(plus(jnp.sum(lines, axis=-1, keepdims=True), (a * high, a * low)), rows.m)[..., 0]
 
 
 def loss_at(z: Array, label: Array) -> Array:
     """`L` for logits of shape `(..., n)` and classes of shape `(...)`, NaN where a class is none of theirs."""
     rows = _rows(z)
     of_label = jnp.take_along_axis(z, label[..., None], axis=-1, mode="clip")
-    result = _stored(_plus(rows.m - of_label, _log1p(rows)), rows.m)
+    result = _stored(plus(rows.m - of_label, _log1p(rows)), rows.m)
     return jnp.where(inside(z, label), result[..., 0], jnp.nan)
 
 
