@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from stability import bench, cli
-from stability.cli import cases, compare, completion, diagnose, examples, function, sweep
+from stability.cli import atlas, cases, compare, completion, diagnose, examples, function, sweep
 from stability.experiment import training
 from stability.study import declared
 from stability.sweep.outcome import SCHEMA, Outcome
@@ -92,7 +92,8 @@ VALUES = {
     "--dtype": ["float16", "bfloat16", "float32", "float64", "float8", "fp32", "Float32"],
     "--fix": HELD,
     "--form": [*declared()["sigmoid_bce"].forms, "accurate", "jacobian", "cancelle"],
-    "--function": REFERENCES,
+    "--function": [*REFERENCES, "nn.silu", "lax.add(x, 1.5)", "special.nothing"],
+    "--against": [*PATHS, "one.json"],
     "--json": [*PATHS, "found.json", "folder/found.json"],
     "--mode": ["eager", "jit", "step", "fast"],
     "--out": [*PATHS, "r", "/dev/null"],
@@ -107,6 +108,7 @@ PARSERS = {
     "diagnose mine:plain --at 1": diagnose.parser(),
     "cases": cases.parser(),
     "examples": examples.parser(),
+    "atlas": atlas.parser(),
     "experiment": training.parser(),
     "completion bash": completion.parser(),
     **{f"bench {name}": importlib.import_module(module).parser() for name, (module, _) in bench.COMMANDS.items()},
@@ -201,7 +203,7 @@ LONG = (
         "stability.bench.softmax.measured",
         "stability.bench.sweep.measure",
     ),
-    *("stability.cli.compare.compared", "stability.bench.page.measured"),
+    *("stability.cli.compare.compared", "stability.bench.page.measured", "stability.cli.atlas._measured"),
     *("stability.bench.diagnose.sums", "stability.bench.watch.measured"),
 )
 """Where the jobs begin."""

@@ -2,12 +2,14 @@
 
 import math
 
+import jax
 import ml_dtypes
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stability.double_word import fast_two_sum
 from stability.formats import FORMATS, bits_of, every_float, format_of, from_ordinal, hex_of, to_ordinal, ulp_exponent
 
 NARROW = [FORMATS["float16"], FORMATS["bfloat16"]]
@@ -149,3 +151,15 @@ def test_hex_reads_back_exactly(fmt, data):
     x = from_ordinal(np.array([data.draw(ordinals(fmt))]), fmt)[0]
     back = np.array([float.fromhex(hex_of(x))]).astype(fmt.dtype)
     assert bits_of(back)[0] == bits_of(np.array([x]))[0]
+
+
+def test_xla_reassociates_where_two_operands_are_constants():
+    """What `double_word` says of it: of variables it does not."""
+
+    def back(x, one):
+        return (one + x) - one
+
+    x = np.float32(2**-25)
+    assert jax.jit(lambda x: back(x, np.float32(1)))(x) == x and back(x, np.float32(1)) == 0
+    assert jax.jit(back)(x, np.float32(1)) == 0
+    assert jax.jit(fast_two_sum)(np.float32(1), x)[1] == x

@@ -75,15 +75,14 @@ class Progress:
 
     def __init__(self, path: Path, mine: dict[str, Any], resume: bool):
         """**Raises:** `Refused` where the file is of another run."""
-        self.path = path
+        self.path, self.mine = path, mine
         self.done: dict[Task, list[Row]] = {}
-        if resume and path.exists():
-            self._load(mine)
-        else:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(json.dumps(mine) + "\n", encoding="utf-8")
+        self.begun = resume and path.exists()
+        if self.begun:
+            self._load()
 
-    def _load(self, mine: dict[str, Any]) -> None:
+    def _load(self) -> None:
+        mine = self.mine
         first, *lines = self.path.read_text(encoding="utf-8").splitlines() or [""]
         try:
             theirs = json.loads(first)
@@ -101,6 +100,10 @@ class Progress:
 
     def add(self, task: Task, rows: list[Row]) -> None:
         self.done[task] = rows
+        if not self.begun:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self.path.write_text(json.dumps(self.mine) + "\n", encoding="utf-8")
+            self.begun = True
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"task": list(task), "rows": [row.to_json() for row in rows]}) + "\n")
 

@@ -112,7 +112,7 @@ def main(argv: list[str]) -> int:
         write_together(args.out, texts)
         for name, text in page.upstream(atlas).items():
             write_together(args.out / "upstream", {name: text})
-        progress.path.unlink()
+        progress.path.unlink(missing_ok=True)
     _tell(atlas, found, args.out)
     tell_untested()
     return 1 if any(c.verdict == "worse" for c in found) else 0
