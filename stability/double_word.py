@@ -13,9 +13,9 @@ of double-word arithmetic", ACM TOMS 44(2), 2017):
 Under JAX, factors are split by their bits instead of by a product: every partial product of `two_product` is then
 exact, so that it does not matter whether a compiler contracts `a * b + c` into one rounding, as XLA does on CPU. A
 contraction of a product into a following sum leaves the total of both words within `u**2` of what it should be, and
-each operation is good to a few `u**2`. Reassociation would break them: XLA reassociates where two operands are
-constants of the program (`(x + c1) + c2` becomes `x + (c1 + c2)`, and so with products; tests/test_floats.py), so no
-word given to these functions may be a literal. Inputs must be far enough from under- and overflow that the low words
+each operation is good to a few `u**2`. Reassociation would break them: XLA of jaxlib 0.10, not of 0.12, reassociates
+where two operands are constants of the program (`(x + c1) + c2` becomes `x + (c1 + c2)`, and so with products), so no
+word given to these functions may be a literal (tests/test_floats.py). Inputs must be far enough from under- and overflow that the low words
 are normal: XLA on CPU flushes subnormals.
 """
 
