@@ -55,7 +55,7 @@ def errors(name, order, x, fmt):
     """Errors in ulps; 0 where the true value is not a normal float, infinite where it is and the result is NaN."""
     with jax.enable_x64(True):
         result = np.asarray(derived(name, order)(jnp.asarray(x)))
-    true = truth_of(hold(FORMS[name][1], argnum=0 if order else None, order=max(order, 1)), x, fmt)
+    true = truth_of(hold(FORMS[name][1], argnum=0 if order else None, modes=("rev",) * order), x, fmt)
     return np.where(normal(true), np.nan_to_num(error_in_ulps(result, true), nan=np.inf), 0.0)
 
 
