@@ -24,6 +24,7 @@ from stability.real.function import (
     Rule,
     add,
     composed,
+    constant_of,
     div,
     mul,
     neg,
@@ -186,6 +187,14 @@ log2: Function = smoothly(
 )
 
 
+def _logistic_native(x):
+    """In `exp(-|x|)`, which no ball around large numbers makes unbounded."""
+    if constant_of(x) > 0:
+        return 1 / (1 + (-x).exp())
+    e = x.exp()
+    return e / (1 + e)
+
+
 def _logistic_series(x: Series):
     """By its slope, whose two logistics double the work with each order, for two orders; then as it is defined."""
     if x.special or x.end - x.start <= 3:
@@ -197,7 +206,7 @@ logistic: Function = Function(
     of_one(_logistic, ONE, arb(0)),
     lambda x: mul(logistic(x), logistic(neg(x))),
     series=_logistic_series,
-    native=lambda x: 1 / (1 + (-x).exp()),
+    native=_logistic_native,
 )
 sin: Function = Function(of_one(methodcaller("sin")), lambda x: cos(x), native=methodcaller("sin"))
 cos: Function = Function(of_one(_cos), lambda x: neg(sin(x)), native=methodcaller("cos"))
