@@ -15,8 +15,8 @@ exact, so that it does not matter whether a compiler contracts `a * b + c` into 
 contraction of a product into a following sum leaves the total of both words within `u**2` of what it should be, and
 each operation is good to a few `u**2`. Reassociation would break them: XLA of jaxlib 0.10, not of 0.12, reassociates
 where two operands are constants of the program (`(x + c1) + c2` becomes `x + (c1 + c2)`, and so with products), so no
-word given to these functions may be a literal (tests/test_floats.py). Inputs must be far enough from under- and overflow that the low words
-are normal: XLA on CPU flushes subnormals.
+word given to these functions may be a literal (tests/test_floats.py). Inputs must be far enough from under- and
+overflow that the low words are normal: XLA on CPU flushes subnormals.
 """
 
 from __future__ import annotations
