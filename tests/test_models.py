@@ -9,6 +9,7 @@ from mpmath import mpf
 
 from stability import real
 from stability.atlas.models import BLOCKS, DEGREE, Table, ends, models, table_of
+from stability.atlas.rows import Settings, Task, measure
 from stability.formats import FORMATS
 from stability.real import Order, straight_line
 from stability.truth import State
@@ -109,3 +110,19 @@ def test_a_bound_that_is_planted_too_small_would_be_seen(monkeypatch):
 def test_the_ends_of_blocks():
     assert ends(0x3F80, False) == (1.0, 1 + 2.0**-8, 1 + 65535 * 2.0**-23)
     assert ends(0x3F80, True)[0] == -1.0 and ends(0, False)[0] == 0.0
+
+
+@pytest.mark.exhaustive
+def test_every_float32_agrees_with_a_sample():
+    """Where regions end that no tolerance blurs, and no error of the sample is larger than the worst of all."""
+    task = Task("nn.log_sigmoid(x)", "float32")
+    sampled, every = (measure(task, Settings(every_float32=every)) for every in (False, True))
+    by_way = {(r.rule, r.order, way): r for r in every for way, mode in r.ways if mode == "jit"}
+    for row in sampled:
+        for way, mode in row.ways:
+            if mode != "jit":
+                continue
+            other = by_way[row.rule, row.order, way]
+            assert other.exhaustive and other.points == 2**32 and other.max_ulp >= row.max_ulp * (1 - 1e-5)
+            clear = [{r[:3] for r in which.regions if r[0] != "inaccurate"} for which in (row, other)]
+            assert clear[0] == clear[1]
