@@ -134,6 +134,12 @@ def test_a_row_that_can_not_be_measured_says_why(monkeypatch):
     assert sum(len(r.ways) for r in rows) == 12
 
 
+def test_a_task_that_fails_as_a_whole_stops_no_other(monkeypatch):
+    monkeypatch.setattr("stability.atlas.rows.measure", lambda task, settings: 1 / 0)
+    rows = measure_in_turn(Task("jnp.sin(x)", "float16"), FEW)
+    assert {r.order for r in rows} == set(WAYS) and all(r.error == "ZeroDivisionError: division by zero" for r in rows)
+
+
 def test_slow_true_values_are_of_fewer_floats():
     rows = measure(Task("jnp.tanh(x)", "float16"), Settings(points=256, seconds=0.05))
     assert not any(r.exhaustive for r in rows if r.order == 2)

@@ -174,7 +174,14 @@ def measure_in_turn(task: Task, settings: Settings) -> list[Row]:
     _measured_here += 1
     if _measured_here % TURNS == 0:
         jax.clear_caches()
-    return measure(task, settings)
+    try:
+        return measure(task, settings)
+    except Exception as error:
+        told = first_line(error)
+        return [
+            Row(task.function, DEFAULT, order, task.dtype, tuple(itertools.product(ways, MODES)), error=told)
+            for order, ways in WAYS.items()
+        ]
 
 
 def orders_of(rule: str) -> tuple[int, ...]:

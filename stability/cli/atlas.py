@@ -102,6 +102,7 @@ def main(argv: list[str]) -> int:
                 _measured(tasks, settings, pool, progress)
         except (Refused, NoExecutor) as refusal:
             p.error(str(refusal))
+        earlier = _reports(args.out / "atlas.json")
         rows = [row for task in tasks for row in progress.done[task]]
         manifest = {"command": command("stability atlas", argv), **environment()}
         atlas = Atlas(manifest, tuple(rows), seconds_by_rule(names))
@@ -110,12 +111,23 @@ def main(argv: list[str]) -> int:
         if before:
             texts["changes.md"] = page.changed(before, atlas, found)
         write_together(args.out, texts)
-        for name, text in page.upstream(atlas).items():
-            write_together(args.out / "upstream", {name: text})
+        reports = page.upstream(atlas)
+        for name in earlier - reports.keys():
+            (args.out / "upstream" / name).unlink(missing_ok=True)
+        if reports:
+            write_together(args.out / "upstream", reports)
         progress.path.unlink(missing_ok=True)
     _tell(atlas, found, args.out)
     tell_untested()
     return 1 if any(c.verdict == "worse" for c in found) else 0
+
+
+def _reports(path: Path) -> set[str]:
+    """The names of the reports that an earlier atlas of the same folder wrote."""
+    try:
+        return set(page.upstream(read(path)))
+    except Refused:
+        return set()
 
 
 def _measured(tasks: list[Task], settings: Settings, pool: Executor | None, progress: Progress) -> None:
