@@ -12,17 +12,17 @@ from mpmath import mpf
 
 from stability import cli
 from stability.atlas import page
+from stability.atlas.figures import condensed, rounded_down
 from stability.atlas.functions import DECLARED, LEFT_OUT, public_function, public_functions, stem
 from stability.atlas.profile import BINS, position
 from stability.atlas.rows import (
     WAYS,
+    Example,
     Row,
     Settings,
     Task,
-    condensed,
     measure,
     measure_in_turn,
-    reported_inside,
 )
 from stability.atlas.rules import DEFAULT, HIGHEST_NAME, rules_of, with_rule
 from stability.atlas.store import Atlas, Progress, Refused, changes, identity, read, text_of
@@ -147,9 +147,10 @@ def test_slow_true_values_are_of_fewer_floats():
     assert any(kind == "vanished" for r in rows if r.order == 2 for kind, *_ in r.regions)
 
 
-def test_reported_inputs_are_inside_failing_regions(sigmoid):
-    row = next(r for r in by_rule(sigmoid, DEFAULT, 1) if ("reverse", "jit") in r.ways)
-    assert reported_inside(row, [37.42994775023705, 40.0]) and not reported_inside(row, [40.0, 1.0])
+def test_reported_inputs_at_which_it_fails_are_told():
+    rows = [r for r in measure(Task("jnp.expm1(x)", "float64"), FEW) if (r.order, r.rule) == (1, DEFAULT)]
+    assert all(r.reported == ("-0x1.4p+5",) for r in rows)
+    assert rounded_down(1.2345678) == 1.23456 and rounded_down(0.5) == 0.5 and rounded_down(9.9999999) <= 9.9999999
 
 
 def test_threads_are_about_functions_of_the_atlas():
@@ -176,17 +177,26 @@ def test_progress_goes_on_and_is_refused_of_another_run(tmp_path, sigmoid):
     with (tmp_path / "p").open("a") as file:
         file.write('{"task": ["cut')
     assert Progress(tmp_path / "p", mine, resume=True).done == {task: sigmoid}
+    assert Progress(tmp_path / "p", mine, resume=True).done == {task: sigmoid}
+    with pytest.raises(Refused, match="interrupted run"):
+        Progress(tmp_path / "p", mine, resume=False)
     with pytest.raises(Refused, match="points differ"):
         Progress(tmp_path / "p", mine | {"points": 1}, resume=True)
-    (tmp_path / "p").write_text("[]")
-    with pytest.raises(Refused, match="no progress"):
-        Progress(tmp_path / "p", mine, resume=True)
+    for text in (b"[]", b"\xff\xfe", b"[" * 100_000, json.dumps(mine).encode() + b'\n{"task":["a"],"rows":[]}\n'):
+        (tmp_path / "p").write_bytes(text)
+        with pytest.raises(Refused, match="no progress"):
+            Progress(tmp_path / "p", mine, resume=True)
 
 
 def row(**told):
     return Row(
         **{"function": "f(x)", "rule": DEFAULT, "order": 1, "dtype": "float32", "ways": (("reverse", "jit"),)} | told
     )
+
+
+def test_an_error_of_0_and_every_default_are_read_back():
+    for told in (row(max_ulp=0.0), row(), row(failing=0.0, points=3, exhaustive=True)):
+        assert Row.from_json(json.loads(json.dumps(told.to_json()))) == told
 
 
 def test_changes_are_told_by_way():
@@ -235,7 +245,11 @@ def test_a_reproduction_shows_what_it_says(sigmoid, capsys):
 
 
 def test_the_pages_say_what_the_rows_say(sigmoid):
-    atlas = Atlas({"jax": "1.2.3"}, tuple(sigmoid), {"nn.sigmoid(x)": dict.fromkeys(rules_of("nn.sigmoid(x)"), 1.0)})
+    atlas = Atlas(
+        {"jax": "1.2.3", "settings": {"tolerance": 16.0}},
+        tuple(sigmoid),
+        {"nn.sigmoid(x)": dict.fromkeys(rules_of("nn.sigmoid(x)"), 1.0)},
+    )
     assert "1.2.3" in page.html(atlas) and "σ(x) σ(-x)" in page.readme(atlas)
     measured = {t.number: here for t, here, _ in page.standing(atlas) if t.functions[0] == "nn.sigmoid(x)"}
     assert measured[40385] == "not measured"
@@ -245,10 +259,11 @@ def test_the_pages_say_what_the_rows_say(sigmoid):
 
 def test_a_fault_that_nobody_filed_becomes_a_report():
     told = measure(Task("jnp.sinh(x)", "float32"), FEW)
-    planted = [Row(**{**vars(r), "failing": 0.25}) for r in told if r.example and r.order == 1]
+    example = Example("0x1p+0", "0x0p+0", "1.5", "vanished")
+    planted = [Row(**{**vars(r), "failing": 0.25, "example": example}) for r in told if r.order == 1]
     atlas = Atlas({"jax": "1", "jaxlib": "1", "backend": "cpu", "python": "3"}, tuple(planted), {})
-    for text in page.upstream(atlas).values():
-        assert "import jax" in text and "jnp.sinh" in text.replace("jax.numpy", "jnp")
+    (text,) = page.upstream(atlas).values()
+    assert "import jax" in text and "jax.numpy.sinh(x)" in text
 
 
 def run(argv, capsys):
@@ -273,6 +288,12 @@ def test_the_command_writes_an_atlas_and_tells_what_changed(tmp_path, capsys):
     status, told = run([*argv, "--against", str(tmp_path / "b.json")], capsys)
     worse = any(r.failing > 2e-4 or (r.max_ulp or 0) > 2 for r in first.rows)
     assert status == int(worse) and (tmp_path / "a" / "changes.md").exists()
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "index.html").write_text("mine")
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["atlas", *argv[:-1], str(tmp_path / "mine")])
+    assert stop.value.code == 2 and (tmp_path / "mine" / "index.html").read_text() == "mine"
+    assert "index.html" in capsys.readouterr().err
     for bad, why in ((["--against", "nowhere"], "nowhere"), (["--function", "nn.nothing"], "no such function")):
         with pytest.raises(SystemExit) as stop:
             cli.main(["atlas", "--out", str(tmp_path / "c"), *bad])

@@ -11,8 +11,11 @@ from stability import real
 from stability.atlas.models import BLOCKS, DEGREE, Table, ends, models, table_of
 from stability.atlas.rows import Settings, Task, measure
 from stability.formats import FORMATS
+from stability.measure import KINDS
 from stability.real import Order, straight_line
+from stability.sweep import blocks
 from stability.truth import State
+from stability.truth.device import in_float64
 
 FLOAT32 = FORMATS["float32"]
 SOME = sorted({0, 1, 127, 128, 0x3EAA, 0x3F80, 0x4000, 0x41A0, 0x42B1, 0x42D0, 0x5000, BLOCKS - 2, BLOCKS - 1})
@@ -67,10 +70,10 @@ def test_values_are_within_their_bound_of_mpmaths(name):
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_values_are_those_of_balls(name):
     fn, rng, checked = FUNCTIONS[name][0], np.random.default_rng(0), 0
-    blocks = sorted(rng.choice(BLOCKS - 1, 12, replace=False).tolist())
+    some = sorted(rng.choice(BLOCKS - 1, 12, replace=False).tolist())
     with jax.enable_x64(True):
-        found = table(fn, blocks)
-        for order, block, negative in ((o, b, n) for o in range(3) for b in blocks for n in (False, True)):
+        found = table(fn, some)
+        for order, block, negative in ((o, b, n) for o in range(3) for b in some for n in (False, True)):
             at = np.sort(rng.choice(1 << 16, 4, replace=False))
             z, out = floats(block, negative, at), told(found, order, block, negative)
             truth = real.truth(fn, z, fmt=FLOAT32, derivative=Order(0, order) if order else None)
@@ -93,6 +96,59 @@ def test_a_block_of_a_function_that_jumps_has_no_model():
     assert np.isfinite(between[0].bound) and between[0].coefficients[0] == 1
     kinked = models(jax.nn.relu, straight_line(jax.nn.relu, jax.ShapeDtypeStruct((), np.float32)), 0, False)
     assert np.isinf(kinked[1].bound) and len(across) == 3
+
+
+HIDING = {
+    "stop_gradient": lambda x: x + jax.lax.stop_gradient(x * x),
+    "zero times no value": lambda x: 0.0 * jnp.log(x - 1.003),
+    "floor times no value": lambda x: jnp.floor(x / 4) * jnp.log(x - 1.003),
+}
+
+
+@pytest.mark.parametrize("name", HIDING)
+def test_what_a_series_would_hide_has_no_model(name):
+    line = straight_line(HIDING[name], jax.ShapeDtypeStruct((), np.float32))
+    value, *derivatives = models(HIDING[name], line, 0x3F80, False)
+    assert np.isinf(value.bound)
+    assert name == "stop_gradient" or all(np.isinf(m.bound) for m in derivatives)
+
+
+@pytest.mark.parametrize("order", [1, 2])
+def test_a_zero_times_no_value_has_no_derivative(order):
+    z = np.float32([-1.0, -2.0, *np.linspace(-3, -2, 40), 0.25, 0.3])
+    for fn in (lambda x: 0.0 * jnp.log(x), lambda x: x + 0.0 * jnp.log(x), lambda x: jnp.floor(x) * jnp.log(x - 0.5)):
+        truth = real.truth(fn, z[:42] if fn(0.3) == fn(0.3) else z, fmt=FLOAT32, derivative=Order(0, order))
+        assert (truth.state == State.UNDEFINED).all()
+
+
+def test_overflows_are_right_on_the_device():
+    """Past the greatest float32 an infinity is right, and NaN, or a number, is not."""
+    with jax.enable_x64(True):
+        found = table(jnp.exp, [0x42B4, 0x42B6])
+        given = jnp.zeros(1, jnp.float32)
+        for block in (0x42B4, 0x42B6):
+            for fn, kind in ((jnp.exp, "ok"), (lambda x: jnp.exp(x) * 0 / 0, "nan"), (lambda x: x, "inaccurate")):
+                forms = [lambda z, label, fn=fn: fn(z)]
+                of_block = jax.jit(blocks.summaries(found.truth(0), forms, [0.0], 16.0))
+                counts = np.asarray(of_block(jnp.int32([block << 16]), given).counts)[0, 0]
+                assert counts[KINDS.index(kind)] == 1 << 16, (block, kind, counts)
+
+
+def test_a_constant_result_is_measured_where_the_truth_is_not_monotone():
+    """The truth of a block rises and falls back by 0.4 of the result, whose ends alone are near."""
+    size = 2.0**-23
+
+    def truth(magnitude, label, negative):
+        s = ((magnitude & 0xFFFF) - (1 << 15)).astype(jnp.float64) / (1 << 15)
+        value = size * (1.01 + 0.4 * (1 - s * s))
+        return in_float64(value, jnp.full_like(value, 2.0**46), jnp.zeros_like(value))
+
+    with jax.enable_x64(True):
+        form = [lambda z, label: jnp.full_like(z, size)]
+        of_block = jax.jit(blocks.summaries(truth, form, [0.0], 16.0))
+        found = of_block(jnp.int32([0x3F80 << 16]), jnp.zeros(1, jnp.float32))
+        worst = float(np.asarray(found.error)[0, 0].view(np.float32))
+    assert worst == pytest.approx(0.41 * 2**23, rel=1e-3)
 
 
 def test_a_bound_that_is_planted_too_small_would_be_seen(monkeypatch):

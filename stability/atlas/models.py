@@ -9,7 +9,7 @@ where the `a_k` are the Taylor coefficients of `f` at `c` and `A` encloses the n
 remainder); both are power series of Arb's own, at 320 bits. The coefficients `c_k = a_k h^k` are rounded to float64,
 which leaves `e_k`, and Horner's scheme in float64 is off by at most `Σ (2 k + 2) 2**-53 |c_k|` for `|t| <= 1` (N. J.
 Higham, Accuracy and Stability of Numerical Algorithms, 5.1), and by less where products and sums are fused. The sum of
-all three, times `1 + 2**-20` for what is of higher order, is the bound.
+all three, times `1 + 2**-20` for what is of higher order, and `1e-300` for what underflows, is the bound.
 
 A block where the function has no value at any float is NaN; one where it overflows or underflows past all that float32
 can tell apart is infinite or 0; one without a power series has the one value that it has,
@@ -196,8 +196,11 @@ class Table:
     most: np.ndarray
 
     def open(self, order: int) -> int:
-        """How many blocks have no model."""
-        return int(np.isinf(self.bound[order]).sum())
+        """How many blocks have no model whose bound is within a quarter of an ulp of the value in their middle."""
+        size = np.abs(self.coefficients[order, ..., 0])
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            ulp = np.exp2(np.maximum(np.floor(np.log2(np.where(size > 0, size, 2.0**-149))) - 23, -149))
+            return int((~(self.bound[order] <= 0.25 * ulp) & ~(self.bound[order] == 0)).sum())
 
     def truth(self, order: int) -> DeviceTruth:
         """The true values of a derivative on the device; needs `jax_enable_x64`."""

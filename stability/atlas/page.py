@@ -10,11 +10,12 @@ import jinja2
 
 from stability.atlas.functions import LEFT_OUT
 from stability.atlas.profile import DENSE
-from stability.atlas.rows import Row, reported_inside
+from stability.atlas.rows import Row
 from stability.atlas.rules import DEFAULT, OURS
 from stability.atlas.store import Atlas, Change, is_failing, told
 from stability.atlas.threads import Thread, threads
 from stability.atlas.words import decimal, reproduction, threads_about
+from stability.formats import short_hex
 from stability.report.page import MEANINGS, blob
 
 ORDER = {0: "value", 1: "first derivative", 2: "second derivative"}
@@ -74,7 +75,7 @@ def _standing(thread: Thread, rows: Sequence[Row]) -> tuple[str, Row | None]:
         return "not measured", None
     if not thread.points:
         return "no input told", here[0]
-    inside = [r for r in here if reported_inside(r, thread.points)]
+    inside = [r for r in here if {short_hex(p) for p in thread.points} <= set(r.reported)]
     return ("it is so here", inside[0]) if inside else ("not so here", here[0])
 
 

@@ -11,9 +11,9 @@ import itertools
 import json
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import MISSING, asdict, dataclass, fields
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -23,6 +23,7 @@ from jax import Array
 from stability import real
 from stability.atlas import every as every_float32
 from stability.atlas.culprits import Culprit, culprit_of
+from stability.atlas.figures import condensed, rounded_down
 from stability.atlas.functions import public_function
 from stability.atlas.models import Table, table_of
 from stability.atlas.profile import profile_text
@@ -42,8 +43,6 @@ SEED = 0
 BATCH = 8192
 TRIED = 256
 """True values by which it is told how long all take."""
-MOST_REGIONS = 8
-"""Regions of a kind that a row tells of; those nearest to each other are told as one in which kinds alternate."""
 FLUSHED = "flushed"
 
 
@@ -113,7 +112,8 @@ class Row:
     `max_ulp` the worst error of what is finite at a normal true value, at the float `at`, a lower bound unless
     `exhaustive`; `regions` of failing floats, `[kind, first, last, count]`; `profile` the worst error by `BINS` equal
     parts of their axis (`profile.position`), as characters (`profile_text`); `example` one of the failing floats;
-    `culprit` the equation to blame there; `error` why there is no result.
+    `culprit` the equation to blame there; `reported` those inputs of
+    public threads, of this format, at which it fails; `error` why there is no result.
     """
 
     function: str
@@ -132,11 +132,13 @@ class Row:
     profile: str = ""
     example: Example | None = None
     culprit: Culprit | None = None
+    reported: tuple[str, ...] = ()
     error: str | None = None
 
     def to_json(self) -> dict:
         """Without what is empty."""
-        return {k: v for k, v in asdict(self).items() if v not in (None, "", (), {}, 0.0) or k in ("order", "failing")}
+        told = asdict(self)
+        return {f.name: told[f.name] for f in fields(self) if f.default is MISSING or told[f.name] != f.default}
 
     @classmethod
     def from_json(cls, data: dict) -> Row:
@@ -145,6 +147,10 @@ class Row:
         told["regions"] = tuple(tuple(r) for r in data.get("regions", ()))
         told["example"] = Example(*data["example"]) if data.get("example") else None
         told["culprit"] = Culprit(*data["culprit"]) if data.get("culprit") else None
+        told["reported"] = tuple(data.get("reported", ()))
+        for name in ("failing", "flushed", "max_ulp"):
+            if not isinstance(told.get(name, 0.0), int | float | None):
+                raise TypeError(name)
         return cls(**told)
 
     @property
@@ -268,6 +274,7 @@ def starting(task: Task, order: int, settings: Settings, truth_at: Callable[[byt
     else:
         ordinals = np.union1d(grid(fmt, settings.points, SEED), reported)
     tried = ordinals[:: max(len(ordinals) // TRIED, 1)]
+    truth_at(tried[:2].tobytes())
     begun = time.process_time()
     truth_at(tried.tobytes())
     seconds = (time.process_time() - begun) * len(ordinals) / len(tried)
@@ -339,7 +346,7 @@ def _told(
         counts=counts,
         failing=sum(r.count for r in failing if r.kind != FLUSHED) / total,
         flushed=sum(r.count for r in failing if r.kind == FLUSHED) / total,
-        max_ulp=float(f"{worst[0]:.6g}") if worst else None,
+        max_ulp=rounded_down(worst[0]) if worst else None,
         at=worst[1] if worst else None,
         regions=tuple(
             (r.kind, hex_at(r.start, fmt), hex_at(r.stop, fmt), r.count)
@@ -347,18 +354,18 @@ def _told(
             for r in condensed([f for f in failing if f.kind == kind])
         ),
         profile=profile if failing or (worst and worst[0] > 1) else "",
+        reported=_reported(place, [r for r in failing if r.kind != FLUSHED]),
         example=_example([r for r in failing if r.kind != FLUSHED] or failing, run, truth_at, fmt),
     )
 
 
-def condensed(regions: list[Region]) -> list[Region]:
-    """At most `MOST_REGIONS`: those nearest to each other are told as one, of as many floats as they have together."""
-    if len(regions) <= MOST_REGIONS:
-        return regions
-    gaps = np.array([b.start - a.stop for a, b in itertools.pairwise(regions)])
-    cuts = [0, *(np.sort(np.argsort(-gaps, kind="stable")[: MOST_REGIONS - 1]) + 1).tolist(), len(regions)]
-    parts = [regions[a:b] for a, b in itertools.pairwise(cuts)]
-    return [Region(p[0].kind, p[0].start, p[-1].stop, sum(r.count for r in p)) for p in parts]
+def _reported(place: Place, failing: Sequence[Region]) -> tuple[str, ...]:
+    """The inputs of threads about a row at which it fails, in hexadecimal."""
+    fmt = FORMATS[place.dtype]
+    about = [t for t in threads_of(place.function) if (t.order, t.dtype) == (place.order, place.dtype)]
+    points = {p for t in about for p in t.points}
+    at = {p: int(to_ordinal(np.array([p]).astype(fmt.dtype))[0]) for p in points}
+    return tuple(short_hex(p) for p in sorted(points) if any(r.start <= at[p] <= r.stop for r in failing))
 
 
 def _example(
@@ -386,14 +393,3 @@ def _with_culprit(row: Row, fn: Scalar, settings: Settings) -> Row:
     x = FORMATS[row.dtype].dtype.type(float.fromhex(row.example.x))
     culprit = culprit_of(WAYS[row.order][way](fn), x, mode, settings.tolerance)
     return Row(**{**vars(row), "culprit": culprit})
-
-
-def reported_inside(row: Row, points: Iterable[float]) -> bool:
-    """Whether inputs, as they round to the row's format, all lie in failing regions of the row."""
-    fmt = FORMATS[row.dtype]
-
-    def ordinal(x: Any) -> int:
-        return int(to_ordinal(np.array([x]).astype(fmt.dtype))[0])
-
-    ends = [(ordinal(float.fromhex(first)), ordinal(float.fromhex(last))) for _, first, last, _ in row.regions]
-    return all(any(a <= ordinal(x) <= b for a, b in ends) for x in points)

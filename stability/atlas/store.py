@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from stability.atlas.rows import Row, Settings, Task
+from stability.files import write_atomically
 
 SCHEMA = 1
 WORSE = 2.0
@@ -74,29 +75,29 @@ class Progress:
     """Tasks that are done, a line each in a file; the first line is their `identity`."""
 
     def __init__(self, path: Path, mine: dict[str, Any], resume: bool):
-        """**Raises:** `Refused` where the file is of another run."""
+        """**Raises:** `Refused` where the file is of another run, or there is one and it is not to be continued."""
         self.path, self.mine = path, mine
         self.done: dict[Task, list[Row]] = {}
-        self.begun = resume and path.exists()
+        self.begun = path.exists()
+        if self.begun and not resume:
+            raise Refused(f"{path} is of an interrupted run; --resume goes on with it; delete it to begin anew")
         if self.begun:
             self._load()
 
     def _load(self) -> None:
-        mine = self.mine
-        first, *lines = self.path.read_text(encoding="utf-8").splitlines() or [""]
         try:
+            first, *lines = self.path.read_text(encoding="utf-8").splitlines(keepends=True) or [""]
             theirs = json.loads(first)
-            differ = [name for name in mine if theirs.get(name) != mine[name]]
-        except (ValueError, AttributeError):
+            differ = [name for name in self.mine if theirs.get(name) != self.mine[name]]
+            whole = [line for line in lines if line.endswith("\n")]
+            told = [json.loads(line) for line in whole]
+            self.done = {Task(*t["task"]): [Row.from_json(row) for row in t["rows"]] for t in told}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             raise Refused(f"{self.path} is no progress of an atlas; delete it, or begin anew") from None
         if differ:
-            raise Refused(f"{self.path} is of another run: {', '.join(differ)} differ; begin anew without --resume")
-        for line in lines:
-            try:
-                told = json.loads(line)
-            except ValueError:
-                break
-            self.done[Task(*told["task"])] = [Row.from_json(row) for row in told["rows"]]
+            raise Refused(f"{self.path} is of another run: {', '.join(differ)} differ; delete it to begin anew")
+        if whole != lines:
+            write_atomically(self.path, first + "".join(whole))
 
     def add(self, task: Task, rows: list[Row]) -> None:
         self.done[task] = rows

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from stability.atlas.rows import Row
-from stability.atlas.rules import DEFAULT, HIGHEST_NAME, OURS
+from stability.atlas.rules import DEFAULT
 from stability.atlas.threads import Thread, threads_of
 from stability.formats import FORMATS
 
@@ -41,7 +41,7 @@ def code_of(function: str) -> str:
 def reproduction(row: Row) -> str | None:
     """Lines of Python that show the failure of a row's example, or `None` where it has none, or is of a rule that the
     library does not have."""
-    if row.example is None or row.rule not in (DEFAULT, HIGHEST_NAME, OURS) or row.rule != DEFAULT:
+    if row.example is None or row.rule != DEFAULT:
         return None
     way, mode = row.ways[0]
     lines = ["import jax", "import jax.numpy as jnp"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from concurrent.futures import Executor, as_completed
-from functools import partial
+from dataclasses import asdict
 from pathlib import Path
 
 from rich.console import Console
@@ -20,11 +20,11 @@ from stability.cli import executors
 from stability.cli.arguments import Parser, command, number_in, whole_number
 from stability.cli.executors import NoExecutor
 from stability.environment import environment, tell_untested
-from stability.files import foreign, write_together
+from stability.files import write_together
 from stability.formats import FORMATS
 
 FILES = ("atlas.json", "README.md", "index.html")
-PROGRESS = "progress.jsonl"
+PROGRESS, CHANGES = "progress.jsonl", "changes.md"
 
 
 def parser() -> Parser:
@@ -95,7 +95,7 @@ def main(argv: list[str]) -> int:
         return 0
     settings = Settings(args.points, args.tolerance, args.seconds, args.exhaustive)
     tasks = [Task(name, dtype) for name in names for dtype in args.dtype or FORMATS]
-    with p.writing(args.out, partial(foreign, page="README.md", data="atlas.json")):
+    with p.writing(args.out, _foreign):
         try:
             progress = Progress(args.out / PROGRESS, identity(settings), args.resume)
             with executors.executor(args.jobs, args.scheduler, len(tasks) < 3) as pool:
@@ -104,13 +104,15 @@ def main(argv: list[str]) -> int:
             p.error(str(refusal))
         earlier = _reports(args.out / "atlas.json")
         rows = [row for task in tasks for row in progress.done[task]]
-        manifest = {"command": command("stability atlas", argv), **environment()}
+        manifest = {"command": command("stability atlas", argv), **environment(), "settings": asdict(settings)}
         atlas = Atlas(manifest, tuple(rows), seconds_by_rule(names))
         found = list(changes(before, atlas)) if before else []
         texts = {"atlas.json": text_of(atlas), "index.html": page.html(atlas), "README.md": page.readme(atlas)}
         if before:
-            texts["changes.md"] = page.changed(before, atlas, found)
+            texts[CHANGES] = page.changed(before, atlas, found)
         write_together(args.out, texts)
+        if not before:
+            (args.out / CHANGES).unlink(missing_ok=True)
         reports = page.upstream(atlas)
         for name in earlier - reports.keys():
             (args.out / "upstream" / name).unlink(missing_ok=True)
@@ -120,6 +122,17 @@ def main(argv: list[str]) -> int:
     _tell(atlas, found, args.out)
     tell_untested()
     return 1 if any(c.verdict == "worse" for c in found) else 0
+
+
+def _foreign(out: Path) -> str | None:
+    """Why an atlas may not be written into a directory, in one line: something there has a name of its files."""
+    there = [name for name in (*FILES, CHANGES, "upstream") if (out / name).exists()]
+    try:
+        if there:
+            read(out / "atlas.json")
+    except Refused:
+        return f"{out}: holds {there[0]}, but no atlas.json of an earlier run; give another directory"
+    return None
 
 
 def _reports(path: Path) -> set[str]:

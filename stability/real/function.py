@@ -135,10 +135,10 @@ class Function:
     def of_native(self, args: Sequence[Any]):
         """The power series of Arb's own of arguments of which one at least is such. **Raises:** `Open`."""
         if self.native is not None:
-            return self.native(*args)
+            return _all_finite(self.native(*args))
         if self.series is not None:
             raise Open
-        return along_slopes(self, args)
+        return _all_finite(along_slopes(self, args))
 
     def _dual(self, args: Sequence[Any]):
         values = [a.value if isinstance(a, Dual) else a for a in args]
@@ -187,6 +187,14 @@ def composed(f: Function, args: Sequence[Any]) -> Series:
         slope = term if n == 0 else series.add(slope, term)
     series.seen.at(series.limit(slope))
     return series.integrated(first, slope, end)
+
+
+def _all_finite(x: Any) -> Any:
+    """What has only finite coefficients: a zero would hide others. **Raises:** `Open`."""
+    numbers = [x[k] for k in range(x.length())] if type(x) is arb_series else [x] if isinstance(x, arb) else []
+    if not all(v.is_finite() for v in numbers):
+        raise Open
+    return x
 
 
 def along_slopes(f: Function, args: Sequence[Any]) -> arb_series | arb:
@@ -258,7 +266,7 @@ div: Function = Function(
 neg: Function = Function(plain.neg, lambda x: -ONE, series=series.neg, native=operator.neg)
 
 
-constant = Function(lambda x: x, zero, series=lambda x: x.limit(), native=constant_of)
+constant = Function(lambda x: x, zero, series=lambda x: x.limit())
 """A number that is taken for a constant, whatever it depends on."""
 
 

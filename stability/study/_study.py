@@ -52,8 +52,7 @@ class Study:
     - `condition(z, label)` the condition numbers in `z` and in the label, each of shape `(n,)`: the relative change of
       the true value for a relative change of that argument. Without labels it is not needed.
     - `labels` the default ones, the one label `None` where the forms have none; `label_range` the allowed ones.
-    - `device_truth` the true values on the device, where the study has them: it is monotone in the float, and float32
-      is swept exhaustively by it.
+    - `device_truth` the true values on the device, where the study has them: float32 is swept exhaustively by it.
     - `domain` the closed range of the swept float, `swept` its name, and `label_name` that of the second argument.
     - `landmarks` floats that the report shows one by one.
     - `quantities` that forms compute on their way, by name, and `lines` the names of those of a form, in order.

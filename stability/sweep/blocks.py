@@ -10,8 +10,8 @@ error, the largest error and where.
 of the least float) is counted as undecided, and the whole block of that stream is measured again on the host, by
 `study.truth`. A point whose error is within the bound of an edge of the histogram's bins is measured there alone.
 
-Where all results of a stream in a block have the same bits, the error in ulps is monotone between the block's ends, and
-measuring both ends measures all: a study's `device_truth` is monotone in the float.
+Where all results of a stream in a block have the same bits, and all true values lie between those at the block's ends,
+measuring both ends measures all.
 """
 
 from __future__ import annotations
@@ -186,8 +186,15 @@ def summarise(result: Array, truth: Truth64, magnitude: Array, tolerance: float)
     at_ends = measure(result[ends], jax.tree.map(lambda v: v[ends] if v.ndim else v, truth), magnitude[ends], tolerance)
     value, scale = truth.value[ends], truth.scale[ends]
     side = result[ends].astype(jnp.float64) * scale < value * scale
+    known = jnp.where(jnp.isnan(truth.value), 0.0, truth.value)
+    between = (known.min() == jnp.minimum(known[0], known[-1])) & (known.max() == jnp.maximum(known[0], known[-1]))
     must_agree = at_ends.kind, at_ends.bin, at_ends.error < 0, scale, value < 0, side, magnitude[ends] > INFINITY
-    plain = constant & ~(at_ends.undecided | at_ends.open).any() & jnp.stack([a[0] == a[1] for a in must_agree]).all()
+    plain = (
+        constant
+        & between
+        & ~(at_ends.undecided | at_ends.open).any()
+        & jnp.stack([a[0] == a[1] for a in must_agree]).all()
+    )
     return lax.cond(
         plain,
         lambda: _same(at_ends.kind[0], at_ends.bin[0], at_ends.error.max(), len(magnitude)),

@@ -20,7 +20,8 @@ class Truth64(NamedTuple):
     """True values in float64: `value` off by less than `bound` ulps of float32, `scale` one over that ulp.
 
     `near + fraction * ulp` is the value as well, in float32 and to `2**-24` ulps, where `sharp` says so of a whole
-    block: no bound is over `2**-24`, and no value is under `2**-100`, where differences of float32 would be flushed.
+    block: no bound is over `2**-24`, no value under `2**-100`, where differences of float32 would be flushed, and none
+    from `2**127` up, where they would overflow.
     """
 
     value: Array
@@ -40,7 +41,8 @@ def in_float64(value: Array, scale: Array, bound: Array) -> Truth64:
     quanta = value * scale
     whole = jnp.round(quanta)
     single = (whole / scale).astype(jnp.float32), (quanta - whole).astype(jnp.float32), scale.astype(jnp.float32)
-    return Truth64(value, scale, bound, *single, (bound <= 2.0**-24).all() & (jnp.abs(value) >= 2.0**-100).all())
+    sharp = (bound <= 2.0**-24) & (jnp.abs(value) >= 2.0**-100) & (jnp.abs(value) < 2.0**127)
+    return Truth64(value, scale, bound, *single, sharp.all())
 
 
 def power_of_two(exponent: Array) -> Array:
