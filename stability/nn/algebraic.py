@@ -80,7 +80,6 @@ def squareplus(x: Shaped[ArrayLike, "*#shape"], b: Shaped[ArrayLike, "*#shape"] 
     from stability import nn
 
     x = jnp.float32(-10_000)
-    assert jax.nn.squareplus(x) == 0
     assert nn.squareplus(x) == jnp.float32(1e-4)
     assert jax.grad(nn.squareplus)(x) == jnp.float32(1e-8)
     ```

@@ -134,7 +134,6 @@ def expm1(x: Shaped[ArrayLike, "*shape"]) -> Float[Array, "*shape"]:
     from stability import nn
 
     x = jnp.float32(-20)
-    assert jax.grad(jnp.expm1)(x) == 0
     assert jax.grad(nn.expm1)(x) == jnp.float32(2.0611537e-09)
     ```
     """
@@ -185,7 +184,6 @@ def elu(x: Shaped[ArrayLike, "*#shape"], alpha: Shaped[ArrayLike, "*#shape"] = 1
     from stability import nn
 
     x = jnp.float32(-20)
-    assert jax.grad(jax.nn.elu)(x) == 0
     assert jax.grad(nn.elu)(x) == jnp.float32(2.0611537e-09)
     ```
     """
@@ -211,7 +209,6 @@ def celu(x: Shaped[ArrayLike, "*#shape"], alpha: Shaped[ArrayLike, "*#shape"] = 
     from stability import nn
 
     x = jnp.float32(-40)
-    assert jax.grad(jax.nn.celu)(x, 2.0) == 0
     assert jax.grad(nn.celu)(x, 2.0) == jnp.float32(2.0611537e-09)
     ```
     """
@@ -238,7 +235,6 @@ def selu(x: Shaped[ArrayLike, "*shape"]) -> Float[Array, "*shape"]:
     from stability import nn
 
     x = jnp.float32(-20)
-    assert jax.grad(jax.nn.selu)(x) == 0
     assert jax.grad(nn.selu)(x) == jnp.float32(3.6237129e-09)
     ```
     """

@@ -133,7 +133,6 @@ def gelu(x: Float[ArrayLike, "*shape"], approximate: bool = True) -> Float[Array
     from stability.nn import gelu
 
     x = jnp.float32(-8)
-    assert jax.grad(jax.nn.gelu)(x) == 0
     assert jax.grad(gelu)(x) == jnp.float32(-4.7147844e-20)
     ```
     """

@@ -112,7 +112,6 @@ def sigmoid(x: Shaped[ArrayLike, "*shape"]) -> Float[Array, "*shape"]:
     from stability import nn
 
     x = jnp.float32(20)
-    assert jax.grad(jax.nn.sigmoid)(x) == 0
     assert jax.grad(nn.sigmoid)(x) == jnp.float32(2.0611537e-09)
     ```
     """
@@ -185,7 +184,6 @@ def tanh(x: Shaped[ArrayLike, "*shape"]) -> Float[Array, "*shape"]:
     from stability import nn
 
     x = jnp.float32(10)
-    assert jax.grad(jnp.tanh)(x) == 0
     assert jax.grad(nn.tanh)(x) == jnp.float32(8.244615e-09)
     ```
     """
@@ -211,7 +209,6 @@ def silu(x: Shaped[ArrayLike, "*shape"]) -> Float[Array, "*shape"]:
     from stability import nn
 
     x = jnp.float32(-1.2784646)  # the float next to the root
-    assert jax.grad(jax.nn.silu)(x) == 0
     assert jax.grad(nn.silu)(x) == jnp.float32(-2.8270397e-09)
     ```
     """
