@@ -112,8 +112,8 @@ class Row:
     `max_ulp` the worst error of what is finite at a normal true value, at the float `at`, a lower bound unless
     `exhaustive`; `regions` of failing floats, `[kind, first, last, count]`; `profile` the worst error by `BINS` equal
     parts of their axis (`profile.position`), as characters (`profile_text`); `example` one of the failing floats;
-    `culprit` the equation to blame there; `reported` those inputs of
-    public threads, of this format, at which it fails; `error` why there is no result.
+    `culprit` the equation to blame there, told of the row of its derivative and rule that fails at most floats;
+    `reported` those inputs of public threads, of this format, at which it fails; `error` why there is no result.
     """
 
     function: str
@@ -226,7 +226,9 @@ def _rows(task: Task, order: int, settings: Settings, table: Table | None) -> li
                     found.append(_row_of_all(place, run, over_all, truth_at))
             except Exception as error:
                 found.append(Row(**place._asdict(), error=first_line(error)))
-        rows += [_with_culprit(row, fn, settings) for row in _joined(found)]
+        alike = list(_joined(found))
+        gravest = max(alike, key=lambda row: row.failing)
+        rows += [_with_culprit(row, fn, settings) if row is gravest else row for row in alike]
     return rows
 
 
