@@ -11,7 +11,7 @@ import pytest
 from mpmath import mpf
 
 from stability import cli
-from stability.atlas import page
+from stability.atlas import page, store
 from stability.atlas.figures import condensed, rounded_down
 from stability.atlas.functions import DECLARED, LEFT_OUT, public_function, public_functions, stem
 from stability.atlas.profile import BINS, position
@@ -215,6 +215,13 @@ def test_changes_are_told_by_way():
     assert {c.verdict for c in changes(before, broken)} == {"worse"}
 
 
+def test_a_failure_at_subnormal_inputs_alone_is_told_and_counts_as_none():
+    tiny = row(failing=0.002, regions=(("vanished", "0x1p-149", "0x1.fffffcp-127", (1 << 23) - 1),))
+    normal = row(failing=0.002, regions=(("vanished", "0x1p-149", "0x1p-100", 1 << 27),))
+    flushed = row(flushed=0.002, regions=(("flushed", "0x1p-100", "0x1p-90", 1 << 27),))
+    assert [store.is_failing(r) for r in (tiny, normal, flushed)] == [False, True, False]
+
+
 def test_regions_nearest_to_each_other_are_told_as_one():
     regions = [Region("nan", k * k * 10, k * k * 10 + 1, 2) for k in range(20)]
     found = condensed(regions)
@@ -260,7 +267,10 @@ def test_the_pages_say_what_the_rows_say(sigmoid):
 def test_a_fault_that_nobody_filed_becomes_a_report():
     told = measure(Task("jnp.sinh(x)", "float32"), FEW)
     example = Example("0x1p+0", "0x0p+0", "1.5", "vanished")
-    planted = [Row(**{**vars(r), "failing": 0.25, "example": example}) for r in told if r.order == 1]
+    region = ("vanished", "0x1p+0", "0x1p+5", 1 << 25)
+    planted = [
+        Row(**{**vars(r), "failing": 0.25, "example": example, "regions": (region,)}) for r in told if r.order == 1
+    ]
     atlas = Atlas({"jax": "1", "jaxlib": "1", "backend": "cpu", "python": "3"}, tuple(planted), {})
     (text,) = page.upstream(atlas).values()
     assert "import jax" in text and "jax.numpy.sinh(x)" in text

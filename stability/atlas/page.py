@@ -39,7 +39,8 @@ def _environment() -> jinja2.Environment:
 def html(atlas: Atlas) -> str:
     """The page: one file that needs no network."""
     rows = [
-        row.to_json() | {"repro": reproduction(row), "threads": [t.url for t in threads_about(row)]}
+        row.to_json()
+        | {"fails": is_failing(row), "repro": reproduction(row), "threads": [t.url for t in threads_about(row)]}
         for row in atlas.rows
     ]
     data = {"manifest": atlas.manifest, "seconds": atlas.seconds, "rows": rows, "dense": DENSE, "meanings": MEANINGS}

@@ -10,8 +10,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from stability.atlas.rows import Row, Settings, Task
+from stability.atlas.rows import FLUSHED, Row, Settings, Task
 from stability.files import write_atomically
+from stability.formats import FORMATS
 
 SCHEMA = 1
 WORSE = 2.0
@@ -159,5 +160,13 @@ def changes(before: Atlas, after: Atlas) -> Iterator[Change]:
 
 def is_failing(row: Row) -> bool:
     """Whether a derivative fails where that can matter: NaN, infinite, lost, of the wrong sign or inaccurate at more
-    than `LEAST_SHARE` of the floats."""
-    return not row.error and row.failing > LEAST_SHARE
+    than `LEAST_SHARE` of the floats, subnormal inputs aside, which XLA takes for 0."""
+    fmt = FORMATS[row.dtype]
+    least = 2.0**fmt.emin
+
+    def counts(region: tuple[str, str, str, int]) -> bool:
+        kind, first, last, _ = region
+        return kind != FLUSHED and max(abs(float.fromhex(first)), abs(float.fromhex(last))) >= least
+
+    share = sum(r[3] for r in row.regions if counts(r)) / (2 * (fmt.infinity + 1))
+    return not row.error and share > LEAST_SHARE
