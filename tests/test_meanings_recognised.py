@@ -12,7 +12,8 @@ from jax import lax
 from mpmath import mp, mpf
 
 from stability.real import true_value, why_undefined
-from stability.real.meanings import MEANING, meant
+from stability.real.meanings._table import MEANING
+from stability.real.recognition import meant
 
 mp.dps = 50
 

@@ -119,8 +119,8 @@ _celu = Kernel(
 def expm1(x: Shaped[ArrayLike, "*shape"]) -> Float[Array, "*shape"]:
     """`e^x - 1`, elementwise.
 
-    This differs from `jax.numpy.expm1` in its derivative, which that computes as `expm1(x) + 1`: 0 in float32 from
-    -17.33 down, where the derivative is an ordinary float down to -87.3. Complex numbers are refused.
+    This differs from `jax.numpy.expm1` of jax 0.10 in its derivative, which that computes as `expm1(x) + 1`: 0 in
+    float32 from -17.33 down, where the derivative is an ordinary float down to -87.3. Complex numbers are refused.
 
     **Arguments:**
 
@@ -168,8 +168,8 @@ def log1p(x: Shaped[ArrayLike, "*shape"]) -> Float[Array, "*shape"]:
 def elu(x: Shaped[ArrayLike, "*#shape"], alpha: Shaped[ArrayLike, "*#shape"] = 1.0) -> Float[Array, "*shape"]:
     """`x` where that is positive, and `alpha (e^x - 1)` elsewhere (Clevert et al., https://arxiv.org/abs/1511.07289).
 
-    This differs from `jax.nn.elu` in its derivatives, which that computes from `expm1(x) + 1`: 0 in float32 from -17.33
-    down, where they are ordinary floats down to -87.3.
+    This differs from `jax.nn.elu` of jax 0.10 in its derivatives, which that computes from `expm1(x) + 1`: 0 in
+    float32 from -17.33 down, where they are ordinary floats down to -87.3.
 
     **Arguments:**
 
@@ -193,8 +193,8 @@ def elu(x: Shaped[ArrayLike, "*#shape"], alpha: Shaped[ArrayLike, "*#shape"] = 1
 def celu(x: Shaped[ArrayLike, "*#shape"], alpha: Shaped[ArrayLike, "*#shape"] = 1.0) -> Float[Array, "*shape"]:
     """`x` where that is positive, and `alpha (e^(x / alpha) - 1)` elsewhere (Barron, https://arxiv.org/abs/1704.07483).
 
-    This differs from `jax.nn.celu` in its derivatives, which that computes from `expm1(x / alpha) + 1`, and in that the
-    quotient is taken in two words. The bound of 3 ulps is for the value and the derivatives by `x`.
+    This differs from `jax.nn.celu` of jax 0.10 in its derivatives, which that computes from `expm1(x / alpha) + 1`, and
+    in that the quotient is taken in two words. The bound of 3 ulps is for the value and the derivatives by `x`.
 
     **Arguments:**
 
@@ -219,9 +219,9 @@ def selu(x: Shaped[ArrayLike, "*shape"]) -> Float[Array, "*shape"]:
     """`λ x` where `x` is positive, and `λ α (e^x - 1)` elsewhere, for two constants of Klambauer et al.
     (https://arxiv.org/abs/1706.02515).
 
-    This differs from `jax.nn.selu` in its derivatives, which that computes from `expm1(x) + 1`: 0 in float32 from
-    -17.33 down, where they are ordinary floats down to -87.9. The constants are those of `jax.nn.selu`, 1.0507 and
-    1.6733 to 31 digits; each result is multiplied by one float, `λ` or `λ α`.
+    This differs from `jax.nn.selu` of jax 0.10 in its derivatives, which that computes from `expm1(x) + 1`: 0 in
+    float32 from -17.33 down, where they are ordinary floats down to -87.9. The constants are those of `jax.nn.selu`,
+    1.0507 and 1.6733 to 31 digits; each result is multiplied by one float, `λ` or `λ α`.
 
     **Arguments:**
 

@@ -13,7 +13,7 @@ from jax.extend.core import ClosedJaxpr
 
 from stability.real import arrays
 from stability.real.arrays import as_array
-from stability.real.meanings import meant
+from stability.real.recognition import meant
 from stability.real.records import Elementwise, Folds, Named, moves, record_of
 from stability.real.values import array
 from stability.real.walk import Semantics, inlined, walk

@@ -11,7 +11,7 @@ import jax
 from jax.extend.core import ClosedJaxpr
 
 from stability.real.evaluate import FIRST_PRECISION, prepared
-from stability.real.meanings._recognition import MEANING
+from stability.real.meanings._table import MEANING
 from stability.real.reals import Letter, Reals, lift
 from stability.real.values import Undecided
 from stability.real.walk import dtype_of, is_library, opened, walk

@@ -16,8 +16,7 @@ from stability.real import _bits as bits
 from stability.real import arrays
 from stability.real.arrays import as_array, bare, is_real
 from stability.real.function import Complex, as_unproven, guessed, is_unproven, parts
-from stability.real.meanings import meant
-from stability.real.meanings._recognition import of_values
+from stability.real.recognition import meant, of_values
 from stability.real.records import Elementwise, Folds, Picks, moves, record_of
 from stability.real.values import (
     ENDLESS,

@@ -25,8 +25,7 @@ from stability.real import _windows as windows
 from stability.real import angles, arrays, complexes, function, logic, powers, scalars, steps
 from stability.real.arrays import as_array, bare
 from stability.real.meanings._elementary import logaddexp
-from stability.real.meanings._recognition import MEANING
-from stability.real.meanings._table import PRIMITIVES
+from stability.real.meanings._table import MEANING, PRIMITIVES
 from stability.real.values import INFINITY, MINUS_INFINITY, ONE, Undefined, array
 
 Values = list[Any]

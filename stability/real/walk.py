@@ -153,6 +153,32 @@ def walk(jaxpr: Jaxpr | ClosedJaxpr, args: Sequence[Any], semantics: Semantics, 
     return [read(v) for v in jaxpr.outvars]
 
 
+class _Listed(Semantics):
+    """The equations of a program as they are, those of what it calls or repeats left out."""
+
+    opens = staticmethod(lambda eqn: None)
+
+    def __init__(self) -> None:
+        self.equations: list[Any] = []
+
+    def literal(self, value, aval):
+        return None
+
+    def follow(self, eqn, inside, as_one) -> list:
+        return as_one()
+
+    def equation(self, eqn, values, source) -> list:
+        self.equations.append(eqn)
+        return [None] * len(eqn.outvars)
+
+
+def equations(jaxpr: Jaxpr) -> list[Any]:
+    """The equations of a program, in order, without those inside them."""
+    listed = _Listed()
+    walk(ClosedJaxpr(jaxpr, [None] * len(jaxpr.constvars)), [None] * len(jaxpr.invars), listed)
+    return listed.equations
+
+
 def _cond(eqn, values: Sequence[Any], semantics: Semantics) -> list:
     branches = eqn.params["branches"]
     index = min(max(semantics.decided(values[0], "branch of a cond"), 0), len(branches) - 1)

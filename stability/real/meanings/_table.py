@@ -16,6 +16,7 @@ import jax.nn
 import jax.numpy as jnp
 import jax.scipy.special as special
 from flint import arb
+from jax.extend.core import Primitive
 from jax.scipy.stats import cauchy
 
 from stability.real import logic
@@ -27,6 +28,11 @@ from stability.real.meanings import _gamma as gamma
 from stability.real.meanings import _hypergeometric as hypergeometric
 from stability.real.meanings import _integrals as integrals
 from stability.real.meanings._text import neg
+
+MEANING = Primitive("meaning")
+"""What replaces the equations of a named function, or a constant in them: `functions`, one an output, are its meaning;
+`named` the name of the function."""
+MEANING.multiple_results = True
 
 
 class Named(NamedTuple):

@@ -19,15 +19,11 @@ from typing import Any
 
 import jax
 import numpy as np
-from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal, Primitive, gensym
+from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal, gensym
 
 from stability.real.function import Function
-from stability.real.meanings._table import CALLS, CONSTANTS, INLINE, INLINED, Named
-
-MEANING = Primitive("meaning")
-"""What replaces the equations of a named function, or a constant in them: `functions`, one an output, are its meaning;
-`named` the name of the function."""
-MEANING.multiple_results = True
+from stability.real.meanings._table import CALLS, CONSTANTS, INLINE, INLINED, MEANING, Named
+from stability.real.walk import equations
 
 MACHINERY = ("source_info_util.py", "core.py", "interpreters/", "pjit.py", "traceback_util.py")
 """Files of JAX whose frames lie between an equation and the function that it is of."""
@@ -70,7 +66,7 @@ def _spec(v) -> jax.ShapeDtypeStruct:
 
 def _is_itself(called: Jaxpr, fn: Callable) -> bool:
     """Whether a called jaxpr is what `fn` traces to, rather than a derivative of it."""
-    calls = (_called(e) for traced in _traced(fn, tuple(map(_spec, called.invars))) for e in traced.eqns)
+    calls = (_called(e) for traced in _traced(fn, tuple(map(_spec, called.invars))) for e in equations(traced))
     return any(str(inner) == str(called) for inner in calls if inner is not None)
 
 
@@ -166,7 +162,7 @@ class _Match:
 
     def _run(self, pattern: Jaxpr, eqns: Sequence[JaxprEqn], start: int) -> bool:
         at = start
-        for p in pattern.eqns:
+        for p in equations(pattern):
             if _moves_only(p):
                 self.aliases[p.outvars[0]] = p.invars[0]
                 continue
@@ -251,7 +247,8 @@ def _live(eqns: Sequence[JaxprEqn], outvars: Sequence[Any], doubtful: set[int]) 
 @functools.lru_cache(maxsize=4096)
 def meant(jaxpr: Jaxpr) -> Jaxpr:
     """A jaxpr with the named functions that it calls in place of their equations (`MEANING`)."""
-    eqns, doubtful, at = list(jaxpr.eqns), set[int](), 0
+    given = equations(jaxpr)
+    eqns, doubtful, at = list(given), set[int](), 0
     while at < len(eqns):
         found = _inlined(eqns, at)
         if found:
@@ -261,5 +258,5 @@ def meant(jaxpr: Jaxpr) -> Jaxpr:
         at += 1
     fresh = gensym()
     kept = [new for e in _live(eqns, jaxpr.outvars, doubtful) for new in _with_constants(e, fresh)]
-    unchanged = len(kept) == len(jaxpr.eqns) and all(a is b for a, b in zip(kept, jaxpr.eqns, strict=True))
+    unchanged = len(kept) == len(given) and all(a is b for a, b in zip(kept, given, strict=True))
     return jaxpr if unchanged else jaxpr.replace(eqns=kept)
