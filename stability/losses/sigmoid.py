@@ -19,7 +19,8 @@ gives 0.501.
 `grad`, `jvp`, `vjp`, `hessian`, `vmap`, `jit`, `lax.scan`, `shard_map` and `checkpoint` apply. Two limits are XLA's: a
 cotangent other than 1 multiplies the gradient afterwards, in the format, and that product is flushed where it is
 subnormal; and float32 labels (not integers or booleans) have a second, slower path for logits where `σ(z)` and the
-label agree to 26 bits, taken for the whole array if it has such a logit, a NaN, or an infinite label.
+label agree to 26 bits, taken for all of a block of 2**13 elements that has such a logit, a NaN, or an infinite label;
+where JAX has more than one device, for the whole array.
 
 **Special values.** An infinite logit gives the limit; NaN gives NaN. A label outside [0, 1] is taken as it is: the
 formulas hold, and the value can cancel where it changes its sign.
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
 
 ARITHMETICS = ("float64", "compensated")
 
-_BLOCK = 1 << 16
+_BLOCK = 1 << 13
 """So many elements are taken again at once."""
 
 
@@ -105,9 +106,9 @@ def _where_not_finite(again: Callable[..., Array], *arrays: Array) -> Array:
     forget others.) Arrays that may lie on several devices are one block, so that all of them stay where they are.
     """
     *others, result = arrays
-    finite = jnp.isfinite(result.sum())
+    marked = ~jnp.isfinite(result.sum())
     if result.size <= _BLOCK or jax.device_count() > 1:
-        return lax.cond(finite, lambda *arrays: arrays[-1], again, *arrays)
+        return lax.cond(marked, again, lambda *arrays: arrays[-1], *arrays)
     others, flat = [x.ravel() for x in others], result.ravel()
     starts = jnp.minimum(jnp.arange(-(-flat.size // _BLOCK)) * _BLOCK, flat.size - _BLOCK)
 
@@ -123,7 +124,7 @@ def _where_not_finite(again: Callable[..., Array], *arrays: Array) -> Array:
         new = again(*(block(x, starts[k]) for x in (*others, result)))
         return done.at[k].set(True), lax.dynamic_update_slice_in_dim(result, new, starts[k], 0)
 
-    done = lax.cond(finite, lambda _: jnp.ones(starts.shape, bool), each, flat)
+    done = lax.cond(marked, each, lambda _: jnp.ones(starts.shape, bool), flat)
     return lax.while_loop(lambda state: ~state[0].all(), step, (done, flat))[1].reshape(result.shape)
 
 
