@@ -57,7 +57,7 @@ def _share(z: Array) -> Array:
 
 
 def _centred(v: Array, z: Array) -> tuple[Array, Array, Array]:
-    """`e^(z - max z)`, `w = v - c`, `Σ_j p_j w_j`; `c` is the mean of `v` by weights `p**64`: by a likely class alone."""
+    """`e^(z - max z)`, `w = v - c` and `Σ_j p_j w_j`, `c` a mean of `v` by weights `p**64`: by a likely class alone."""
     v, e = v.astype(jnp.float64), _exponentials(z)
     weights = jnp.exp(64 * (z - _max(z))).astype(jnp.float64)
     w = v - _sum(weights * v) / _sum(weights)
