@@ -238,7 +238,7 @@ def parser() -> Parser:
     p = figures.parser("losses", __doc__)
     p.add_argument("--least", type=whole_number(0), default=10, help="smallest size, as a power of two (default 10)")
     p.add_argument("--most", type=whole_number(0), default=26, help="largest size, as a power of two (default 26)")
-    p.add_argument("--rounds", type=whole_number(1), default=7, help="rounds of each measurement (default 7)")
+    p.add_argument("--rounds", type=whole_number(1), default=14, help="rounds of each measurement (default 14)")
     return p
 
 
