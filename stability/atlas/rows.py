@@ -43,6 +43,8 @@ SEED = 0
 BATCH = 8192
 TRIED = 256
 """True values by which it is told how long all take."""
+AHEAD = 64
+"""Floats that bisection looks at in a round beyond those it needs: a true value by balls costs more than a round."""
 FLUSHED = "flushed"
 
 
@@ -166,10 +168,11 @@ def measure(task: Task, settings: Settings) -> list[Row]:
     if settings.every_float32 and task.dtype == "float32":
         table = table_of(public_function(task.function).fn)
     with jax.enable_x64(task.dtype == "float64"):
-        return [row for order in WAYS for row in _rows(task, order, settings, table)]
+        found = {order: _rows(task, order, settings, table) for order in reversed(WAYS)}
+        return [row for order in WAYS for row in found[order]]
 
 
-TURNS = 16
+TURNS = 32
 """Tasks after which a process forgets what it compiled."""
 _measured_here = 0
 
@@ -287,11 +290,11 @@ def starting(task: Task, order: int, settings: Settings, truth_at: Callable[[byt
 
 
 def _evaluated(run: Scalar, fmt: FloatFormat, ordinals: np.ndarray) -> np.ndarray:
-    """Results at ordinals, in batches of one shape, so that little is compiled."""
-    z = from_ordinal(ordinals, fmt)
-    size = BATCH if len(z) <= BATCH else 1 << (len(z) - 1).bit_length()
-    padded = np.concatenate([z, np.zeros(size - len(z), z.dtype)])
-    return np.asarray(run(jnp.asarray(padded)))[: len(z)]
+    """Results at ordinals, in batches of one shape, so that each program is compiled once."""
+    size = 1 << 16 if fmt.bits == 16 else BATCH
+    padded = np.zeros(-(-len(ordinals) // size) * size, fmt.dtype)
+    padded[: len(ordinals)] = from_ordinal(ordinals, fmt)
+    return np.concatenate([np.asarray(run(jnp.asarray(z))) for z in padded.reshape(-1, size)])[: len(ordinals)]
 
 
 def _row(
@@ -310,7 +313,7 @@ def _row(
     fmt = FORMATS[place.dtype]
     inside = sample = at(ordinals)
     if not every:
-        sample, inside = looked_inside(refine(sample, at), at, SEED)
+        sample, inside = looked_inside(refine(sample, at, AHEAD), at, SEED, AHEAD)
     ulps, counts = sample.counted(), np.bincount(sample.kinds)
     at_worst = int(np.argmax(ulps))
     worst = (float(ulps[at_worst]), hex_at(int(sample.ordinals[at_worst]), fmt)) if ulps[at_worst] >= 0 else None

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from stability.atlas import page
+from stability.atlas.aliases import same_programs, under_name
 from stability.atlas.functions import LEFT_OUT, public_functions, stem
 from stability.atlas.rows import Row, Settings, Task, measure_in_turn
 from stability.atlas.store import Atlas, Change, Progress, Refused, changes, identity, read, text_of
@@ -95,15 +96,16 @@ def main(argv: list[str]) -> int:
         return 0
     settings = Settings(args.points, args.tolerance, args.seconds, args.exhaustive)
     tasks = [Task(name, dtype) for name in names for dtype in args.dtype or FORMATS]
+    measured_as = same_programs(tasks)
     with p.writing(args.out, _foreign):
         try:
             progress = Progress(args.out / PROGRESS, identity(settings), args.resume)
             with executors.executor(args.jobs, args.scheduler, len(tasks) < 3) as pool:
-                _measured(tasks, settings, pool, progress)
+                _measured(sorted(set(measured_as.values()), key=_in_turn), settings, pool, progress)
         except (Refused, NoExecutor) as refusal:
             p.error(str(refusal))
         earlier = _reports(args.out / "atlas.json")
-        rows = [row for task in tasks for row in progress.done[task]]
+        rows = [under_name(row, task.function) for task in tasks for row in progress.done[measured_as[task]]]
         manifest = {"command": command("stability atlas", argv), **environment(), "settings": asdict(settings)}
         atlas = Atlas(manifest, tuple(rows), seconds_by_rule(names))
         found = list(changes(before, atlas)) if before else []
@@ -141,6 +143,11 @@ def _reports(path: Path) -> set[str]:
         return set(page.upstream(read(path)))
     except Refused:
         return set()
+
+
+def _in_turn(task: Task) -> tuple[str, str]:
+    """Formats one after the other: what is compiled eagerly is of use to all functions of a format."""
+    return task.dtype, task.function
 
 
 def _measured(tasks: list[Task], settings: Settings, pool: Executor | None, progress: Progress) -> None:
