@@ -191,8 +191,8 @@ def refine(sample: Sample, measured: Callable[[np.ndarray], Sample], ahead: int 
     """Adds points until the ends of all runs of one kind are neighbouring floats.
 
     Plain bisection adds one point a gap and a round, so that a zone where two kinds alternate does not make
-    ever more gaps. All points that the next rounds can need, `ahead` at most, are measured at once, and the others dropped. Then the
-    floats around each exact end are looked at, and what they open is bisected.
+    ever more gaps. All points that the next rounds can need, `ahead` at most, are measured at once, and the others
+    dropped. Then the floats around each exact end are looked at, and what they open is bisected.
     """
 
     def bisect(s: Sample) -> Sample:

@@ -166,9 +166,8 @@ class _Source(Reals):
 
     def text_of_function(self, names: Sequence[str], result: str) -> str:
         """The functions `fixed`, of nothing, and `point`, which takes what that gives from `known`."""
-        fixed, open_ = [], []
-        for line in self.lines:
-            (fixed if line.split()[0] in self.fixed else open_).append(line)
+        fixed = [line for line in self.lines if line.split()[0] in self.fixed]
+        open_ = [line for line in self.lines if line.split()[0] not in self.fixed]
         kept = "".join(f"{line.split()[0]}, " for line in fixed)
         lines = ["def fixed():", *fixed, f"    return ({kept})", f"def point({', '.join(names)}):"]
         return "\n".join([*lines, *([f"    {kept}= known()"] if fixed else []), *open_, f"    return {result}"])
@@ -179,7 +178,10 @@ class _Source(Reals):
             return self.line(TEXT[primitive].format(*texts), inputs)
         if self.over_balls:
             function = LOOSE.get(primitive.removeprefix("reduce_")) or _strict(function)
-        return self.line(f"{self.constant_text(function)}({', '.join(texts)})", inputs)
+        return self.call_of(function, inputs)
+
+    def call_of(self, function: Callable, inputs: Sequence[Any]) -> Name:
+        return self.line(f"{self.constant_text(function)}({', '.join(map(self.text, inputs))})", inputs)
 
     def decided(self, value, what):
         if _varies(value):
@@ -280,7 +282,7 @@ class _Source(Reals):
 
         self.straight = False
         open_inputs = [x for v in values if _varies(v) for x in as_array(v).ravel()]
-        result = self.line(f"{self.constant_text(run)}({', '.join(self.text(x) for x in open_inputs)})", open_inputs).text
+        result = self.call_of(run, open_inputs).text
         at = itertools.count()
         return [
             bare(array([Name(f"{result}[{next(at)}]") for _ in range(int(np.prod(v.aval.shape)))], v.aval.shape))

@@ -93,7 +93,7 @@ def _along(fn: Callable, full: tuple[Given, ...], argnum: int, x64: bool) -> Alo
     jaxpr, _ = trace(fn, *arrays)
     held = [lift(x, a.dtype) for x, a in zip(arrays, jaxpr.in_avals, strict=True)]
     line = compiled(jaxpr, [*held[:argnum], Name("x"), *held[argnum + 1 :]], ("x",), over_balls=False)
-    return Along(line) if getattr(line, "straight", False) else None
+    return Along(line) if line is not None and getattr(line, "straight", False) else None
 
 
 def evaluators(fn: Callable, full: Sequence[Any], argnum: int, derivative: Order | None, along: Along | None):
@@ -212,9 +212,13 @@ def truth(
     with np.errstate(over="ignore"):
         undecided |= ~(np.ldexp(bound, -exponent) <= FRACTION)
     left = np.flatnonzero(undecided & alone)
+    with np.errstate(over="ignore"):
+        wide_ball = np.isfinite(bound) & (np.ldexp(bound, -exponent) > FRACTION)
     of_nan = functools.cache(lambda: _decided(real(math.nan), fast, slow, fmt))
     ends = [
-        of_nan() if math.isnan(x) else _decided(real(x), fast, slow, fmt, sides.get(i))
+        of_nan()
+        if math.isnan(x)
+        else _decided(real(x), fast, slow, fmt, sides.get(i), PRECISIONS[1:] if wide_ball[i] else PRECISIONS)
         for i, x in zip(left.tolist(), wide[left].tolist(), strict=True)
     ]
     points = [first for first, _ in ends] + [point for at, point in shared for _ in at]
@@ -310,13 +314,18 @@ def _by_line(
 
 
 def _decided(
-    x, fast: Callable | None, slow: Callable, fmt: FloatFormat, sides: Sides | None = None
+    x,
+    fast: Callable | None,
+    slow: Callable,
+    fmt: FloatFormat,
+    sides: Sides | None = None,
+    precisions: Sequence[int] = PRECISIONS,
 ) -> tuple[Point, Point | None]:
     """The true value at one point, at rising precision, and its other end where it is an interval; `sides` of a
     derivative at the first precision, where they are known."""
     at_number = not (isinstance(x, Undefined) or infinite(x))
     ends: tuple[Point, Point | None] = truths.undecided(fmt), None
-    for prec in PRECISIONS:
+    for prec in precisions:
         with flint.ctx.workprec(prec):
             if sides is None and fast is not None and at_number:
                 try:
@@ -327,11 +336,18 @@ def _decided(
                     found = point_of(v, fmt)
                     if found.state == State.NUMBER and not infinite(v):
                         return found, None
+                    if _is_ball(v) and prec != precisions[-1]:
+                        continue
             v, sides = slow(x) if sides is None else sides, None
             ends = _ends(v, fmt, at_number)
             if is_unproven(v) or not any(end is not None and end.state == State.UNDECIDED for end in ends):
                 break
     return ends
+
+
+def _is_ball(v: Any) -> bool:
+    """Whether a number is known by a finite ball, which a higher precision narrows."""
+    return isinstance(v, arb) and v.is_finite()
 
 
 def _ends(v: Any, fmt: FloatFormat, at_number: bool) -> tuple[Point, Point | None]:
