@@ -16,7 +16,6 @@ from stability.atlas.figures import condensed, rounded_down
 from stability.atlas.functions import DECLARED, LEFT_OUT, public_function, public_functions, stem
 from stability.atlas.profile import BINS, position
 from stability.atlas.rows import (
-    WAYS,
     Example,
     Row,
     Settings,
@@ -27,6 +26,7 @@ from stability.atlas.rows import (
 from stability.atlas.rules import DEFAULT, HIGHEST_NAME, rules_of, with_rule
 from stability.atlas.store import Atlas, Progress, Refused, changes, identity, read, text_of
 from stability.atlas.threads import threads
+from stability.atlas.ways import WAYS
 from stability.atlas.words import code_of, reproduction
 from stability.formats import FORMATS, every_float, widen
 from stability.measure.regions import Region

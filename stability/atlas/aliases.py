@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterable
 import jax
 
 from stability.atlas.functions import public_function
-from stability.atlas.rows import WAYS, Row, Task
+from stability.atlas.rows import Row, Task
 from stability.atlas.rules import rules_of
 from stability.atlas.threads import threads_of
+from stability.atlas.ways import WAYS
 from stability.formats import FORMATS
 
 OF_NO_MATTER = re.compile(r"name=\w+|0x[0-9a-f]+")

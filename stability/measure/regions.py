@@ -238,15 +238,34 @@ def looked_inside(
     return (refine(sample.merged(inside.only(clear)), measured, ahead) if len(clear) else sample), inside
 
 
-def regions_of(sample: Sample, inside: Sample) -> tuple[Region, ...]:
-    """The runs of a sample; where some floats were not looked at, the count is estimated from those `inside`.
+def _ends(sample: Sample, run: Run) -> tuple[int, int]:
+    """The first and the last ordinal of a run; where bisection did not come to an end (`MOST_GAPS`), in the middle
+    between floats of different kinds."""
 
-    Where bisection did not come to an end (`MOST_GAPS`), a run ends in the middle between floats of different kinds.
-    """
-    found, last_ordinals = [], sample.ordinals[:-1] + np.diff(sample.ordinals) // 2
+    def last(i: int) -> int:
+        low, high = int(sample.ordinals[i]), int(sample.ordinals[min(i + 1, len(sample.ordinals) - 1)])
+        return low + (high - low) // 2
+
+    return last(run.start - 1) + 1 if run.start else int(sample.ordinals[0]), last(run.stop)
+
+
+def number_of(kinds: Sequence[int], sample: Sample, inside: Sample) -> int:
+    """How many floats are of some kinds of failing: of a run with some that were not looked at, by those `inside`."""
+    total = 0
     for run in _runs(sample):
-        start = int(last_ordinals[run.start - 1]) + 1 if run.start else int(sample.ordinals[0])
-        stop = int(last_ordinals[run.stop]) if run.stop < len(last_ordinals) else int(sample.ordinals[-1])
+        start, stop = _ends(sample, run)
+        first, last = np.searchsorted(inside.ordinals, [start, stop + 1])
+        whole = stop - start == run.stop - run.start or first == last
+        share = float(run.code in kinds) if whole else float(np.isin(inside.kinds[first:last], kinds).mean())
+        total += round((stop - start + 1) * share)
+    return total
+
+
+def regions_of(sample: Sample, inside: Sample) -> tuple[Region, ...]:
+    """The runs of a sample; where some floats were not looked at, the count is estimated from those `inside`."""
+    found = []
+    for run in _runs(sample):
+        start, stop = _ends(sample, run)
         width, seen = stop - start + 1, run.stop - run.start + 1
         first, last = np.searchsorted(inside.ordinals, [start, stop + 1])
         same = inside.kinds[first:last] == run.code
