@@ -1,5 +1,6 @@
 """Rows of the atlas that is published, chosen by chance, against mpmath, and floats judged by plain rules."""
 
+import gzip
 import json
 from importlib.metadata import version
 from pathlib import Path
@@ -13,10 +14,11 @@ from mpmath import mp, mpf
 from public_oracles import ORACLES
 
 from stability.atlas.functions import public_function
+from stability.atlas.store import ATLAS
 from stability.atlas.ways import MODES, WAYS
 from stability.formats import FORMATS, from_ordinal, to_ordinal, widen
 
-ATLAS = Path(__file__).parents[1] / "reports" / "atlas" / "atlas.json"
+PUBLISHED = Path(__file__).parents[1] / "reports" / "atlas" / ATLAS
 ROWS, SEED, TOLERANCE = 30, 20, 16
 INSIDE = 6
 """Floats inside a region that are looked at besides its ends."""
@@ -53,9 +55,9 @@ def kind(result, true, fmt):
 
 
 def chosen():
-    if not ATLAS.exists():
+    if not PUBLISHED.exists():
         return []
-    data = json.loads(ATLAS.read_text(encoding="utf-8"))
+    data = json.loads(gzip.decompress(PUBLISHED.read_bytes()))
     if data["manifest"]["jax"] != version("jax"):
         return []
     rows = [r for r in data["rows"] if r.get("regions") and r["function"] in ORACLES and r["rule"] == "JAX"]
