@@ -15,7 +15,7 @@ from stability.atlas.rules import DEFAULT, OURS
 from stability.atlas.store import Atlas, Change, is_failing, told
 from stability.atlas.threads import Thread, threads
 from stability.atlas.words import decimal, reproduction, threads_about
-from stability.formats import short_hex
+from stability.formats import FORMATS, short_hex
 from stability.report.page import MEANINGS, blob
 
 ORDER = {0: "value", 1: "first derivative", 2: "second derivative"}
@@ -81,12 +81,12 @@ def _standing(thread: Thread, rows: Sequence[Row]) -> tuple[str, Row | None]:
 
 
 def families(atlas: Atlas) -> list[tuple[str, list[tuple[str, dict[int, Row | None], float]]]]:
-    """Functions with several rules: of each rule its worst row in float32 by order, and its time."""
-    found = []
+    """Functions with several rules: of each rule its worst row in `told_format` by order, and its time."""
+    found, dtype = [], told_format(atlas)
     for function, seconds in atlas.seconds.items():
         rules = []
         for rule, ratio in seconds.items():
-            here = [r for r in atlas.rows if (r.function, r.rule, r.dtype) == (function, rule, "float32")]
+            here = [r for r in atlas.rows if (r.function, r.rule, r.dtype) == (function, rule, dtype)]
             worst = {order: _gravest([r for r in here if r.order == order]) for order in (1, 2)}
             rules.append((rule, worst, ratio))
         found.append((function, rules))
@@ -97,8 +97,15 @@ def _gravest(rows: Sequence[Row]) -> Row | None:
     return max(rows, key=lambda r: (r.failing, r.max_ulp or 0.0), default=None)
 
 
-def failing(atlas: Atlas, dtype: str = "float32") -> list[Row]:
-    """The worst row of each derivative that fails in a format by the library's own rule, the most floats first."""
+def told_format(atlas: Atlas) -> str:
+    """The format that is told of in words: float32, if it was measured."""
+    measured = {row.dtype for row in atlas.rows}
+    return next((dtype for dtype in ("float32", *FORMATS) if dtype in measured), "float32")
+
+
+def failing(atlas: Atlas) -> list[Row]:
+    """The worst row of each derivative that fails in `told_format` by the library's own rule, the most floats first."""
+    dtype = told_format(atlas)
     by_place: dict[tuple[str, int], list[Row]] = {}
     for row in atlas.rows:
         if row.dtype == dtype and row.rule == DEFAULT and is_failing(row):
@@ -119,6 +126,8 @@ def readme(atlas: Atlas) -> str:
             functions=len(functions),
             rows=sum(len(r.ways) for r in atlas.rows),
             totals=list(totals(atlas)),
+            dtype=told_format(atlas),
+            formats=", ".join(f for f in FORMATS if any(r.dtype == f for r in atlas.rows)),
             order=ORDER,
             standing=standing(atlas),
             families=families(atlas),
@@ -142,12 +151,12 @@ def changed(before: Atlas, after: Atlas, found: Sequence[Change]) -> str:
 
 
 def upstream(atlas: Atlas) -> dict[str, str]:
-    """Reports of failing derivatives that no thread known here is about, by file name; one for all functions that fail
-    in the same way."""
+    """Reports of derivatives that fail in float32 and that no thread known here is about, by file name; one for all
+    functions that fail in the same way."""
     alike: dict[tuple, list[Row]] = {}
     for row in failing(atlas):
         about = any(t.order == row.order and row.function in t.functions for t in threads())
-        if row.order and not about and row.example and reproduction(row):
+        if row.dtype == "float32" and row.order and not about and row.example and reproduction(row):
             alike.setdefault((row.order, row.regions, row.max_ulp), []).append(row)
     template = _environment().get_template("upstream.md.j2")
     return {
