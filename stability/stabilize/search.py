@@ -7,20 +7,26 @@ from collections.abc import Iterable
 import numpy as np
 
 from stability.formats import FloatFormat
-from stability.stabilize.extraction import Candidate, Kept, extracted, representatives
+from stability.stabilize.extraction import KEPT_AT_ROOT, Kept, extracted, representatives
 from stability.stabilize.operations import TRUTHS
+from stability.stabilize.plain import plain
+from stability.stabilize.rational import rational_forms
 from stability.stabilize.sample import Reals, Sample, known
 from stability.stabilize.saturation import FAMILIES, Graph
-from stability.stabilize.terms import Term
+from stability.stabilize.series import expansions
+from stability.stabilize.terms import Term, each_part, in_floats, subterms
 
-NODES = 2500
+NODES, SEEDS = 2500, 6
 
 
 def saturated(seeds: Iterable[Term], reals: Reals, fmt: FloatFormat, limit: int = NODES) -> Graph:
     """A graph that holds equal terms as one class, that of seed 0, grown to about `limit` nodes."""
     graph = Graph()
-    for term in seeds:
+    for i, term in enumerate(seeds):
         graph.add(0, term)
+        for j, (part, forms) in enumerate(seeds_of(term).items()):
+            for t in (part, *forms):
+                graph.add(1000 * (i + 1) + j, t)
     told: set[Term] = set()
     for _ in range(8):
         before = graph.size()
@@ -55,10 +61,44 @@ def signs(sign: np.ndarray) -> list[str]:
     return [name for name, holds in every if holds] + (["nonzero"] if np.all(sign != 0) else [])
 
 
-def candidates(term: Term, points: Sample, fmt: FloatFormat) -> list[Candidate]:
-    """Terms that equal one at all points, each the best at some."""
-    reals = Reals(points)
-    graph = saturated([term], reals, fmt)
-    classes, seeds = graph.nodes()
-    kept: dict[int, Kept] = extracted(classes, seeds[0], points, reals, fmt)
-    return kept[seeds[0]].candidates
+def seeds_of(term: Term) -> dict[Term, list[Term]]:
+    """Parts of a term, each with terms that equal it: quotients of polynomials in their one form."""
+    out = {part: rational_forms(part) for part in each_part(term)}
+    out[term] += [plain(term), *rational_forms(plain(term))]
+    return {part: forms for part, forms in out.items() if forms}
+
+
+class Search:
+    """A search over the points of one sample.
+
+    **Attributes:** `kept` the candidates for the term; `approximate` the polynomials among their parts that equal
+    nothing, but come near.
+    """
+
+    def __init__(self, term: Term, points: Sample, fmt: FloatFormat):
+        self.term, self.points, self.fmt = term, points, fmt
+        self.reals = Reals(points)
+        self.approximate: set[Term] = set()
+        self.kept = Kept(known(self.reals.of(term), fmt), KEPT_AT_ROOT, fmt.bits)
+        self.offer([term, *self._near(term)])
+
+    def _near(self, term: Term) -> list[Term]:
+        found = list(expansions(term))
+        self.approximate.update(found)
+        return found
+
+    def offer(self, terms: Iterable[Term]) -> None:
+        for term in terms:
+            self.kept.offer(self.kept.judged(term, in_floats(term, self.points.columns)))
+
+    def is_exact(self, term: Term) -> bool:
+        return self.approximate.isdisjoint(subterms(term))
+
+    def round(self, limit: int = NODES) -> None:
+        """Saturates from the best so far, and keeps what comes of it."""
+        seeds = [c.term for c in self.kept.candidates if self.is_exact(c.term)][:SEEDS]
+        seeds = list(dict.fromkeys([self.term, *seeds]))
+        graph = saturated(seeds, self.reals, self.fmt, limit)
+        classes, roots = graph.nodes()
+        found = extracted(classes, roots[0], self.points, self.reals, self.fmt)
+        self.offer(c.term for c in found[roots[0]].candidates)

@@ -6,7 +6,7 @@ same parts are the same object, so that they are compared and looked up by ident
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 from weakref import WeakValueDictionary
@@ -97,11 +97,20 @@ def folded(term: Term, step: Callable[[Term, list], Any], known: dict[Term, Any]
     return known[term]
 
 
+def rebuilt(t: Term, args: Sequence[Term]) -> Term:
+    """A term with other operands."""
+    return build(t.op, tuple(args), t.leaf)
+
+
+def negated(t: Term) -> Term:
+    return t.args[0] if t.op == "neg" else number(-t.leaf) if isinstance(t.leaf, Fraction) else operation("neg", t)
+
+
 def replaced(term: Term, by: Mapping[Term, Term]) -> Term:
     """With terms in the place of others."""
 
     def step(t: Term, args: list[Term]) -> Term:
-        return by[t] if t in by else build(t.op, tuple(args), t.leaf) if args else t
+        return by[t] if t in by else rebuilt(t, args)
 
     return folded(term, step)
 
@@ -187,9 +196,8 @@ def _written(t: Term, args: list[tuple[str, int]]) -> tuple[str, int]:
     if t.op == "neg":
         return "-" + _bracketed(args[0], level), level
     if t.op in _SIGNS:
-        tight = t.op in ("sub", "div")
         left = _bracketed(args[0], level + (t.op == "pow"))
-        return left + _SIGNS[t.op] + _bracketed(args[1], level + tight), level
+        return left + _SIGNS[t.op] + _bracketed(args[1], level + (t.op != "pow")), level
     return f"{t.op}({', '.join(text for text, _ in args)})", 5
 
 
