@@ -61,9 +61,8 @@ def encoded(term: Term, pattern: bool = False) -> str:
 def _commands(rule: Rule, ruleset: str) -> Iterable[str]:
     left, right = encoded(rule.left, True), encoded(rule.right, True)
     conditions = [(c, encoded(c.expression, True), f"t{i}") for i, c in enumerate(rule.conditions)]
-    for c, expression, _ in conditions:
-        if c.expression.args:
-            yield f"(rule ((= e {left})) ({expression}) :ruleset {ruleset})"
+    for _, expression, _ in conditions:
+        yield f"(rule ((= e {left})) ((wanted {expression})) :ruleset {ruleset})"
     told = " ".join(f"(= {t} {expression}) ({_FACT[c.op]} {t})" for c, expression, t in conditions)
     yield f"(rule ((= e {left}) {told}) ((union e {right})) :ruleset {ruleset})"
 
@@ -74,6 +73,8 @@ _FOLDED = """
 (rule ((= e (mul_ (Num x) (Num y)))) ((union e (Num (* x y)))) :ruleset shrink)
 (rule ((= e (div_ (Num x) (Num y))) (!= y (bigrat (bigint 0) (bigint 1)))) ((union e (Num (/ x y)))) :ruleset shrink)
 (rule ((= e (neg_ (Num x)))) ((union e (Num (neg x)))) :ruleset shrink)
+(rule ((positive x)) ((nonnegative x) (nonzero x)) :ruleset shrink)
+(rule ((negative x)) ((nonpositive x) (nonzero x)) :ruleset shrink)
 """
 
 
@@ -82,7 +83,7 @@ def program() -> str:
     sort = " ".join(f"({op}_ {' '.join(['M'] * o.arity)})" for op, o in OPERATIONS.items())
     named = " ".join(f"({name}_)" for name in CONSTANTS)
     lines = [f"(datatype M (Num BigRat) (Var String) (Seed i64) {sort} {named})"]
-    lines += [f"(relation {fact} (M))" for fact in FACTS]
+    lines += [f"(relation {fact} (M))" for fact in (*FACTS, "wanted")]
     lines += ["(ruleset shrink)", _FOLDED]
     for family, rules in {"shrink": SHRINKING, **GROWING}.items():
         lines += [] if family == "shrink" else [f"(ruleset {family})"]
@@ -147,8 +148,8 @@ class Graph:
         """How many nodes there are."""
         return sum(len(f.rows) for name, f in self._egglog.freeze().functions.items() if f.output_sort == "M")
 
-    def nodes(self) -> tuple[list[list[Node]], dict[int, int]]:
-        """The nodes of each class, and the class of each seed."""
+    def nodes(self) -> tuple[list[list[Node]], dict[int, int], list[int]]:
+        """The nodes of each class; the class of each seed; the classes that conditions speak of."""
         numbers: dict[Any, int] = {}
         classes: list[list[Node]] = []
         seeds: dict[int, int] = {}
@@ -159,7 +160,8 @@ class Graph:
                 classes.append([])
             return numbers[value]
 
-        for name, function in self._egglog.freeze().functions.items():
+        functions = self._egglog.freeze().functions
+        for name, function in functions.items():
             if function.output_sort != "M" or function.is_let_binding:
                 continue
             for row in function.rows:
@@ -172,4 +174,4 @@ class Graph:
                     classes[out].append(Node("var", (), self._egglog.value_to_string(row.inputs[0])))
                 else:
                     classes[out].append(Node(name[:-1], tuple(map(of, row.inputs))))
-        return classes, seeds
+        return classes, seeds, [of(row.inputs[0]) for row in functions["wanted"].rows]

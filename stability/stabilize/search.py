@@ -8,15 +8,16 @@ import numpy as np
 
 from stability.formats import FloatFormat
 from stability.stabilize.extraction import KEPT_AT_ROOT, Kept, extracted, representatives
-from stability.stabilize.operations import TRUTHS
 from stability.stabilize.plain import plain
 from stability.stabilize.rational import rational_forms
 from stability.stabilize.sample import Reals, Sample, known
 from stability.stabilize.saturation import FAMILIES, Graph
 from stability.stabilize.series import expansions
-from stability.stabilize.terms import Term, each_part, in_floats, subterms
+from stability.stabilize.terms import Term, each_part, in_floats, size, subterms
 
 NODES, SEEDS = 2500, 6
+LARGEST_TOLD = 24
+"""How many parts a term has at most that facts are told about."""
 
 
 def saturated(seeds: Iterable[Term], reals: Reals, fmt: FloatFormat, limit: int = NODES) -> Graph:
@@ -28,23 +29,24 @@ def saturated(seeds: Iterable[Term], reals: Reals, fmt: FloatFormat, limit: int 
             for t in (part, *forms):
                 graph.add(1000 * (i + 1) + j, t)
     told: set[Term] = set()
-    for _ in range(8):
+    families, before = list(FAMILIES), -1
+    while families and graph.size() != before:
         before = graph.size()
-        for family in FAMILIES:
+        for family in tuple(families):
             tell(graph, reals, fmt, told)
             if not graph.grow(family, limit):
-                continue
-        if graph.size() == before or graph.size() > 0.8 * limit:
-            break
+                families.remove(family)
     return graph
 
 
 def tell(graph: Graph, reals: Reals, fmt: FloatFormat, told: set[Term]) -> None:
-    """The facts about the classes whose smallest terms are new."""
-    classes, _ = graph.nodes()
+    """The facts about the classes that conditions speak of, where their smallest terms are new."""
+    classes, _, wanted = graph.nodes()
+    smallest = representatives(classes)
     facts: dict[str, list[Term]] = {}
-    for term in representatives(classes):
-        if term is None or term in told or term.op in TRUTHS:
+    for i in wanted:
+        term = smallest[i]
+        if term is None or term in told or size(term) > LARGEST_TOLD:
             continue
         told.add(term)
         for name in signs(known(reals.of(term), fmt).sign):
@@ -53,12 +55,14 @@ def tell(graph: Graph, reals: Reals, fmt: FloatFormat, told: set[Term]) -> None:
 
 
 def signs(sign: np.ndarray) -> list[str]:
-    """The facts that hold at every point."""
+    """The facts that hold at every point, from which the others follow."""
     low, high = sign.min(initial=1), sign.max(initial=-1)
     if high == 2:
         return []
-    every = [("positive", low > 0), ("nonnegative", low >= 0), ("negative", high < 0), ("nonpositive", high <= 0)]
-    return [name for name, holds in every if holds] + (["nonzero"] if np.all(sign != 0) else [])
+    if low > 0 or high < 0:
+        return ["positive" if low > 0 else "negative"]
+    every = [("nonnegative", low >= 0), ("nonpositive", high <= 0), ("nonzero", bool(np.all(sign != 0)))]
+    return [name for name, holds in every if holds]
 
 
 def seeds_of(term: Term) -> dict[Term, list[Term]]:
@@ -99,6 +103,6 @@ class Search:
         seeds = [c.term for c in self.kept.candidates if self.is_exact(c.term)][:SEEDS]
         seeds = list(dict.fromkeys([self.term, *seeds]))
         graph = saturated(seeds, self.reals, self.fmt, limit)
-        classes, roots = graph.nodes()
+        classes, roots, _ = graph.nodes()
         found = extracted(classes, roots[0], self.points, self.reals, self.fmt)
         self.offer(c.term for c in found[roots[0]].candidates)
