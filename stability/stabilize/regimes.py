@@ -15,7 +15,7 @@ import numpy as np
 from stability.formats import FloatFormat, from_ordinal, to_ordinal
 from stability.stabilize.extraction import Candidate
 from stability.stabilize.sample import Domain, bits_of_error, drawn, true_value
-from stability.stabilize.terms import Term, in_floats, variables
+from stability.stabilize.terms import Term, in_floats
 
 CHANGE = 0.25
 WORSE = 2.0
@@ -115,9 +115,11 @@ def _bounded(
 class Bisection:
     """Finds where one term begins to be better than another, by the errors at points that are drawn there."""
 
-    def __init__(self, term: Term, fmt: FloatFormat, domain: Domain, seed: int, points: int = 6):
+    def __init__(
+        self, term: Term, names: Sequence[str], fmt: FloatFormat, domain: Domain, seed: int, points: int = 6
+    ):
         self.term, self.fmt, self.domain, self.seed, self.points = term, fmt, domain, seed, points
-        self.names = variables(term)
+        self.names = names
         self._truths: dict[tuple, Any] = {}
 
     def __call__(self, name: str, one: Term, other: Term, low: int, high: int) -> int:

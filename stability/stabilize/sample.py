@@ -23,8 +23,9 @@ PRECISIONS = (128, 256, 512, 1024, 2048, 4096, 8192)
 SPARE = 1.25
 """How much more precision than the term needed others are given."""
 
-Domain = Mapping[str, tuple[float, float]]
-"""The closed range of a variable by its name; all finite floats where it is not given."""
+Domain = Mapping[str, tuple[float, float] | list[float]]
+"""The closed range of a variable by its name, or a list of the values that it takes; all finite floats where it is not
+given."""
 
 
 class Sample(NamedTuple):
@@ -68,22 +69,27 @@ def true_value(term: Term, point: Mapping[str, float], fmt: FloatFormat) -> tupl
     return None
 
 
-def ranges(names: Sequence[str], fmt: FloatFormat, domain: Domain) -> list[tuple[int, int]]:
-    """The ordinals of the ends of each variable's range."""
-    every = (-fmt.infinity, fmt.infinity - 1)
-    out = []
-    for name in names:
-        ends = domain.get(name)
-        out.append(every if ends is None else tuple(int(to_ordinal(fmt.dtype.type(end))) for end in ends))
-    return [(max(low, every[0]), min(high, every[1])) for low, high in out]
+def ordinals(rng: np.random.Generator, n: int, fmt: FloatFormat, ends: tuple[float, float] | list[float] | None):
+    """Of floats drawn from a range, or from a list."""
+    if isinstance(ends, list):
+        return to_ordinal(np.array(ends, fmt.dtype))[rng.integers(0, len(ends), n)]
+    low, high = (-fmt.infinity, fmt.infinity - 1)
+    if ends is not None:
+        low, high = max(low, _ordinal(ends[0], fmt)), min(high, _ordinal(ends[1], fmt))
+    return rng.integers(low, high, n, endpoint=True)
+
+
+def _ordinal(x: float, fmt: FloatFormat) -> int:
+    with np.errstate(over="ignore"):
+        return int(to_ordinal(fmt.dtype.type(x)))
 
 
 def drawn(names: Sequence[str], fmt: FloatFormat, domain: Domain, seed: int) -> Iterator[dict[str, Any]]:
     """Points without end, uniform over the floats of the domain."""
-    rng, ends = np.random.default_rng(seed), ranges(names, fmt, domain)
+    rng = np.random.default_rng(seed)
     while True:
-        ordinals = np.array([rng.integers(low, high, 256, endpoint=True) for low, high in ends])
-        yield from (dict(zip(names, point, strict=True)) for point in from_ordinal(ordinals, fmt).T)
+        table = np.array([ordinals(rng, 256, fmt, domain.get(name)) for name in names])
+        yield from (dict(zip(names, point, strict=True)) for point in from_ordinal(table, fmt).T)
 
 
 TRIES = 100
