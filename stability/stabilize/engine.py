@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import itertools
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from stability.formats import FloatFormat, format_of, from_ordinal, to_ordinal
+from stability.formats import FloatFormat, format_of, to_ordinal
 from stability.stabilize.measuring import error_of
-from stability.stabilize.programs import names_of, term_of
+from stability.stabilize.programs import Unsupported, names_of, term_of
 from stability.stabilize.regimes import Bisection, Regimes, chosen
-from stability.stabilize.sample import Domain, Sample, bits_of_error, sample
+from stability.stabilize.sample import TRIES, Domain, Sample, beside, bits_of_error, judged, moderate, sample
 from stability.stabilize.search import Search
 from stability.stabilize.source import function_of, source_of
 from stability.stabilize.stabilized import Branch, Errors, Stabilized, Step
 from stability.stabilize.terms import Term, cost, in_floats
 
 ROUNDS = 2
-GOOD = 0.05
-"""Bits of mean error that no further round is made below."""
+TURNS = 4
+"""How often points are added."""
+BAD, MOST_BAD = 3.0, 32
+"""The bits from which a result is bad; how many of the worst points are added."""
 
 
 class Found(NamedTuple):
@@ -30,17 +33,71 @@ class Found(NamedTuple):
     points: Sample
 
 
-def searched(term: Term, names: Sequence[str], fmt: FloatFormat, domain: Domain, points: int, seed: int) -> Found | None:
-    """The best terms for one, or `None` where it has no values in the domain."""
-    where = sample(term, names, points, fmt, domain, seed)
-    if not len(where):
-        return None
-    search = Search(term, where, fmt)
-    for _ in range(ROUNDS):
-        search.round()
-    given = bits_of_error(in_floats(term, where.columns), where.truth)
+class Problem(NamedTuple):
+    """A term and where it is wanted."""
+
+    term: Term
+    names: tuple[str, ...]
+    fmt: FloatFormat
+    domain: Domain
+    seed: int
+
+    def sample(self, points: int, salt: int = 0) -> Sample:
+        """Uniform over the floats of the domain."""
+        return sample(self.term, self.names, points, self.fmt, self.domain, self.seed + salt)
+
+    def mixed(self, points: int, salt: int = 0) -> Sample:
+        """Half of them uniform over the floats, and half over those of moderate numbers."""
+        drawn = moderate(self.names, self.fmt, self.domain, self.seed + salt)
+        middle = judged(self.term, self.names, points // 2, self.fmt, itertools.islice(drawn, TRIES * points))
+        return self.sample(points // 2, salt).joined(middle)
+
+    def beside(self, points: Sample, each: int) -> Sample:
+        """Points around others."""
+        drawn = beside(points, each, self.fmt, self.domain, self.seed)
+        return judged(self.term, self.names, each * len(points), self.fmt, drawn)
+
+
+def searched(problem: Problem, points: Sample, before: Search | None = None) -> Found:
+    """The best terms for one at the points of a sample. Those of a search before are tried first: another is made where
+    they are bad at some point, all of them."""
+    term, names, fmt, domain, seed = problem
+    search = Search(term, points, fmt)
+    if before is not None:
+        search.take(before)
+    if before is None or np.any(search.kept.best[is_normal(points.truth, fmt)] > BAD):
+        for _ in range(ROUNDS):
+            search.round()
+    given = bits_of_error(in_floats(term, points.columns), points.truth)
     bisect = Bisection(term, names, fmt, domain, seed)
-    return Found(chosen(search.kept.candidates, where.columns, given, fmt, bisect), search, where)
+    return Found(chosen(search.kept.candidates, points.columns, given, fmt, bisect), search, points)
+
+
+def focused(problem: Problem, points: int) -> Found:
+    """As `searched`, with points where the outcome is bad added to those of the search, until it is not."""
+    where = problem.mixed(2 * points)
+    if not len(where):
+        raise Unsupported("it has no value anywhere in the domain")
+    found = searched(problem, where)
+    for turn in range(1, TURNS):
+        fresh = problem.mixed(8 * points, salt=turn)
+        given, got = (
+            bits_of_error(x, fresh.truth)
+            for x in (in_floats(problem.term, fresh.columns), found.regimes.in_floats(fresh.columns))
+        )
+        bad = np.flatnonzero(is_normal(fresh.truth, problem.fmt) & ((got > BAD) | (got > np.maximum(given + 1, 2))))
+        if not len(bad):
+            break
+        worst = bad[np.argsort(-got[bad], kind="stable")][:MOST_BAD]
+        around = fresh.at(worst)
+        where = where.joined(around).joined(problem.beside(around, 1 + MOST_BAD // (2 * len(worst))))
+        found = searched(problem, where, found.search)
+    return found
+
+
+def is_normal(truth: np.ndarray, fmt: FloatFormat) -> np.ndarray:
+    """Where the true value is no subnormal number, which XLA has no better answer to than 0 on a CPU."""
+    return (np.abs(truth.astype(np.float64)) >= fmt.smallest_normal) | (truth == 0)
 
 
 def harmless_points(regimes: Regimes, points: Sample) -> dict[Term, dict[str, float]]:
@@ -71,23 +128,23 @@ def stabilize(
 ) -> Stabilized:
     """A function that equals `fn` over the reals and keeps its digits, with its source and what was checked of it."""
     fmt = format_of(dtype)
-    names = names_of(fn, count)
-    term = term_of(fn, names, fmt)
-    found = searched(term, names, fmt, dict(domain or {}), points, seed)
+    names = tuple(names_of(fn, count))
+    problem = Problem(term_of(fn, names, fmt), names, fmt, dict(domain or {}), seed)
+    found = focused(problem, points)
     called = getattr(fn, "__name__", "stable")
     called = called if called.isidentifier() else "stable"
-    assert found is not None
     text = source_of(found.regimes, names, harmless_points(found.regimes, found.points), called)
     function = function_of(text, called)
-    before, after = (error_of(f, found.points, names, fmt) for f in (fn, function))
+    others = problem.mixed(8 * points, salt=1000)
+    before, after = (error_of(f, others, names, fmt) for f in (fn, function))
     return Stabilized(
         function,
         text,
         True,
-        (Step(term, "given"),),
+        (Step(problem.term, "given"),),
         branches_of(found.regimes),
         Errors(before.mean(), before.max(), len(before)),
         Errors(after.mean(), after.max(), len(after)),
-        (cost(term), sum(cost(t) for t in set(found.regimes.terms))),
+        (cost(problem.term), sum(cost(t) for t in set(found.regimes.terms))),
         {},
     )

@@ -14,10 +14,10 @@ from typing import NamedTuple
 import numpy as np
 
 from stability.formats import FloatFormat
-from stability.stabilize.operations import OPERATIONS, TRUTHS
+from stability.stabilize.operations import TRUTHS
 from stability.stabilize.sample import Known, Reals, Sample, bits_of_error, known
 from stability.stabilize.saturation import Node
-from stability.stabilize.terms import Term, build, cost, in_floats, size
+from stability.stabilize.terms import Term, applied, build, cost, in_floats, size
 
 KEPT, KEPT_AT_ROOT = 4, 24
 LARGEST = 60
@@ -133,7 +133,6 @@ def reachable(classes: Sequence[Sequence[Node]], root: int) -> list[int]:
 
 def _extend(kept: Kept, node: Node, operands: Sequence[Kept], points: Sample) -> bool:
     changed = False
-    function = OPERATIONS[node.op].floats
     for chosen in itertools.product(*(list(o.candidates) for o in operands)):
         term = build(node.op, tuple(c.term for c in chosen))
         if term in kept.seen:
@@ -142,6 +141,6 @@ def _extend(kept: Kept, node: Node, operands: Sequence[Kept], points: Sample) ->
         if size(term) > LARGEST:
             continue
         with np.errstate(all="ignore"):
-            values = np.broadcast_to(function(*(c.values for c in chosen)), (len(points),))
+            values = np.broadcast_to(applied(node.op, *(c.values for c in chosen)), (len(points),))
         changed |= kept.offer(kept.judged(term, values))
     return changed

@@ -6,7 +6,8 @@ that the format holds. At each point the precision is known that decided it, and
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import flint
@@ -45,6 +46,12 @@ class Sample(NamedTuple):
 
     def __len__(self) -> int:
         return len(self.truth)
+
+    def joined(self, other: Sample) -> Sample:
+        """Both, one after the other."""
+        columns = {name: np.concatenate([x, other.columns[name]]) for name, x in self.columns.items()}
+        both = ((self.truth, other.truth), (self.precisions, other.precisions))
+        return Sample(columns, *(np.concatenate(pair) for pair in both))
 
 
 def flat(x: Scalar) -> arb | None:
@@ -98,9 +105,14 @@ TRIES = 100
 def sample(term: Term, names: Sequence[str], n: int, fmt: FloatFormat, domain: Domain, seed: int) -> Sample:
     """`n` points where a term's true value is a number that the format holds; fewer where so few are found in
     `TRIES` times as many."""
+    return judged(term, names, n, fmt, itertools.islice(drawn(names, fmt, domain, seed), TRIES * n))
+
+
+def judged(term: Term, names: Sequence[str], n: int, fmt: FloatFormat, points: Iterable[Mapping[str, Any]]) -> Sample:
+    """The first `n` of some points where a term's true value is a number that the format holds."""
     kept: list[tuple] = []
-    for i, point in enumerate(drawn(names, fmt, domain, seed)):
-        if len(kept) == n or i == TRIES * n:
+    for point in points:
+        if len(kept) == n:
             break
         found = true_value(term, {name: float(x) for name, x in point.items()}, fmt)
         if found is not None and np.isfinite(found[0]):
@@ -108,6 +120,41 @@ def sample(term: Term, names: Sequence[str], n: int, fmt: FloatFormat, domain: D
     columns = list(zip(*kept, strict=True)) or [()] * (len(names) + 2)
     arrays = [np.array(c, fmt.dtype) for c in columns[:-1]]
     return Sample(dict(zip(names, arrays, strict=False)), arrays[-1], np.array(columns[-1], np.int64))
+
+
+MODERATE = 14
+"""The numbers that most programs compute with lie between `2**-MODERATE` and `2**MODERATE` in size."""
+
+
+def moderate(names: Sequence[str], fmt: FloatFormat, domain: Domain, seed: int) -> Iterator[dict[str, Any]]:
+    """Points without end of moderate numbers of the domain, where it has such: uniform over the floats of either sign."""
+    rng, size = np.random.default_rng(seed), 2.0**MODERATE
+    while True:
+        table = []
+        for name in names:
+            ends = domain.get(name, (-fmt.max, fmt.max))
+            sides = [(-size, -1 / size), (1 / size, size)]
+            inside = [(max(a, ends[0]), min(b, ends[1])) for a, b in sides] if isinstance(ends, tuple) else []
+            inside = [(a, b) for a, b in inside if a <= b]
+            choices = np.array([ordinals(rng, 256, fmt, side) for side in inside or [ends]])
+            table.append(np.take_along_axis(choices, rng.integers(0, len(choices), (1, 256)), 0)[0])
+        yield from (dict(zip(names, point, strict=True)) for point in from_ordinal(np.array(table), fmt).T)
+
+
+def beside(points: Sample, each: int, fmt: FloatFormat, domain: Domain, seed: int) -> Iterator[dict[str, Any]]:
+    """Points around those of a sample, within an eighth of a binade, inside of the domain."""
+    rng, reach = np.random.default_rng(seed), 1 << (fmt.precision - 4)
+    for _ in range(each):
+        for i in range(len(points)):
+            point = {}
+            for name, column in points.columns.items():
+                ends, x = domain.get(name), column[i]
+                if not isinstance(ends, list):
+                    low, high = (-fmt.max, fmt.max) if ends is None else ends
+                    near = int(to_ordinal(x)) + int(rng.integers(-reach, reach))
+                    x = from_ordinal(np.array(np.clip(near, _ordinal(low, fmt), _ordinal(high, fmt))), fmt)[()]
+                point[name] = x
+            yield point
 
 
 class Reals:

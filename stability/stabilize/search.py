@@ -95,6 +95,11 @@ class Search:
         for term in terms:
             self.kept.offer(self.kept.judged(term, in_floats(term, self.points.columns)))
 
+    def take(self, other: Search) -> None:
+        """The candidates of another search for the same term."""
+        self.approximate |= other.approximate
+        self.offer(c.term for c in other.kept.candidates)
+
     def is_exact(self, term: Term) -> bool:
         return self.approximate.isdisjoint(subterms(term))
 

@@ -11,6 +11,7 @@ from fractions import Fraction
 from typing import Any
 from weakref import WeakValueDictionary
 
+import ml_dtypes
 import numpy as np
 from flint import arb, fmpq
 
@@ -130,18 +131,31 @@ def cost(term: Term) -> int:
     return sum(OPERATIONS[t.op].cost if t.args else 0 for t in subterms(term))
 
 
+def flushed(x: Any) -> Any:
+    """Without subnormal numbers, which XLA takes for 0 on a CPU; those of float16 it keeps."""
+    x = np.asarray(x)
+    if x.dtype.kind == "b" or x.dtype.name == "float16":
+        return x
+    return np.where(np.abs(x) < ml_dtypes.finfo(x.dtype).smallest_normal, np.copysign(x.dtype.type(0), x), x)
+
+
+def applied(op: str, *args: Any) -> Any:
+    """An operation on floats, as XLA has it."""
+    return flushed(OPERATIONS[op].floats(*args))
+
+
 def in_floats(term: Term, columns: Mapping[str, np.ndarray], known: dict[Term, Any] | None = None) -> np.ndarray:
     """The values in floating point, by NumPy, in the dtype of the `columns`, one array a variable."""
     dtype = next(iter(columns.values())).dtype
 
     def step(t: Term, args: list) -> Any:
         if t.op == "var":
-            return columns[str(t.leaf)]
+            return flushed(columns[str(t.leaf)])
         if t.op == "num":
             return dtype.type(rounded(t.leaf))
         if t.op in CONSTANTS:
             return dtype.type(CONSTANTS[t.op][0])
-        return OPERATIONS[t.op].floats(*args)
+        return applied(t.op, *args)
 
     with np.errstate(all="ignore"):
         out = folded(term, step, known)
