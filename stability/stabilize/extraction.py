@@ -36,7 +36,8 @@ class Candidate(NamedTuple):
 
 
 class Kept:
-    """The terms of a class that are kept; `best` the least error of any of them at each point."""
+    """The terms of a class that are kept: the best one throughout, and those that are better somewhere; `best` the least
+    error of any of them at each point."""
 
     def __init__(self, truth: Known, most: int, width: int):
         self.truth, self.most = truth, most
@@ -54,7 +55,7 @@ class Kept:
     def offer(self, new: Candidate) -> bool:
         """Whether it is kept."""
         gain = float(np.maximum(self.best - new.bits, 0).mean())
-        if not self.candidates or gain > WORTH:
+        if not self.candidates or gain > WORTH or new.bits.mean() < min(map(_mean, self.candidates)) - WORTH:
             self._keep(new)
             return True
         cheaper = [c for c in self.candidates if c.cost > new.cost and (new.bits - c.bits).mean() < WORTH]
@@ -70,8 +71,13 @@ class Kept:
             table = np.array([c.bits for c in self.candidates])
             lowest = np.partition(table, 1, axis=0)[:2]
             alone = np.where(table == lowest[0], lowest[1] - lowest[0], 0).mean(axis=1)
+            alone[np.argmin(table.mean(axis=1))] = np.inf
             self.candidates.pop(int(np.argmin(alone)))
         self.best = np.min([c.bits for c in self.candidates], axis=0)
+
+
+def _mean(candidate: Candidate) -> float:
+    return float(candidate.bits.mean())
 
 
 def representatives(classes: Sequence[Sequence[Node]]) -> list[Term | None]:

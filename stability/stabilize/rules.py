@@ -351,16 +351,16 @@ ERRORS = rules_of(
 )
 
 GROWING = {
-    "arithmetic": ARITHMETIC,
-    "fractions": FRACTIONS,
-    "powers": POWERS,
-    "roots": ROOTS,
-    "exp": EXPONENTIALS,
-    "log": LOGARITHMS,
+    "erf": ERRORS,
     "sigmoid": SIGMOIDS,
     "trigonometry": TRIGONOMETRY,
-    "erf": ERRORS,
+    "roots": ROOTS,
+    "log": LOGARITHMS,
+    "exp": EXPONENTIALS,
+    "powers": POWERS,
+    "fractions": FRACTIONS,
+    "arithmetic": ARITHMETIC,
 }
-"""The other rules, by their families."""
+"""The other rules, by their families: those that make most terms last."""
 
 RULES = [*SHRINKING, *(rule for family in GROWING.values() for rule in family)]
