@@ -13,7 +13,7 @@ from stability.stabilize.rational import rational_forms
 from stability.stabilize.sample import Reals, Sample, known
 from stability.stabilize.saturation import FAMILIES, Graph
 from stability.stabilize.series import expansions
-from stability.stabilize.terms import Term, each_part, in_floats, size, subterms
+from stability.stabilize.terms import Term, each_part, in_floats, size
 
 NODES, SEEDS = 2500, 6
 LARGEST_TOLD = 24
@@ -75,14 +75,15 @@ def seeds_of(term: Term) -> dict[Term, list[Term]]:
 class Search:
     """A search over the points of one sample.
 
-    **Attributes:** `kept` the candidates for the term; `approximate` the polynomials among their parts that equal
-    nothing, but come near.
+    **Attributes:** `kept` the candidates for the term; `approximate` those that do not equal it, but come near,
+    as polynomials; `simplest` the smallest term that equals it.
     """
 
     def __init__(self, term: Term, points: Sample, fmt: FloatFormat):
         self.term, self.points, self.fmt = term, points, fmt
         self.reals = Reals(points)
         self.approximate: set[Term] = set()
+        self.simplest = term
         self.kept = Kept(known(self.reals.of(term), fmt), KEPT_AT_ROOT, fmt.bits)
         self.offer([term, *self._near(term)])
 
@@ -98,10 +99,11 @@ class Search:
     def take(self, other: Search) -> None:
         """The candidates of another search for the same term."""
         self.approximate |= other.approximate
+        self.simplest = other.simplest
         self.offer(c.term for c in other.kept.candidates)
 
     def is_exact(self, term: Term) -> bool:
-        return self.approximate.isdisjoint(subterms(term))
+        return term not in self.approximate
 
     def round(self, limit: int = NODES) -> None:
         """Saturates from the best so far, and keeps what comes of it."""
@@ -111,3 +113,6 @@ class Search:
         classes, roots, _ = graph.nodes()
         found = extracted(classes, roots[0], self.points, self.reals, self.fmt)
         self.offer(c.term for c in found[roots[0]].candidates)
+        smallest = representatives(classes)[roots[0]]
+        if smallest is not None and size(smallest) < size(self.simplest):
+            self.simplest = smallest

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 
 from stability.stabilize.operations import CONSTANTS, OPERATIONS
 from stability.stabilize.regimes import Regimes
-from stability.stabilize.terms import Term, folded, rebuilt, rounded, subterms
+from stability.stabilize.terms import Term, folded, rounded, subterms
 
 LEVELS = {
     **dict.fromkeys(("lt", "le", "gt", "ge", "eq", "ne"), 0),
@@ -23,33 +23,6 @@ LEVELS = {
 }
 """How tightly an operation binds in Python; what is not here is a call."""
 CALL = 9
-
-
-def tidied(term: Term) -> Term:
-    """Without what changes no float: factors of 1 and -1, signs of signs, doubled terms."""
-
-    def step(t: Term, args: list[Term]) -> Term:
-        from stability.stabilize.terms import negated, number, operation
-
-        if t.op in ("mul", "div") and args[1].leaf in (1, -1):
-            return args[0] if args[1].leaf == 1 else negated(args[0])
-        if t.op == "mul" and args[0].leaf in (1, -1):
-            return args[1] if args[0].leaf == 1 else negated(args[1])
-        if t.op == "add" and args[0] is args[1]:
-            return operation("mul", number(2), args[0])
-        if t.op == "add" and args[1].op == "neg":
-            return operation("sub", args[0], args[1].args[0])
-        if t.op == "add" and args[0].op == "neg":
-            return operation("sub", args[1], args[0].args[0])
-        if t.op == "sub" and args[1].op == "neg":
-            return operation("add", args[0], args[1].args[0])
-        if t.op == "neg":
-            return negated(args[0])
-        if t.op in ("mul", "div") and args[0].op == args[1].op == "neg":
-            return operation(t.op, args[0].args[0], args[1].args[0])
-        return rebuilt(t, args)
-
-    return folded(term, step)
 
 
 def literal(value: Fraction) -> tuple[str, int]:
@@ -130,7 +103,7 @@ def source_of(regimes: Regimes, names: Sequence[str], harmless: Mapping[Term, Ma
     default = max(branches, key=regimes.terms.count) if len(branches) > 1 else branches[0]
     out = ""
     if len(branches) == 1:
-        out = writer.expression(tidied(default), arguments)
+        out = writer.expression(default, arguments)
     else:
         x = arguments[regimes.name]
         masks = {t: writer.fresh("here") for t in branches if t is not default}
@@ -146,7 +119,7 @@ def source_of(regimes: Regimes, names: Sequence[str], harmless: Mapping[Term, Ma
                     fed[name] = writer.fresh(arguments[name])
                     chosen = f"{masks[t]}, {arguments[name]}, {point}" if t in masks else f"{elsewhere}, {point}, {arguments[name]}"
                     writer.lines.append(f"{fed[name]} = jnp.where({chosen})")
-            values[t] = writer.expression(tidied(t), fed)
+            values[t] = writer.expression(t, fed)
         out = values[default]
         for t, mask in masks.items():
             out = f"jnp.where({mask}, {values[t]}, {out})"
