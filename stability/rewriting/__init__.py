@@ -5,9 +5,9 @@ The function is a term (`programs`, `terms`). Terms that equal it are found by r
 where each is used is decided (`regimes`), and the outcome is written as text (`source`).
 """
 
-from stability.stabilize.engine import stabilize
-from stability.stabilize.programs import Unsupported
-from stability.stabilize.saturation import Missing
-from stability.stabilize.stabilized import Branch, Errors, Stabilized, Step
+from stability.rewriting.engine import stabilize
+from stability.rewriting.programs import Unsupported
+from stability.rewriting.saturation import Missing
+from stability.rewriting.stabilized import Branch, Errors, Stabilized, Step
 
 __all__ = ["Branch", "Errors", "Missing", "Stabilized", "Step", "Unsupported", "stabilize"]

@@ -16,8 +16,8 @@ from flint import arb
 
 from stability.formats import FloatFormat, bits_of, from_ordinal, to_ordinal
 from stability.real.values import Scalar, Undefined, real
-from stability.stabilize.operations import CONSTANTS, OPERATIONS
-from stability.stabilize.terms import Term, exactly, folded, in_reals
+from stability.rewriting.operations import CONSTANTS, OPERATIONS
+from stability.rewriting.terms import Term, exactly, folded, in_reals
 from stability.truth.balls import round_ball
 
 PRECISIONS = (128, 256, 512, 1024, 2048, 4096, 8192)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from stability.stabilize.notation import term
-from stability.stabilize.terms import Term, folded, negated, number, operation, rebuilt, replaced, variable
+from stability.rewriting.notation import term
+from stability.rewriting.terms import Term, folded, negated, number, operation, rebuilt, replaced, variable
 
 _SLOPES: dict[str, tuple[Term, ...]] = {
     name: tuple(map(term, texts))

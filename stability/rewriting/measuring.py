@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from stability.formats import FloatFormat
-from stability.stabilize.sample import Sample, bits_of_error
+from stability.rewriting.sample import Sample, bits_of_error
 
 
 def results(fn: Callable, points: Sample, names: Sequence[str], fmt: FloatFormat) -> np.ndarray:

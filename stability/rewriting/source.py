@@ -13,9 +13,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from stability.stabilize.operations import CONSTANTS, OPERATIONS
-from stability.stabilize.regimes import Regimes
-from stability.stabilize.terms import Term, folded, rounded, subterms
+from stability.rewriting.operations import CONSTANTS, OPERATIONS
+from stability.rewriting.regimes import Regimes
+from stability.rewriting.terms import Term, folded, rounded, subterms
 
 LEVELS = {
     **dict.fromkeys(("lt", "le", "gt", "ge", "eq", "ne"), 0),

@@ -14,10 +14,10 @@ from typing import NamedTuple
 import numpy as np
 
 from stability.formats import FloatFormat
-from stability.stabilize.operations import TRUTHS
-from stability.stabilize.sample import Known, Reals, Sample, bits_of_error, known
-from stability.stabilize.saturation import Node
-from stability.stabilize.terms import Term, applied, build, cost, in_floats, size
+from stability.rewriting.operations import TRUTHS
+from stability.rewriting.sample import Known, Reals, Sample, bits_of_error, known
+from stability.rewriting.saturation import Node
+from stability.rewriting.terms import Term, applied, build, cost, in_floats, size
 
 KEPT, KEPT_AT_ROOT = 4, 24
 LARGEST = 60

@@ -5,8 +5,8 @@ from __future__ import annotations
 import ast
 from fractions import Fraction
 
-from stability.stabilize.operations import CONSTANTS, OPERATIONS
-from stability.stabilize.terms import Term, constant, number, operation, variable
+from stability.rewriting.operations import CONSTANTS, OPERATIONS
+from stability.rewriting.terms import Term, constant, number, operation, variable
 
 _SIGNS: dict[type, str] = {ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.Div: "div", ast.Pow: "pow"}
 _COMPARED: dict[type, str] = {ast.Lt: "lt", ast.LtE: "le", ast.Gt: "gt", ast.GtE: "ge", ast.NotEq: "ne", ast.Eq: "eq"}

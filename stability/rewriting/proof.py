@@ -9,14 +9,11 @@ import numpy as np
 from flint import arb
 
 from stability.formats import FORMATS, every_float, widen
-from stability.stabilize.measuring import error_of
-from stability.stabilize.regimes import Regimes
-from stability.stabilize.sample import Reals, Sample, flat, judged
-from stability.stabilize.terms import Term
-
-AGREED = 100
-"""Bits that two balls of one number are to agree in."""
-
+from stability.real.values import Undefined
+from stability.rewriting.measuring import error_of
+from stability.rewriting.regimes import Regimes
+from stability.rewriting.sample import Reals, Sample, flat, judged
+from stability.rewriting.terms import Term
 
 class Wrong(AssertionError):
     """A term that was to equal another does not: a rule is wrong."""
@@ -35,23 +32,23 @@ def equality(term: Term, regimes: Regimes, points: Sample, reals: Reals, is_exac
         own = reals.of(t)
         for k in np.flatnonzero(branches == i):
             agreed = agreement(given[k], own[k], int(points.precisions[k]))
-            if is_exact(t):
-                if agreed is not None and agreed < 1:
-                    raise Wrong(f"{t} is not {term} at {point_told(points, int(k))}")
-                exact += 1
-            elif agreed is not None:
-                nearest = min(nearest, agreed)
+            if is_exact(t) and agreed < float("inf"):
+                raise Wrong(f"{t} is not {term} at {point_told(points, int(k))}")
+            exact += is_exact(t)
+            nearest = min(nearest, agreed)
     told = [f"at {exact} of {len(points)} points, in balls"] if exact else []
     if nearest < float("inf"):
         told.append(f"a series within 2^-{nearest:.0f} of it at the other {len(points) - exact}")
     return "; ".join(told)
 
 
-def agreement(x: object, y: object, precision: int) -> float | None:
-    """In how many leading bits two numbers agree: infinite where balls around both overlap, `None` where one is none."""
+def agreement(x: object, y: object, precision: int) -> float:
+    """In how many leading bits two numbers agree: infinite where balls around both overlap, or the second is not
+    decided; 0 where it has no value."""
     a, b = flat(x), flat(y)
     if a is None or b is None:
-        return None
+        certain = isinstance(y, Undefined) and y.certain
+        return 0.0 if certain else float("inf")
     with flint.ctx.workprec(2 * precision):
         difference = a - b
         if difference.contains(0):

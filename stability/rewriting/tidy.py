@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stability.stabilize.terms import Term, folded, negated, number, operation, rebuilt
+from stability.rewriting.terms import Term, folded, negated, number, operation, rebuilt
 
 
 def tidied(term: Term) -> Term:

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from stability.stabilize.notation import term
-from stability.stabilize.terms import Term
+from stability.rewriting.notation import term
+from stability.rewriting.terms import Term
 
 
 class Condition(NamedTuple):

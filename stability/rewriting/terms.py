@@ -16,7 +16,7 @@ import numpy as np
 from flint import arb, fmpq
 
 from stability.real.values import Scalar
-from stability.stabilize.operations import CONSTANTS, OPERATIONS
+from stability.rewriting.operations import CONSTANTS, OPERATIONS
 
 Leaf = str | Fraction | None
 

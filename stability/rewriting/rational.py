@@ -11,7 +11,7 @@ from typing import Any
 
 import flint
 
-from stability.stabilize.terms import Term, folded, negated, number, operation
+from stability.rewriting.terms import Term, folded, negated, number, operation
 
 MOST_PARTS, MOST_TERMS, HIGHEST = 24, 60, 24
 ARITHMETIC = frozenset({"add", "sub", "mul", "div", "neg", "pow"})

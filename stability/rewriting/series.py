@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 
-from stability.stabilize.plain import plain
-from stability.stabilize.rational import Quotient, Quotients, TooLarge
-from stability.stabilize.terms import Term, constant, folded, negated, number, operation, variable, variables
+from stability.rewriting.plain import plain
+from stability.rewriting.rational import Quotient, Quotients, TooLarge
+from stability.rewriting.terms import Term, constant, folded, negated, number, operation, variable, variables
 
 ORDERS = {1: 24, 2: 8}
 """To how many coefficients, by the number of variables; of more, `FEW`."""

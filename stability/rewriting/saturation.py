@@ -11,9 +11,9 @@ from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from typing import Any, NamedTuple
 
-from stability.stabilize.operations import CONSTANTS, OPERATIONS
-from stability.stabilize.rules import GROWING, SHRINKING, Rule
-from stability.stabilize.terms import Term, folded
+from stability.rewriting.operations import CONSTANTS, OPERATIONS
+from stability.rewriting.rules import GROWING, SHRINKING, Rule
+from stability.rewriting.terms import Term, folded
 
 LETTERS = frozenset("abcd")
 _FACT = {"gt": "positive", "ge": "nonnegative", "lt": "negative", "le": "nonpositive", "ne": "nonzero"}

@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from stability.stabilize.rational import Quotients, TooLarge, rational_forms
-from stability.stabilize.rules import ARITHMETIC, FRACTIONS, RULES, Rule
-from stability.stabilize.sample import Reals
-from stability.stabilize.terms import Term, folded, rebuilt, replaced, size, subterms, variable, written
+from stability.rewriting.rational import Quotients, TooLarge, rational_forms
+from stability.rewriting.rules import ARITHMETIC, FRACTIONS, RULES, Rule
+from stability.rewriting.sample import Reals
+from stability.rewriting.terms import Term, folded, rebuilt, replaced, size, subterms, variable, written
 
 LETTERS = frozenset("abcd")
 DEEPEST, WIDEST = 3, 400

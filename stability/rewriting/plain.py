@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from stability.stabilize.notation import term
-from stability.stabilize.terms import Term, folded, operation, rebuilt, replaced, variable
+from stability.rewriting.notation import term
+from stability.rewriting.terms import Term, folded, operation, rebuilt, replaced, variable
 
 _DEFINED: dict[str, Term] = {
     "expm1": term("exp(a) - 1"),

@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from stability.formats import FloatFormat, from_ordinal, to_ordinal
-from stability.stabilize.extraction import Candidate
-from stability.stabilize.sample import Domain, bits_of_error, drawn, true_value
-from stability.stabilize.terms import Term, in_floats
+from stability.rewriting.extraction import Candidate
+from stability.rewriting.sample import Domain, bits_of_error, drawn, true_value
+from stability.rewriting.terms import Term, in_floats
 
 CHANGE = 0.25
 WORSE = 2.0

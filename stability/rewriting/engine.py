@@ -9,17 +9,17 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from stability.formats import FloatFormat, format_of, to_ordinal
-from stability.stabilize.measuring import error_of
-from stability.stabilize.proof import equality, in_16_bits
-from stability.stabilize.programs import Unsupported, names_of, term_of
-from stability.stabilize.regimes import Bisection, Regimes, chosen
-from stability.stabilize.sample import TRIES, Domain, Reals, Sample, beside, bits_of_error, judged, moderate, sample
-from stability.stabilize.search import Search
-from stability.stabilize.source import function_of, source_of
-from stability.stabilize.stabilized import Branch, Errors, Stabilized, Step
-from stability.stabilize.steps import chain
-from stability.stabilize.terms import Term, cost, in_floats
-from stability.stabilize.tidy import tidied
+from stability.rewriting.measuring import error_of
+from stability.rewriting.proof import equality, in_16_bits
+from stability.rewriting.programs import Unsupported, names_of, term_of
+from stability.rewriting.regimes import Bisection, Regimes, chosen
+from stability.rewriting.sample import TRIES, Domain, Reals, Sample, beside, bits_of_error, judged, moderate, sample
+from stability.rewriting.search import Search
+from stability.rewriting.source import function_of, source_of
+from stability.rewriting.stabilized import Branch, Errors, Stabilized, Step
+from stability.rewriting.steps import chain
+from stability.rewriting.terms import Term, cost, in_floats
+from stability.rewriting.tidy import tidied
 
 ROUNDS = 2
 NOTHING = 0.01

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from stability.formats import short_hex
-from stability.stabilize.terms import Term
+from stability.rewriting.terms import Term
 
 
 class Errors(NamedTuple):

@@ -14,8 +14,8 @@ import numpy as np
 from stability.formats import FloatFormat
 from stability.real.recognition import meaning_of
 from stability.real.walk import Semantics, called, walk
-from stability.stabilize.operations import OPERATIONS
-from stability.stabilize.terms import Term, number, operation, variable
+from stability.rewriting.operations import OPERATIONS
+from stability.rewriting.terms import Term, number, operation, variable
 
 
 class Unsupported(ValueError):
