@@ -107,9 +107,9 @@ class Search:
 
     def round(self, limit: int = NODES) -> None:
         """Saturates from the best so far, and keeps what comes of it."""
-        seeds = [c.term for c in self.kept.candidates if self.is_exact(c.term)][:SEEDS]
-        seeds = list(dict.fromkeys([self.term, *seeds]))
-        graph = saturated(seeds, self.reals, self.fmt, limit)
+        best = sorted(self.kept.candidates, key=lambda c: float(c.bits.mean()))
+        seeds = [self.term, self.simplest, *(c.term for c in best if self.is_exact(c.term))]
+        graph = saturated(list(dict.fromkeys(seeds))[:SEEDS], self.reals, self.fmt, limit)
         classes, roots, _ = graph.nodes()
         found = extracted(classes, roots[0], self.points, self.reals, self.fmt)
         self.offer(c.term for c in found[roots[0]].candidates)
