@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from stability.formats import FloatFormat, format_of, to_ordinal
-from stability.rewriting.measuring import error_of
+from stability.rewriting.extraction import Candidate
+from stability.rewriting.measuring import error_of, under_jit
 from stability.rewriting.proof import equality, in_16_bits
 from stability.rewriting.programs import Unsupported, names_of, term_of
 from stability.rewriting.regimes import Bisection, Regimes, chosen
@@ -77,9 +78,11 @@ def searched(problem: Problem, points: Sample, before: Search | None = None) -> 
     if before is None or np.any(search.kept.best[is_normal(points.truth, fmt)] > BAD):
         for _ in range(ROUNDS):
             search.round()
-    given = bits_of_error(in_floats(term, points.columns), points.truth)
+    terms = list(dict.fromkeys([term, *(c.term for c in search.kept.candidates)]))
+    values = under_jit(terms, points, fmt)
+    measured = [Candidate(t, x, bits_of_error(x, points.truth), cost(t)) for t, x in zip(terms, values, strict=True)]
     bisect = Bisection(term, names, fmt, domain, seed)
-    regimes = chosen(search.kept.candidates, points.columns, given, fmt, bisect)
+    regimes = chosen(measured, points.columns, measured[0].bits, fmt, bisect)
     tidy = {t: tidied(t) for t in regimes.terms}
     search.approximate |= {tidy[t] for t in regimes.terms if not search.is_exact(t)}
     return Found(regimes._replace(terms=tuple(tidy[t] for t in regimes.terms)), search, points)
@@ -167,7 +170,7 @@ def stabilize(
     *,
     dtype: Any = "float32",
     domain: Mapping[str, Any] | None = None,
-    count: int | None = None,
+    names: Sequence[str] | None = None,
     points: int = 256,
     seed: int = 0,
 ) -> Stabilized:
@@ -185,7 +188,7 @@ def stabilize(
     - `dtype`: the format in which it shall keep its digits.
     - `domain`: by the name of an argument, the range `(low, high)` where it is wanted, both ends included, or a list of
       the values that it takes. Without it: all finite floats.
-    - `count`: the number of arguments, where the signature does not tell.
+    - `names`: of the arguments, where the signature does not tell.
     - `points`: how many points the search begins with, of each of two kinds: uniform over the floats, and over those
       that are moderate in size.
     - `seed`: of the points.
@@ -205,7 +208,9 @@ def stabilize(
     ```
     """
     fmt = format_of(dtype)
-    names = tuple(names_of(fn, count))
+    names = tuple(names_of(fn) if names is None else names)
+    if unknown := set(domain or {}) - set(names):
+        raise ValueError(f"domain: there is no argument {', '.join(sorted(unknown))} (the arguments: {', '.join(names)})")
     problem = Problem(term_of(fn, names, fmt), names, fmt, dict(domain or {}), seed)
     found = focused(problem, points)
     text, function = written(fn, found, names)

@@ -22,20 +22,17 @@ class Unsupported(ValueError):
     """A function that is no term: of arrays, with loops, or of operations that have no rules."""
 
 
-def names_of(fn: Callable, count: int | None = None) -> list[str]:
-    """The names of a function's positional parameters; `x0`, `x1` and so on where it has none to tell."""
+def names_of(fn: Callable) -> list[str]:
+    """The names of a function's positional parameters without a default. **Raises:** `Unsupported`."""
     try:
         kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
         parameters = inspect.signature(fn).parameters.values()
-        names = [p.name for p in parameters if p.kind in kinds and p.default is inspect.Parameter.empty]
-        several = any(p.kind is inspect.Parameter.VAR_POSITIONAL for p in parameters)
     except (TypeError, ValueError):
-        names, several = [], True
-    if count is None or (len(names) == count and not several):
-        if not names:
-            raise Unsupported("stabilize: the function's arguments are not known; give their number as `count`")
-        return names
-    return [f"x{i}" for i in range(count)]
+        parameters = ()  # type: ignore[assignment]
+    names = [p.name for p in parameters if p.kind in kinds and p.default is inspect.Parameter.empty]
+    if not names:
+        raise Unsupported("the function's signature does not tell its arguments; give their `names`")
+    return names
 
 
 _SAME = frozenset({"copy", "copy_p", "reshape", "squeeze", "broadcast_in_dim", "reduce_sum", "optimization_barrier"})

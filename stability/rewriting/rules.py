@@ -293,6 +293,7 @@ SIGMOIDS = rules_of(
     1 / (1 + exp(a)) == logistic(-a)
     exp(a) / (1 + exp(a)) = logistic(a)
     1 - logistic(a) == logistic(-a)
+    logistic(a) - 1 = -logistic(-a)
     log(logistic(a)) = -logaddexp(-a, 0)
     log1p(-logistic(a)) = -logaddexp(a, 0)
     logistic(a) / logistic(-a) = exp(a)
