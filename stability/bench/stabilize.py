@@ -23,7 +23,7 @@ import numpy as np
 from stability.bench import Refused, figures
 from stability.cli.arguments import Parser, whole_number
 from stability.formats import FORMATS, FloatFormat
-from stability.rewriting.engine import Problem, searched, worse_at, written
+from stability.rewriting.finding import Problem, searched, worse_at, written
 from stability.rewriting.measuring import error_of
 from stability.rewriting.programs import Unsupported, term_of
 from stability.rewriting.sample import Sample, judged
