@@ -6,6 +6,7 @@ from jax import Array
 from stability import (
     Diagnosis,
     Outcome,
+    Stabilized,
     Study,
     UnsupportedPrimitive,
     diagnose,
@@ -16,6 +17,7 @@ from stability import (
     softmax_cross_entropy,
     softmax_cross_entropy_grad,
     softmax_cross_entropy_with_integer_labels,
+    stabilize,
     study_of,
     testing,
     true_derivative,

@@ -15,8 +15,9 @@ from stability import stabilize, true_value
 from stability.bench import stabilize as bench
 from stability.formats import FORMATS
 from stability.rewriting import Missing, Unsupported, saturation
-from stability.rewriting.measuring import under_jit
+from stability.rewriting.measuring import in_jax, under_jit
 from stability.rewriting.notation import term
+from stability.rewriting.plain import plain
 from stability.rewriting.programs import term_of
 from stability.rewriting.rational import rational_forms
 from stability.rewriting.sample import Reals, bits_of_error, flat, sample
@@ -90,8 +91,6 @@ def test_fractions_have_one_form():
     ],
 )
 def test_a_series_has_the_coefficients_of_taylor(text, function):
-    from stability.rewriting.plain import plain
-
     found = Expansion("x", False, 1, 12).of(plain(term(text)))
     x = mpmath.mpf("0.01")
     with mpmath.workdps(40):
@@ -107,16 +106,15 @@ def number(quotient):
     return mpmath.mpf(str(ball.mid().str(30, radius=False)))
 
 
-@pytest.mark.parametrize("text", ["sin(x) * exp(x * y)", "x ** y / log1p(x)", "hypot(x, y) - atan2(x, y)", "logistic(x - y)"])
+@pytest.mark.parametrize(
+    "text", ["sin(x) * exp(x * y)", "x ** y / log1p(x)", "hypot(x, y) - atan2(x, y)", "logistic(x - y)"]
+)
 def test_a_derivative_is_that_of_jax(text):
     one = term(text)
     columns = {"x": np.array([0.5, 1.5, 2.0]), "y": np.array([0.3, 0.7, 1.1])}
 
     def fn(x, y):
-        points = type("P", (), {"columns": {"x": x, "y": y}})
-        from stability.rewriting.measuring import in_jax
-
-        return in_jax(one, points.columns, {})
+        return in_jax(one, {"x": x, "y": y}, {})
 
     for i, name in enumerate("xy"):
         expected = jax.vmap(jax.grad(fn, argnums=i))(*columns.values())

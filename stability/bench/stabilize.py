@@ -26,9 +26,9 @@ from stability.formats import FORMATS, FloatFormat
 from stability.rewriting.finding import Problem, searched, worse_at, written
 from stability.rewriting.measuring import error_of
 from stability.rewriting.programs import Unsupported, term_of
+from stability.rewriting.regimes import Regimes
 from stability.rewriting.sample import Sample, judged
 from stability.rewriting.slopes import NoSlope, derivative
-from stability.rewriting.regimes import Regimes
 from stability.rewriting.terms import Term, number, operation, variable, variables
 from stability.study.fpcore import Core, domain, points, read
 
@@ -141,12 +141,14 @@ def measured(task: Task, fmt: FloatFormat, search: int, others: int, seed: int) 
     rest = points_of(task, problem, others, seed + 1)
     before, after = (error_of(f, rest, names, fmt) for f in (fn, stable))
     few = rest.at(slice(0, 512))
+    slope_before, slope_after = (slopes(f, problem, few) for f in (fn, stable))
     return Row(
         task.name,
         float(before.mean()),
         float(after.mean()),
         task.published,
-        *(slopes(f, problem, few) for f in (fn, stable)),
+        slope_before,
+        slope_after,
         len(worse_at(before, after)),
         float((after - before).max()),
         len(rest),
@@ -162,7 +164,9 @@ def parser() -> Parser:
     p.add_argument("--dtype", choices=list(FORMATS), default="float64", help="the format (default %(default)s)")
     p.add_argument("--points", type=whole_number(1), default=256, help="points of a search (default %(default)s)")
     p.add_argument("--others", type=whole_number(1), default=8000, help="points to judge at (default %(default)s)")
-    p.add_argument("--inputs", type=whole_number(1), default=3, help="arguments at most, of cores (default %(default)s)")
+    p.add_argument(
+        "--inputs", type=whole_number(1), default=3, help="arguments at most, of cores (default %(default)s)"
+    )
     p.add_argument("--only", help="problems whose name has this in it")
     p.add_argument("--seed", type=whole_number(0), default=0, help="of the points (default %(default)s)")
     return p
@@ -201,7 +205,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def summed(rows: Sequence[Row]) -> dict[str, float]:
-    means = {n: float(np.nanmean([getattr(r, n) for r in rows])) for n in ("before", "after", "slope_before", "slope_after")}
+    names = ("before", "after", "slope_before", "slope_after")
+    means = {name: float(np.nanmean([getattr(r, name) for r in rows])) for name in names}
     seconds = [r.seconds for r in rows]
     bad = [r for r in rows if r.before > 4]
     left = sum(r.after for r in bad) / max(sum(r.before for r in bad), 1e-9)

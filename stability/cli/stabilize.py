@@ -39,7 +39,9 @@ def ends(text: str) -> tuple[str, tuple[float, float]]:
 
 
 def parser() -> Parser:
-    p = Parser(prog="stability stabilize", description="Rewrites a JAX function of scalars so that it keeps its digits.")
+    p = Parser(
+        prog="stability stabilize", description="Rewrites a JAX function of scalars so that it keeps its digits."
+    )
     p.add_argument("function", metavar="module:function", nargs="?", help="a function of scalars, to one float")
     fpcore.add_arguments(p)
     p.add_argument(
@@ -51,7 +53,9 @@ def parser() -> Parser:
     p.add_argument(
         "--fix", action="append", default=[], metavar="NAME=VALUE", help="hold another argument (repeatable)"
     )
-    p.add_argument("--grad", metavar="N", type=whole_number(0), help="rewrite its gradient in the N-th argument, from 0")
+    p.add_argument(
+        "--grad", metavar="N", type=whole_number(0), help="rewrite its gradient in the N-th argument, from 0"
+    )
     p.add_argument("--dtype", choices=list(FORMATS), default="float32", help="the format (default %(default)s)")
     p.add_argument("--points", type=whole_number(1), default=256, help="points of the search (default %(default)s)")
     p.add_argument("--seed", type=whole_number(0), default=0, help="of the points (default %(default)s)")

@@ -1,4 +1,4 @@
-"""First derivatives that keep their digits: a `custom_jvp` whose rule is rewritten as a value is, where one is needed."""
+"""First derivatives that keep their digits: where needed, a `custom_jvp` whose rule is rewritten as a value is."""
 
 from __future__ import annotations
 

@@ -29,7 +29,8 @@ OTHERS = 1000
 
 def branches_of(regimes: Regimes) -> tuple[Branch, ...]:
     ends = [float("-inf"), *regimes.bounds, float("inf")]
-    return tuple(Branch(regimes.name, *ends[i : i + 2], t) for i, t in enumerate(regimes.terms))
+    sides = zip(ends, ends[1:], regimes.terms, strict=False)
+    return tuple(Branch(regimes.name, low, high, t) for low, high, t in sides)
 
 
 def steps_of(found: Found, given: Term) -> tuple[Step, ...]:
@@ -67,8 +68,8 @@ def stabilize(
     Equal terms are found by identities and algebra, and near ones by power series; which of them keeps its digits where
     is measured against true values, in balls. What is returned is not worse than `fn` at any point where both were
     measured (by more than a bit, and more than three floats off); where nothing is found that is better, it says so,
-    and calls `fn`. This differs from Herbie, whose search it follows, in: 1. JAX in, JAX out; 2. the chain of rules that
-    lead there is shown; 3. what is not taken by a branch is fed a number where it is harmless, for derivatives.
+    and calls `fn`. This differs from Herbie, whose search it follows, in: 1. JAX in, JAX out; 2. the chain of rules
+    that lead there is shown; 3. a branch that is not taken is fed numbers where it is harmless, for derivatives.
 
     **Arguments:**
 
@@ -100,7 +101,9 @@ def stabilize(
     fmt = format_of(dtype)
     names = tuple(names_of(fn) if names is None else names)
     if unknown := set(domain or {}) - set(names):
-        raise ValueError(f"domain: there is no argument {', '.join(sorted(unknown))} (the arguments: {', '.join(names)})")
+        raise ValueError(
+            f"domain: there is no argument {', '.join(sorted(unknown))} (the arguments: {', '.join(names)})"
+        )
     problem = Problem(term_of(fn, names, fmt), names, fmt, dict(domain or {}), seed)
     found = focused(problem, points)
     text, function = written(fn, found, names)

@@ -36,8 +36,8 @@ class Candidate(NamedTuple):
 
 
 class Kept:
-    """The terms of a class that are kept: the best one throughout, and those that are better somewhere; `best` the least
-    error of any of them at each point."""
+    """The terms of a class that are kept: the best one throughout, and those that are better somewhere; `best` the
+    least error of any of them at each point."""
 
     def __init__(self, truth: Known, most: int, width: int):
         self.truth, self.most = truth, most

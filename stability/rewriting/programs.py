@@ -101,7 +101,7 @@ class Symbols(Semantics):
 def _converted(eqn: Any, value: Term, source: str) -> Term:
     before, after = eqn.invars[0].aval.dtype, eqn.params["new_dtype"]
     floats = jnp.issubdtype(before, np.floating) and jnp.issubdtype(after, np.floating)
-    if floats and jnp.finfo(after).bits >= jnp.finfo(before).bits or isinstance(value.leaf, Fraction):
+    if (floats and jnp.finfo(after).bits >= jnp.finfo(before).bits) or isinstance(value.leaf, Fraction):
         return value
     raise Unsupported(f"it converts {before} to {after}, at {source}")
 

@@ -15,6 +15,7 @@ from stability.rewriting.regimes import Regimes
 from stability.rewriting.sample import Reals, Sample, flat, judged
 from stability.rewriting.terms import Term
 
+
 class Wrong(AssertionError):
     """A term that was to equal another does not: a rule is wrong."""
 

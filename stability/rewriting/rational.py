@@ -50,7 +50,7 @@ class Quotients:
     def _step(self, t: Term, args: list[Quotient]) -> Quotient:
         if isinstance(t.leaf, Fraction):
             return self.number(t.leaf)
-        if t.op == "pow" and not _whole(t.args[1]) or t.op not in ARITHMETIC:
+        if (t.op == "pow" and not _whole(t.args[1])) or t.op not in ARITHMETIC:
             return self.part(t)
         if t.op == "pow":
             return args[0].power(int(t.args[1].leaf))  # type: ignore[arg-type]
@@ -66,10 +66,8 @@ class Quotients:
         for powers, c in sorted(p.terms(), key=lambda term: term[1] < 0):
             rest = [n - m for n, m in zip(powers, shared, strict=True)]
             size = product(abs(Fraction(int(c))), self._monomial(rest))
-            if out is None:
-                out = negated(size) if c < 0 else size
-            else:
-                out = operation("sub" if c < 0 else "add", out, size)
+            signed = negated(size) if c < 0 and out is None else size
+            out = signed if out is None else operation("sub" if c < 0 else "add", out, size)
         assert out is not None
         return product(Fraction(1), [*self._monomial(shared), out])
 
@@ -109,14 +107,10 @@ class Quotient:
         self.field, self.top, self.bottom = field, top, bottom
 
     def __add__(self, other: Quotient) -> Quotient:
-        return Quotient(
-            self.field, self.top * other.bottom + other.top * self.bottom, self.bottom * other.bottom
-        )
+        return Quotient(self.field, self.top * other.bottom + other.top * self.bottom, self.bottom * other.bottom)
 
     def __sub__(self, other: Quotient) -> Quotient:
-        return Quotient(
-            self.field, self.top * other.bottom - other.top * self.bottom, self.bottom * other.bottom
-        )
+        return Quotient(self.field, self.top * other.bottom - other.top * self.bottom, self.bottom * other.bottom)
 
     def __mul__(self, other: Quotient) -> Quotient:
         return Quotient(self.field, self.top * other.top, self.bottom * other.bottom)

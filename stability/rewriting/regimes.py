@@ -97,7 +97,13 @@ def chosen(
 
 
 def _bounded(
-    name: str, column: np.ndarray, table: np.ndarray, path: np.ndarray, terms: Sequence[Term], fmt: FloatFormat, bisect: Callable
+    name: str,
+    column: np.ndarray,
+    table: np.ndarray,
+    path: np.ndarray,
+    terms: Sequence[Term],
+    fmt: FloatFormat,
+    bisect: Callable,
 ) -> Regimes:
     """Where the branches of a sorted column meet; `table` the bits of each candidate at each point."""
     places = (np.flatnonzero(np.diff(path)) + 1).tolist()
@@ -115,9 +121,7 @@ def _bounded(
 class Bisection:
     """Finds where one term begins to be better than another, by the errors at points that are drawn there."""
 
-    def __init__(
-        self, term: Term, names: Sequence[str], fmt: FloatFormat, domain: Domain, seed: int, points: int = 6
-    ):
+    def __init__(self, term: Term, names: Sequence[str], fmt: FloatFormat, domain: Domain, seed: int, points: int = 6):
         self.term, self.fmt, self.domain, self.seed, self.points = term, fmt, domain, seed, points
         self.names = names
         self._truths: dict[tuple, Any] = {}

@@ -56,7 +56,7 @@ class Sample(NamedTuple):
 
 def flat(x: Scalar) -> arb | None:
     """A number as a ball, or `None` where it is none."""
-    if isinstance(x, Undefined) or isinstance(x, bool | np.bool_):
+    if isinstance(x, Undefined | bool | np.bool_):
         return None
     return x if type(x) is arb else x.resolved()
 
@@ -127,17 +127,19 @@ MODERATE = 14
 
 
 def moderate(names: Sequence[str], fmt: FloatFormat, domain: Domain, seed: int) -> Iterator[dict[str, Any]]:
-    """Points without end of moderate numbers of the domain, where it has such: uniform over the floats of either sign."""
+    """Points without end of moderate numbers of the domain, where it has such: uniform over the floats of a sign."""
     rng, size = np.random.default_rng(seed), 2.0**MODERATE
     while True:
         table = []
         for name in names:
             ends = domain.get(name, (-fmt.max, fmt.max))
-            sides = [(-size, -1 / size), (1 / size, size)]
-            inside = [(max(a, ends[0]), min(b, ends[1])) for a, b in sides] if isinstance(ends, tuple) else []
-            inside = [(a, b) for a, b in inside if a <= b]
-            choices = np.array([ordinals(rng, 256, fmt, side) for side in inside or [ends]])
-            table.append(np.take_along_axis(choices, rng.integers(0, len(choices), (1, 256)), 0)[0])
+            parts: list[tuple[float, float] | list[float]] = [ends]
+            if isinstance(ends, tuple):
+                sides = [(-size, -1 / size), (1 / size, size)]
+                inside = [(max(a, ends[0]), min(b, ends[1])) for a, b in sides]
+                parts = [(a, b) for a, b in inside if a <= b] or parts
+            choices = np.array([ordinals(rng, 256, fmt, part) for part in parts])
+            table.append(np.take_along_axis(choices, rng.integers(0, len(parts), (1, 256)), 0)[0])
         yield from (dict(zip(names, point, strict=True)) for point in from_ordinal(np.array(table), fmt).T)
 
 
@@ -237,5 +239,3 @@ def bits_of_error(results: np.ndarray, truth: np.ndarray) -> np.ndarray:
     apart = (a ^ b) > mask
     far = np.where(apart, m.astype(np.float64) + n.astype(np.float64), np.abs(m - n).astype(np.float64))
     return np.where(np.isnan(results), float(width), np.log2(1 + far))
-
-

@@ -1,7 +1,7 @@
 """Equal terms found together: the rules applied to everything at once, by the `egglog` package.
 
-A `Graph` holds classes of terms that are equal; a *node* is an operation on classes. Conditions of rules are facts about
-classes, which are found outside (from balls, at the points of a sample) and told between rounds.
+A `Graph` holds classes of terms that are equal; a *node* is an operation on classes. Conditions of rules are facts
+about classes, which are found outside (from balls, at the points of a sample) and told between rounds.
 """
 
 from __future__ import annotations

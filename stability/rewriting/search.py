@@ -7,12 +7,12 @@ from collections.abc import Iterable
 import numpy as np
 
 from stability.formats import FloatFormat
+from stability.rewriting.expansions import expansions
 from stability.rewriting.extraction import KEPT_AT_ROOT, Kept, extracted, representatives
 from stability.rewriting.plain import plain
 from stability.rewriting.rational import rational_forms
 from stability.rewriting.sample import Reals, Sample, known
 from stability.rewriting.saturation import FAMILIES, Graph
-from stability.rewriting.series import expansions
 from stability.rewriting.terms import Term, each_part, in_floats, size
 
 NODES, SEEDS = 2500, 6

@@ -1,4 +1,4 @@
-"""Power series in one variable of a term, at 0 and at the infinities, with quotients of the other parts as coefficients.
+"""Power series in one variable of a term, at 0 and at infinity, with quotients of its other parts as coefficients.
 
 A series is `t^start (c_0 + c_1 t + ...)` up to an order, `t` being the variable, or 1 over it at an infinity, on one
 side of 0. Coefficients are exact (`rational.Quotient`): fractions, or terms in the other variables and in `log |t|`.
@@ -6,18 +6,11 @@ side of 0. Coefficients are exact (`rational.Quotient`): fractions, or terms in 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 
-from stability.rewriting.plain import plain
-from stability.rewriting.rational import Quotient, Quotients, TooLarge
-from stability.rewriting.terms import Term, constant, folded, negated, number, operation, variable, variables
-
-ORDERS = {1: 24, 2: 8}
-"""To how many coefficients, by the number of variables; of more, `FEW`."""
-FEW = 5
-KEPT = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16)
-"""How many coefficients that are not 0 a polynomial has."""
+from stability.rewriting.rational import Quotient, Quotients
+from stability.rewriting.terms import Term, constant, folded, number, operation, variable, variables
 
 
 class NoSeries(ArithmeticError):
@@ -178,10 +171,10 @@ class Expansion:
     def power(self, x: Series, exponent: Fraction) -> Series:
         """By `y' x = exponent x' y`."""
         if exponent.denominator == 1 and 0 <= exponent <= 8:
-            out = self.constant(self.one)
+            whole = self.constant(self.one)
             for _ in range(int(exponent)):
-                out = self.mul(out, x)
-            return out
+                whole = self.mul(whole, x)
+            return whole
         if not x.c:
             raise NoSeries("a power of 0")
         start = x.start * exponent
@@ -224,7 +217,6 @@ class Expansion:
     def _circle(self, x: Series) -> tuple[Series, Series]:
         first, rest = self._apart(x)
         slope = self.derivative(rest)
-        s, c = Series([]), self.constant(self.one)
         n = max(rest.end, 1)
         sines, cosines = [self.zero], [self.one]
         d = [self.zero] * n
@@ -238,13 +230,13 @@ class Expansion:
                     up, down = up + d[i] * cosines[k - 1 - i], down - d[i] * sines[k - 1 - i]
             sines.append(up / self.field.number(k))
             cosines.append(down / self.field.number(k))
-        s, c = Series(sines), Series(cosines)
+        sine, cosine = Series(sines), Series(cosines)
         if first.is_zero():
-            return s, c
+            return sine, cosine
         a, b = self.constant(self.at("sin", first)), self.constant(self.at("cos", first))
         return (
-            self.add(self.mul(a, c), self.mul(b, s)),
-            self.sub(self.mul(b, c), self.mul(a, s)),
+            self.add(self.mul(a, cosine), self.mul(b, sine)),
+            self.sub(self.mul(b, cosine), self.mul(a, sine)),
         )
 
     def along(self, op: str, slope: Callable[[Expansion, Series], Series], x: Series) -> Series:
@@ -322,9 +314,7 @@ _OF_ONE: dict[str, Callable[[Expansion, Series], Series]] = {
     "tanh": lambda e, x: e.div(_difference_of_exp(e, x), e.add(e.exp(x), e.exp(e.neg(x)))),
     "atan": Expansion.atan,
     "asin": lambda e, x: e.along("asin", lambda e, s: e.power(e.one_plus(e.mul(s, s), -1), Fraction(-1, 2)), x),
-    "acos": lambda e, x: e.along(
-        "acos", lambda e, s: e.neg(e.power(e.one_plus(e.mul(s, s), -1), Fraction(-1, 2))), x
-    ),
+    "acos": lambda e, x: e.along("acos", lambda e, s: e.neg(e.power(e.one_plus(e.mul(s, s), -1), Fraction(-1, 2))), x),
     "asinh": lambda e, x: e.along("asinh", lambda e, s: e.power(e.one_plus(e.mul(s, s)), Fraction(-1, 2)), x),
     "atanh": lambda e, x: e.along("atanh", lambda e, s: e.div(e.constant(e.one), e.one_plus(e.mul(s, s), -1)), x),
     "erf": lambda e, x: e.along("erf", _gauss, x),
@@ -344,75 +334,3 @@ def _absolute(e: Expansion, x: Series) -> Series:
 def _gauss(e: Expansion, x: Series) -> Series:
     two = e.field.number(2) / e.field.part(operation("sqrt", constant("pi")))
     return e.mul(e.constant(two), e.exp(e.neg(e.mul(x, x))))
-
-
-def expansions(term: Term) -> Iterator[Term]:
-    """Truncated series of a term: in each of its variables, at 0 and at both infinities, of several lengths."""
-    term, names = plain(term), variables(term)
-    order = ORDERS.get(len(names), FEW)
-    found: set[Term] = set()
-    for name in names:
-        for infinite in (False, True):
-            for side in (1, -1):
-                expansion = Expansion(name, infinite, side, order)
-                try:
-                    series = expansion.of(term)
-                except (NoSeries, TooLarge, ZeroDivisionError):
-                    continue
-                for polynomial in truncated(expansion, series):
-                    if polynomial not in found:
-                        found.add(polynomial)
-                        yield polynomial
-
-
-def truncated(expansion: Expansion, series: Series) -> Iterator[Term]:
-    """Polynomials of the first coefficients that are not 0, by Horner's scheme."""
-    there = [i for i, c in enumerate(series.c) if not c.is_zero()]
-    for n in KEPT:
-        if 0 < n <= len(there):
-            yield _polynomial(expansion, series, there[:n])
-
-
-def _polynomial(expansion: Expansion, series: Series, places: Sequence[int]) -> Term:
-    x = variable(expansion.name)
-    out: Term | None = None
-    for here, after in zip(reversed(places), [None, *reversed(places[1:])], strict=True):
-        c = series.c[here].term()
-        out = c if out is None or after is None else plus(c, times(_powers(x, after - here, expansion.infinite), out))
-    assert out is not None
-    n = -series.start if expansion.infinite else series.start
-    if n == 0:
-        return out
-    scale = _product(x, abs(n))
-    return times(scale, out) if n > 0 else operation("div", out, scale)
-
-
-def plus(x: Term, y: Term) -> Term:
-    if isinstance(y.leaf, Fraction) and y.leaf < 0:
-        return operation("sub", x, number(-y.leaf))
-    if y.op == "neg":
-        return operation("sub", x, y.args[0])
-    return operation("add", x, y)
-
-
-def times(x: Term, y: Term) -> Term:
-    if y.leaf == 1:
-        return x
-    if y.leaf == -1:
-        return negated(x)
-    return operation("mul", x, y)
-
-
-def _powers(x: Term, n: int, infinite: bool) -> Term:
-    """`t^n`."""
-    power = _product(x, n)
-    return operation("div", number(1), power) if infinite else power
-
-
-def _product(x: Term, n: int) -> Term:
-    """`x^n` by squaring, which shares what is repeated."""
-    if n == 1:
-        return x
-    half = _product(x, n // 2)
-    square = operation("mul", half, half)
-    return operation("mul", x, square) if n % 2 else square

@@ -117,7 +117,11 @@ def source_of(regimes: Regimes, names: Sequence[str], harmless: Mapping[Term, Ma
                 point = _number(harmless[t][name])
                 if name in {str(s.leaf) for s in subterms(t) if s.op == "var"}:
                     fed[name] = writer.fresh(arguments[name])
-                    chosen = f"{masks[t]}, {arguments[name]}, {point}" if t in masks else f"{elsewhere}, {point}, {arguments[name]}"
+                    chosen = (
+                        f"{masks[t]}, {arguments[name]}, {point}"
+                        if t in masks
+                        else f"{elsewhere}, {point}, {arguments[name]}"
+                    )
                     writer.lines.append(f"{fed[name]} = jnp.where({chosen})")
             values[t] = writer.expression(t, fed)
         out = values[default]

@@ -58,6 +58,15 @@ class Stabilized:
     `steps` the terms from the given one to it, each with what makes it of the one before; `branches` which term is used
     where; `before` and `after` the errors of both at the same points (`Errors`); `cost` of both, in additions;
     `proof` what was checked of it, in words, by what was checked.
+
+    ```python
+    import jax.numpy as jnp
+    from stability import Stabilized, stabilize
+
+    stable = stabilize(lambda x: jnp.exp(x) - 1, points=64)
+    assert isinstance(stable, Stabilized) and "expm1(x)" in stable.source
+    assert stable.steps[-1].why == "exp: exp(a) - 1 == expm1(a)"
+    ```
     """
 
     function: Callable[..., Any] = field(repr=False)

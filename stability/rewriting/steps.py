@@ -7,6 +7,7 @@ no algebra has to be found. Conditions of rules are decided in balls at the poin
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -115,7 +116,7 @@ def chain(first: Term, last: Term, reals: Reals) -> list[tuple[Term, str]] | Non
 
 
 def _further(edge: list[Link], known: dict[str, Link], reals: Reals) -> list[Link]:
-    out = []
+    out: list[Link] = []
     for link in sorted(edge, key=lambda link: size(link.term))[:WIDEST]:
         for form in (link.term, *rational_forms(link.term)):
             for term, why in rewritten(form, reals):
@@ -132,7 +133,7 @@ def _joined(ends: list[dict[str, Link]], key: str) -> list[tuple[Term, str]]:
     backward = _back(ends[1], ends[1][key])
     if backward[0].term is not out[-1][0]:
         out.append((backward[0].term, ALGEBRA))
-    out += [(b.term, a.why) for a, b in zip(backward, backward[1:], strict=False)]
+    out += [(b.term, a.why) for a, b in pairwise(backward)]
     return out
 
 

@@ -201,9 +201,8 @@ _SIGNS = {"add": " + ", "sub": " - ", "mul": " * ", "div": " / ", "pow": " ** "}
 
 def _written(t: Term, args: list[tuple[str, int]]) -> tuple[str, int]:
     if t.op == "num":
-        value = t.leaf
-        level = 5 if value.denominator == 1 and value >= 0 else 2  # type: ignore[union-attr]
-        return str(value), level
+        whole = isinstance(t.leaf, Fraction) and t.leaf.denominator == 1 and t.leaf >= 0
+        return str(t.leaf), 5 if whole else 2
     if not args:
         return str(t.leaf or t.op), 5
     level = _LEVELS.get(t.op, 5)
