@@ -80,7 +80,10 @@ def held(fn: Callable, reference: str, fixed: dict[str, Any]) -> tuple[Callable,
     def of_free(*args: Any) -> Any:
         given = dict(zip(free, args, strict=True)) | fixed
         positional = [given.pop(p.name) for p in parameters if p.kind == p.POSITIONAL_ONLY and p.name in given]
-        return fn(*positional, **given)
+        try:
+            return fn(*positional, **given)
+        except (Exception, SystemExit) as error:
+            raise BadFunction(f"{reference}: {first_line(error)}") from error
 
     of_free.__name__ = getattr(fn, "__name__", "stable")
     return of_free, free
@@ -102,10 +105,8 @@ def main(argv: list[str]) -> int:
         found = stabilize(
             chosen, dtype=options.dtype, domain=domain, names=names, points=options.points, seed=options.seed
         )
-    except (Missing, ValueError) as error:
+    except (Missing, ValueError, TypeError) as error:
         p.error(str(error).splitlines()[0])
-    except (Exception, SystemExit) as error:
-        p.error(f"{options.function}: {first_line(error)}")
     print(found)
     tell_untested()
     return 0

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from jax import Array
 
 from stability.formats import format_of
 from stability.rewriting.derivatives import with_slopes
@@ -18,6 +19,9 @@ from stability.rewriting.sample import Reals
 from stability.rewriting.stabilized import Branch, Errors, Stabilized, Step
 from stability.rewriting.steps import chain
 from stability.rewriting.terms import Term, cost
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
 
 NOTHING = 0.01
 """A gain in mean bits that is none."""
@@ -54,7 +58,7 @@ def _led(first: Term, last: Term, reals: Reals) -> list[Step]:
 
 
 def stabilize(
-    fn: Callable[..., Any],
+    fn: Callable[..., Float[Array, ""]],
     *,
     dtype: Any = "float32",
     domain: Mapping[str, Any] | None = None,
