@@ -68,7 +68,7 @@ def signs(sign: np.ndarray) -> list[str]:
 def seeds_of(term: Term) -> dict[Term, list[Term]]:
     """Parts of a term, each with terms that equal it: quotients of polynomials in their one form."""
     out = {part: rational_forms(part) for part in each_part(term)}
-    out[term] += [plain(term), *rational_forms(plain(term))]
+    out[term] = [*out.get(term, ()), plain(term), *rational_forms(plain(term))]
     return {part: forms for part, forms in out.items() if forms}
 
 
