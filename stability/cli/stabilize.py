@@ -57,7 +57,7 @@ def parser() -> Parser:
         "--grad", metavar="N", type=whole_number(0), help="rewrite its gradient in the N-th argument, from 0"
     )
     p.add_argument("--dtype", choices=list(FORMATS), default="float32", help="the format (default %(default)s)")
-    p.add_argument("--points", type=whole_number(1), default=256, help="points of the search (default %(default)s)")
+    p.add_argument("--points", type=whole_number(1), default=128, help="points of the search (default %(default)s)")
     p.add_argument("--seed", type=whole_number(0), default=0, help="of the points (default %(default)s)")
     return p
 

@@ -19,6 +19,7 @@ GOOD = 0.5
 PAYS = 0.25
 """Mean bits that a rule has to gain."""
 POINTS = 256
+"""At how many points a derivative is judged, and searched for."""
 
 
 class Slopes(NamedTuple):
@@ -38,7 +39,7 @@ def with_slopes(problem: Problem, given: Callable, function: Callable, text: str
         own = [problem._replace(term=derivative(problem.term, name)) for name in problem.names]
     except NoSlope:
         return None
-    where = [slope.mixed(2 * POINTS) for slope in own]
+    where = [slope.mixed(POINTS) for slope in own]
     where = [points.at(is_normal(points.truth, problem.fmt)) for points in where]
     if not any(map(len, where)):
         return None

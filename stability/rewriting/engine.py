@@ -64,7 +64,7 @@ def stabilize(
     domain: Mapping[str, Any] | None = None,
     orders: Sequence[int] = (0, 1),
     names: Sequence[str] | None = None,
-    points: int = 256,
+    points: int = 128,
     seed: int = 0,
 ) -> Stabilized:
     """A function that equals `fn` over the reals and keeps its digits, with its source and what was checked of it.

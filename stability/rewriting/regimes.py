@@ -22,6 +22,8 @@ WORSE = 2.0
 """What a bit more than the given term has costs beyond itself."""
 CLEARLY = 0.5
 """By how many bits one of two terms is the better one, where they are not as good as each other."""
+STAYS = 0.05
+"""The mean bits that have to be gained before the given term is replaced."""
 COST = 2e-4
 """Bits that an addition is worth."""
 
@@ -80,7 +82,7 @@ def chosen(
 ) -> Regimes:
     """The terms to use, with branches on the one variable where they pay most.
 
-    **Arguments:** `given` the bits of error of the term that is to be replaced; `bisect` from a variable, two terms and
+    **Arguments:** `candidates` the term that is to be replaced first; `given` the bits of its error; `bisect` from a variable, two terms and
     the ordinals of two floats, the one on the first term's side, to the ordinal of the first float for the second.
     """
     weights = weighed(candidates, given)
@@ -93,7 +95,8 @@ def chosen(
         if total < best[0] - 1e-9 and len(set(path)) > 1:
             table = np.array([c.bits[order] for c in candidates])
             best = total, _bounded(name, column[order], table, path, [c.term for c in candidates], fmt, bisect)
-    return best[1]
+    as_given = Regimes("", (), (candidates[0].term,))
+    return best[1] if best[0] < weights[0].sum() - STAYS * weights.shape[1] else as_given
 
 
 def _bounded(
