@@ -6,7 +6,6 @@ from jax import Array
 from stability import (
     Diagnosis,
     Outcome,
-    Stabilized,
     Study,
     UnsupportedPrimitive,
     diagnose,
@@ -17,7 +16,6 @@ from stability import (
     softmax_cross_entropy,
     softmax_cross_entropy_grad,
     softmax_cross_entropy_with_integer_labels,
-    stabilize,
     study_of,
     testing,
     true_derivative,
