@@ -7,7 +7,7 @@ import os
 import signal
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -61,12 +61,12 @@ def write_atomically(path: Path, text: str) -> None:
         raise
 
 
-def write_together(directory: Path, texts: dict[str, str]) -> None:
+def write_together(directory: Path, texts: Mapping[str, str | bytes]) -> None:
     """Writes files by name into a directory, which is made: all of them, or none where one can't be written."""
     directory.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".report-", dir=directory) as staging:
         for name, text in texts.items():
-            Path(staging, name).write_text(text, encoding="utf-8", newline="\n")
+            Path(staging, name).write_bytes(text.encode() if isinstance(text, str) else text)
         with uninterrupted():
             for name in texts:
                 os.replace(Path(staging, name), directory / name)

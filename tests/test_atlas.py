@@ -1,5 +1,6 @@
 """The atlas: functions found, rows that say what mpmath says, planted faults found, healthy rules clean."""
 
+import gzip
 import json
 import math
 
@@ -16,7 +17,6 @@ from stability.atlas.figures import condensed, rounded_down
 from stability.atlas.functions import DECLARED, LEFT_OUT, public_function, public_functions, stem
 from stability.atlas.profile import BINS, position
 from stability.atlas.rows import (
-    WAYS,
     Example,
     Row,
     Settings,
@@ -25,8 +25,9 @@ from stability.atlas.rows import (
     measure_in_turn,
 )
 from stability.atlas.rules import DEFAULT, HIGHEST_NAME, rules_of, with_rule
-from stability.atlas.store import Atlas, Progress, Refused, changes, identity, read, text_of
+from stability.atlas.store import ATLAS, Atlas, Progress, Refused, changes, identity, packed, read
 from stability.atlas.threads import threads
+from stability.atlas.ways import WAYS
 from stability.atlas.words import code_of, reproduction
 from stability.formats import FORMATS, every_float, widen
 from stability.measure.regions import Region
@@ -163,10 +164,12 @@ def test_threads_are_about_functions_of_the_atlas():
 
 def test_rows_are_read_back_whole(tmp_path, sigmoid):
     atlas = Atlas({"jax": "0"}, tuple(sigmoid), {"nn.sigmoid(x)": {DEFAULT: 1.0}})
-    (tmp_path / "atlas.json").write_text(text_of(atlas), encoding="utf-8")
-    assert read(tmp_path / "atlas.json") == atlas
-    for text in ("{}", "[]", "not", text_of(atlas).replace('"schema": 1', '"schema": 9')):
-        (tmp_path / "bad.json").write_text(text)
+    (tmp_path / ATLAS).write_bytes(packed(atlas))
+    assert read(tmp_path / ATLAS) == atlas
+    whole = gzip.decompress(packed(atlas))
+    bad = [gzip.compress(t) for t in (b"{}", b"[]", b"not", whole.replace(b'"schema": 1', b'"schema": 9'))]
+    for data in (*bad, packed(atlas)[:-9], packed(atlas)[:400], b"{}", b""):
+        (tmp_path / "bad.json").write_bytes(data)
         with pytest.raises(Refused, match=r"bad\.json"):
             read(tmp_path / "bad.json")
 
@@ -289,12 +292,12 @@ def test_the_command_writes_an_atlas_and_tells_what_changed(tmp_path, capsys):
     argv[1] = "jnp.square"
     status, told = run(argv, capsys)
     assert status == 0 and "atlas in" in told.out
-    first = read(tmp_path / "a" / "atlas.json")
+    first = read(tmp_path / "a" / ATLAS)
     assert {r.function for r in first.rows} == {"jnp.square(x)"} and not (tmp_path / "a" / "progress.jsonl").exists()
-    better = json.loads((tmp_path / "a" / "atlas.json").read_text())
+    better = json.loads(gzip.decompress((tmp_path / "a" / ATLAS).read_bytes()))
     for told_row in better["rows"]:
         told_row["failing"], told_row["max_ulp"] = 1e-9, 0.001
-    (tmp_path / "b.json").write_text(json.dumps(better))
+    (tmp_path / "b.json").write_bytes(gzip.compress(json.dumps(better).encode()))
     status, told = run([*argv, "--against", str(tmp_path / "b.json")], capsys)
     worse = any(r.failing > 2e-4 or (r.max_ulp or 0) > 2 for r in first.rows)
     assert status == int(worse) and (tmp_path / "a" / "changes.md").exists()

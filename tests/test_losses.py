@@ -120,7 +120,7 @@ def test_soft_labels_next_to_sigmoid(enabled):
 
 
 def test_a_special_value_elsewhere_hides_no_cancellation():
-    """2**18 points, that XLA's reductions take the way of large arrays, where a NaN was seen to hide a maximum."""
+    """2**18 points, which XLA's reductions take the way of large arrays, where a NaN was seen to hide a maximum."""
     z, y = near_labels(1 << 18, seed=6)
     alone = np.asarray(losses.sigmoid_binary_cross_entropy_grad(z, y))
     for at, special in ((len(z) - 1, np.nan), (0, np.nan), (0, np.inf)):
@@ -129,6 +129,24 @@ def test_a_special_value_elsewhere_hides_no_cancellation():
         found = np.asarray(losses.sigmoid_binary_cross_entropy_grad(z, labels))
         np.testing.assert_array_equal(found[at], np.float32(-special))
         np.testing.assert_array_equal(np.delete(found, at), np.delete(alone, at))
+
+
+@pytest.mark.parametrize("n", [1, 8192, 8193, 3 * 8192 + 5])
+def test_one_label_that_cancels_is_right_wherever_it_stands(n):
+    z, y = near_labels(10_000, seed=9)
+    size = np.abs(sigmoid_minus_label(z, y.astype(np.float64), SINGLE).rounded)
+    most = [np.where(y > 0.1, size, 1).argmin()]
+    z, y = z[most], y[most]
+    truth = sigmoid_minus_label(z, y.astype(np.float64), SINGLE)
+    assert size[most] < 2.0**-28 * y
+    others = np.float32(0.3) - np.float32(0.1) * np.arange(n, dtype=np.float32) / n
+    for at in {0, n // 2, n - 1}:
+        logits, labels = others.copy(), np.full(n, 0.25, np.float32)
+        logits[at], labels[at] = z[0], y[0]
+        found = np.asarray(losses.sigmoid_binary_cross_entropy_grad(logits, labels))
+        assert error_in_ulps(found[at : at + 1], truth) <= 1
+        rest = np.asarray(losses.sigmoid_binary_cross_entropy_grad(others, np.float32(0.25)))
+        np.testing.assert_array_equal(np.delete(found, at), np.delete(rest, at))
 
 
 @functions

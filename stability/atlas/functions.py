@@ -11,7 +11,7 @@ import importlib.util
 import inspect
 import itertools
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -37,14 +37,29 @@ HELD_IN = {
 
 OTHER = 1.5
 
+ALSO_HELD: dict[str, tuple[dict[int, float], ...]] = {
+    "jnp.arctan2": ({1: -1e-3},),
+    "jnp.hypot": ({1: 0.0}, {1: 1e-3}),
+    "jnp.logaddexp": ({1: 0.0}, {1: -20.0}),
+    "jnp.logaddexp2": ({1: 0.0},),
+    "jnp.power": ({1: 0.5}, {1: 3.0}, {1: -0.5}, {0: 0.999}),
+    "optax.sigmoid_binary_cross_entropy": ({1: 0.0}, {1: 1.0}),
+    "optax.sigmoid_focal_loss": ({1: 0.0}, {1: 1.0}),
+    "special.gammainc": ({0: 20.0},),
+    "special.gammaincc": ({0: 20.0},),
+    "special.xlog1py": ({0: 1.0}, {1: -0.5}),
+    "special.xlogy": ({0: 1.0}, {1: 0.25}),
+}
+"""Functions of two numbers one of which, by its place, is held at these besides."""
+
 MOST = 4
 """Arguments at most."""
 
 WHOLE = 2
 """What an argument that must be a Python integer is held at."""
 
-LOGITS, ROW = (0.5, -1.25), (0.125, 0.5, 0.375)
-"""What a loss of rows is given beside the one logit that varies, and as its other rows."""
+LOGITS, ROWS = (0.5, -1.25), ((0.125, 0.5, 0.375), (1.0, 0.0, 0.0))
+"""What a loss of rows is given beside the one logit that varies, and as its other row."""
 
 
 class Public(NamedTuple):
@@ -148,22 +163,32 @@ def of_numbers(library: str, name: str, fn: Callable) -> Iterator[Public]:
             several = f"[{k}]" * (len(outputs) > 1)
             yield Public(f"{library}.{name}({text}){several}", output(with_held(fn, by, values), k))
         if outputs:
+            yield from also_held(f"{library}.{name}", fn)
             return
+
+
+def also_held(label: str, fn: Callable) -> Iterator[Public]:
+    """A function of two floats by the one that `ALSO_HELD` does not hold."""
+    for held in ALSO_HELD.get(label, ()):
+        ((place, value),) = held.items()
+        text = f"{value!r}, x" if place == 0 else f"x, {value!r}"
+        yield Public(f"{label}({text})", with_held(fn, 1 - place, [value, value]))
 
 
 def output(fn: Callable, k: int) -> Callable:
     return lambda x: jax.tree.leaves(fn(x))[k]
 
 
+def by_logit(fn: Callable, row: Sequence[float]) -> Callable:
+    """A loss of rows by the first of three logits, its other row held."""
+    return lambda x: fn(jnp.stack([x, *(jnp.asarray(v, x.dtype) for v in LOGITS)]), jnp.asarray(row, x.dtype))
+
+
 def of_rows(label: str, fn: Callable) -> Iterator[Public]:
     """A loss of rows, by one logit."""
-
-    def by_logit(x):
-        return fn(jnp.stack([x, *(jnp.asarray(v, x.dtype) for v in LOGITS)]), jnp.asarray(ROW, x.dtype))
-
-    found = shapes(by_logit, ())
-    if found == [((), np.dtype(np.float32))]:
-        yield Public(f"{label}([x, 0.5, -1.25], [0.125, 0.5, 0.375])", by_logit)
+    for row in ROWS:
+        if shapes(by_logit(fn, row), ()) == [((), np.dtype(np.float32))]:
+            yield Public(f"{label}([x, 0.5, -1.25], {list(row)})", by_logit(fn, row))
 
 
 def _logits(fn: Callable, other: float) -> Callable:

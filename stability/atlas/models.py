@@ -3,7 +3,7 @@
 The floats of a sign with the same upper 16 bits are a block: `x = c + h t` with `c` its middle, `h` the distance from
 its first float to its middle, and `t = -1, -1 + 2**-15, ..., 1 - 2**-15`. In each block
 
-    f(x) = Σ_{k <= DEGREE} a_k h^k t^k + R,    |R| <= |A h^(DEGREE + 1)|,
+    f(x) = Σ_{k <= n} a_k h^k t^k + R,    |R| <= |A h^(n + 1)|,
 
 where the `a_k` are the Taylor coefficients of `f` at `c` and `A` encloses the next one over the whole block (Lagrange's
 remainder); both are power series of Arb's own, at 320 bits. The coefficients `c_k = a_k h^k` are rounded to float64,
@@ -38,7 +38,8 @@ from stability.real.values import Undefined
 from stability.truth import FRACTION, State
 from stability.truth.device import INFINITY, DeviceTruth, Truth64, exponent_of, in_float64, power_of_two
 
-DEGREE = 16
+DEGREES = 8, 16
+"""Of the models of a function: the lower one where that is as good."""
 ORDERS = 3
 PRECISION = 320
 HALF = 1 << 15
@@ -53,8 +54,8 @@ Line = Callable[..., object]
 
 @dataclass(frozen=True)
 class Model:
-    """A block: float64 `coefficients` of shape `(DEGREE + 1,)`, a bound of the absolute error, and between which sizes
-    the value lies, where that is known to be within one binade."""
+    """A block: float64 `coefficients` from the constant on, a bound of the absolute error, and between which sizes the
+    value lies, where that is known to be within one binade."""
 
     coefficients: np.ndarray
     bound: float
@@ -63,7 +64,7 @@ class Model:
 
 
 def _constant(value: float, bound: float = 0.0) -> Model:
-    return Model(np.array([value] + [0.0] * DEGREE), bound)
+    return Model(np.array([value]), bound)
 
 
 OPEN, NOWHERE = _constant(0.0, math.inf), _constant(math.nan)
@@ -76,10 +77,10 @@ def ends(block: int, negative: bool) -> tuple[float, float, float]:
 
 
 @contextmanager
-def _many_terms() -> Iterator[None]:
-    """Within it power series have as many terms as a model needs."""
+def _many_terms(degree: int) -> Iterator[None]:
+    """Within it power series have as many terms as a model of a degree needs."""
     before = flint.ctx.cap
-    flint.ctx.cap = DEGREE + ORDERS + 1
+    flint.ctx.cap = degree + ORDERS + 1
     try:
         with flint.ctx.workprec(PRECISION):
             yield
@@ -87,36 +88,36 @@ def _many_terms() -> Iterator[None]:
         flint.ctx.cap = before
 
 
-def models(fn: Callable, line: Line, block: int, negative: bool) -> list[Model]:
-    """The models of a block, of a function's value and its derivatives up to order 2."""
+def models(fn: Callable, line: Line, block: int, negative: bool, degree: int) -> list[Model]:
+    """The models of a block, of a function's value and its derivatives up to order 2, of a degree at most."""
     if block << 16 >= INFINITY:
         return [OPEN] * ORDERS
     first, middle, last = ends(block, negative)
-    found = _by_series(line, first, middle, last)
+    found = _by_series(line, first, middle, last, degree)
     return [
         m if math.isfinite(m.bound) else _constant_in(fn, line, min(first, last), max(first, last), n)
         for n, m in enumerate(found)
     ]
 
 
-def _by_series(line: Line, first: float, middle: float, last: float) -> list[Model]:
-    with _many_terms():
+def _by_series(line: Line, first: float, middle: float, last: float, degree: int) -> list[Model]:
+    with _many_terms(degree):
         h, around = arb(middle) - arb(first), arb(min(first, last)).union(arb(max(first, last)))
         try:
-            at = line(arb_series([arb(middle), 1], prec=DEGREE + ORDERS))
-            over = line(arb_series([around, 1], prec=DEGREE + ORDERS + 1))
+            at = line(arb_series([arb(middle), 1], prec=degree + ORDERS))
+            over = line(arb_series([around, 1], prec=degree + ORDERS + 1))
         except (Open, ZeroDivisionError, ValueError):
             return [OPEN] * ORDERS
         if isinstance(over, arb) and isinstance(at, arb):
-            return [_model([at], over, [over], h, 0), _constant(0.0), _constant(0.0)]
+            return [_model([at], over, [over], h, 0, degree), _constant(0.0), _constant(0.0)]
         if not (type(at) is arb_series and type(over) is arb_series):
             return [OPEN] * ORDERS
-        if at.prec < DEGREE + ORDERS or over.prec < DEGREE + ORDERS + 1:
+        if at.prec < degree + ORDERS or over.prec < degree + ORDERS + 1:
             return [OPEN] * ORDERS
-        known, enclosing = ([s[k] for k in range(DEGREE + ORDERS + n)] for n, s in enumerate((at, over)))
+        known, enclosing = ([s[k] for k in range(degree + ORDERS + n)] for n, s in enumerate((at, over)))
         if not all(v.is_finite() for v in (*known, *enclosing)):
             return [OPEN] * ORDERS
-        return [_model(known[n:], enclosing[n] * math.factorial(n), enclosing[n:], h, n) for n in range(ORDERS)]
+        return [_model(known[n:], enclosing[n] * math.factorial(n), enclosing[n:], h, n, degree) for n in range(ORDERS)]
 
 
 def _constant_in(fn: Callable, line: Line, low: float, high: float, order: int) -> Model:
@@ -141,22 +142,22 @@ def _is_nowhere(line: Line, low: float, high: float) -> bool:
     return isinstance(value, Undefined) and value.kind in ("domain", "nan")
 
 
-def _model(known: list[arb], value: arb, enclosing: list[arb], h: arb, order: int) -> Model:
+def _model(known: list[arb], value: arb, enclosing: list[arb], h: arb, order: int, degree: int) -> Model:
     """From Taylor coefficients at the middle and over the block, those of the value from `order` on."""
     size = abs(value)
     if size.lower() > arb(2) ** FAR:
         return _constant(math.inf if value > 0 else -math.inf)
     if size.upper() < arb(2) ** -FAR:
         return _constant(0.0)
-    coefficients, bound, power = np.zeros(DEGREE + 1), arb(0), arb(1)
-    for k in range(min(DEGREE + 1, len(known))):
+    coefficients, bound, power = np.zeros(degree + 1), arb(0), arb(1)
+    for k in range(min(degree + 1, len(known))):
         exact = known[k] * _falling(k, order) * power
         rounded = float(exact)
         coefficients[k] = rounded
         bound += abs(exact - rounded) + (2 * k + 2) * arb(2) ** -53 * abs(arb(rounded))
         power *= h
-    if len(enclosing) > DEGREE + 1:
-        bound += abs(enclosing[DEGREE + 1] * _falling(DEGREE + 1, order) * power)
+    if len(enclosing) > degree + 1:
+        bound += abs(enclosing[degree + 1] * _falling(degree + 1, order) * power)
     bound *= 1 + arb(2) ** -20
     if not (np.isfinite(coefficients).all() and bound.is_finite()):
         return OPEN
@@ -188,7 +189,7 @@ def _binade(value: arb) -> tuple[float, float]:
 @dataclass(frozen=True, eq=False)
 class Table:
     """The models of all blocks by sign (positive first) and order: float64 `coefficients` of shape
-    `(ORDERS, 2, BLOCKS, DEGREE + 1)`, `bound`, `least` and `most` of shape `(ORDERS, 2, BLOCKS)`."""
+    `(ORDERS, 2, BLOCKS, degree + 1)`, `bound`, `least` and `most` of shape `(ORDERS, 2, BLOCKS)`."""
 
     coefficients: np.ndarray
     bound: np.ndarray
@@ -197,10 +198,7 @@ class Table:
 
     def open(self, order: int) -> int:
         """How many blocks have no model whose bound is within a quarter of an ulp of the value in their middle."""
-        size = np.abs(self.coefficients[order, ..., 0])
-        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            ulp = np.exp2(np.maximum(np.floor(np.log2(np.where(size > 0, size, 2.0**-149))) - 23, -149))
-            return int((~(self.bound[order] <= 0.25 * ulp) & ~(self.bound[order] == 0)).sum())
+        return int(_is_open(self.coefficients[order, ..., 0], self.bound[order], 0.25).sum())
 
     def truth(self, order: int) -> DeviceTruth:
         """The true values of a derivative on the device; needs `jax_enable_x64`."""
@@ -210,8 +208,8 @@ class Table:
             block = jnp.minimum(magnitude[0] >> 16, BLOCKS - 1)
             c, bound, least, most = (v[int(negative), block] for v in columns)
             t = ((magnitude & (2 * HALF - 1)) - HALF).astype(jnp.float64) * (1.0 / HALF)
-            value = jnp.full(t.shape, c[DEGREE])
-            for k in range(DEGREE - 1, -1, -1):
+            value = jnp.full(t.shape, c[-1])
+            for k in range(len(c) - 2, -1, -1):
                 value = value * t + c[k]
             value = jnp.where(magnitude > INFINITY, jnp.nan, value)
             value = jnp.copysign(jnp.clip(jnp.abs(value), least, most), value)
@@ -221,19 +219,46 @@ class Table:
         return of_block
 
 
+def _is_open(value: np.ndarray, bound: np.ndarray, most: float) -> np.ndarray:
+    """Where a bound is over so many ulps of a value."""
+    size = np.abs(value)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        ulp = np.exp2(np.maximum(np.floor(np.log2(np.where(size > 0, size, 2.0**-149))) - 23, -149))
+        return ~(bound <= most * ulp) & ~(bound == 0)
+
+
+SHARP = 2.0**-12
+"""Ulps within which a bound leaves so few floats open that a higher degree is not worth its time."""
+
+
+def _blunt(found: list[Model]) -> int:
+    """How many of some models are not sharp."""
+    return sum(int(_is_open(m.coefficients[:1], np.array([m.bound]), SHARP).sum()) for m in found)
+
+
 def table_of(fn: Callable, blocks: range = range(BLOCKS)) -> Table | None:
     """The models of a function of one number, in some blocks (in others there is none); `None` where its program is
     not straight."""
     line = straight_line(fn, jax.ShapeDtypeStruct((), np.float32))
     if line is None:
         return None
+    low, high = DEGREES
+    return _table(fn, line, blocks, low, high) or _table(fn, line, blocks, high, high)
+
+
+def _table(fn: Callable, line: Line, blocks: range, degree: int, higher: int) -> Table | None:
+    """By models of a degree; `None` where those of a higher one do in a block in which they don't."""
     shape = ORDERS, 2, BLOCKS
-    coefficients, bound = np.zeros((*shape, DEGREE + 1)), np.full(shape, np.inf)
+    coefficients, bound = np.zeros((*shape, degree + 1)), np.full(shape, np.inf)
     least, most = np.zeros(shape), np.full(shape, np.inf)
     for negative in (False, True):
         for block in blocks:
-            for order, model in enumerate(models(fn, line, block, negative)):
+            found = models(fn, line, block, negative, degree)
+            blunt = _blunt(found) if higher > degree else 0
+            if blunt and blunt > _blunt(models(fn, line, block, negative, higher)):
+                return None
+            for order, model in enumerate(found):
                 at = order, int(negative), block
-                coefficients[at], bound[at] = model.coefficients, model.bound
-                least[at], most[at] = model.least, model.most
+                coefficients[at][: len(model.coefficients)] = model.coefficients
+                bound[at], least[at], most[at] = model.bound, model.least, model.most
     return Table(coefficients, bound, least, most)

@@ -18,7 +18,6 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
 
 from stability import real
 from stability.atlas import every as every_float32
@@ -29,39 +28,23 @@ from stability.atlas.models import Table, table_of
 from stability.atlas.profile import profile_text
 from stability.atlas.rules import DEFAULT, HIGHEST_NAME, OURS, rules_of
 from stability.atlas.threads import threads_of
+from stability.atlas.ways import MODES, WAYS, Scalar
 from stability.formats import FORMATS, FloatFormat, from_ordinal, short_hex, to_ordinal, widen
 from stability.measure import FAILURE_KINDS, KINDS, classify, true_is_normal
-from stability.measure.regions import Region, Sample, hex_at, looked_inside, refine, regions_of
+from stability.measure.regions import Region, Sample, hex_at, looked_inside, number_of, refine, regions_of
 from stability.study.loading import first_line
 from stability.sweep import outcome as sweep
 from stability.sweep.points import grid
 from stability.truth import Truth
 
-Scalar = Callable[[Array], Array]
-
 SEED = 0
 BATCH = 8192
 TRIED = 256
 """True values by which it is told how long all take."""
+AHEAD = 64
+"""Floats that bisection looks at in a round beyond those it needs: a true value by balls costs more than a round."""
 FLUSHED = "flushed"
-
-
-def forward(fn: Scalar) -> Scalar:
-    return lambda x: jax.jvp(fn, (x,), (jnp.ones_like(x),))[1]
-
-
-WAYS: dict[int, dict[str, Callable[[Scalar], Scalar]]] = {
-    0: {"value": lambda fn: fn},
-    1: {"forward": forward, "reverse": jax.grad},
-    2: {
-        "forward over forward": lambda fn: forward(forward(fn)),
-        "forward over reverse": lambda fn: forward(jax.grad(fn)),
-        "reverse over reverse": lambda fn: jax.grad(jax.grad(fn)),
-    },
-}
-"""How a derivative is made, by its order."""
-
-MODES: dict[str, Callable[[Scalar], Scalar]] = {"jit": jax.jit, "eager": lambda fn: fn}
+LOST = [kind for kind in FAILURE_KINDS if kind != FLUSHED]
 
 
 class Task(NamedTuple):
@@ -166,10 +149,11 @@ def measure(task: Task, settings: Settings) -> list[Row]:
     if settings.every_float32 and task.dtype == "float32":
         table = table_of(public_function(task.function).fn)
     with jax.enable_x64(task.dtype == "float64"):
-        return [row for order in WAYS for row in _rows(task, order, settings, table)]
+        found = {order: _rows(task, order, settings, table) for order in reversed(WAYS)}
+        return [row for order in WAYS for row in found[order]]
 
 
-TURNS = 16
+TURNS = 32
 """Tasks after which a process forgets what it compiled."""
 _measured_here = 0
 
@@ -251,7 +235,8 @@ def _row_of_all(place: Place, run: Callable, row: sweep.Row, truth_at: Callable[
     fmt = FORMATS[place.dtype]
     shown = profile_text(*every_float32.profile_of(row), fmt)
     worst = None if row.max_ulp is None or row.max_ulp_at is None else (row.max_ulp, short_hex(row.max_ulp_at))
-    return _told(place, row.points, True, row.counts, row.regions, worst, shown, run, truth_at)
+    failing = sum(row.counts.get(kind, 0) for kind in LOST), row.counts.get(FLUSHED, 0)
+    return _told(place, row.points, True, row.counts, failing, row.regions, worst, shown, run, truth_at)
 
 
 def _joined(rows: list[Row]) -> Iterator[Row]:
@@ -287,11 +272,11 @@ def starting(task: Task, order: int, settings: Settings, truth_at: Callable[[byt
 
 
 def _evaluated(run: Scalar, fmt: FloatFormat, ordinals: np.ndarray) -> np.ndarray:
-    """Results at ordinals, in batches of one shape, so that little is compiled."""
-    z = from_ordinal(ordinals, fmt)
-    size = BATCH if len(z) <= BATCH else 1 << (len(z) - 1).bit_length()
-    padded = np.concatenate([z, np.zeros(size - len(z), z.dtype)])
-    return np.asarray(run(jnp.asarray(padded)))[: len(z)]
+    """Results at ordinals, in batches of one shape, so that each program is compiled once."""
+    size = 1 << 16 if fmt.bits == 16 else BATCH
+    padded = np.zeros(-(-len(ordinals) // size) * size, fmt.dtype)
+    padded[: len(ordinals)] = from_ordinal(ordinals, fmt)
+    return np.concatenate([np.asarray(run(jnp.asarray(z))) for z in padded.reshape(-1, size)])[: len(ordinals)]
 
 
 def _row(
@@ -310,7 +295,7 @@ def _row(
     fmt = FORMATS[place.dtype]
     inside = sample = at(ordinals)
     if not every:
-        sample, inside = looked_inside(refine(sample, at), at, SEED)
+        sample, inside = looked_inside(refine(sample, at, AHEAD), at, SEED, AHEAD)
     ulps, counts = sample.counted(), np.bincount(sample.kinds)
     at_worst = int(np.argmax(ulps))
     worst = (float(ulps[at_worst]), hex_at(int(sample.ordinals[at_worst]), fmt)) if ulps[at_worst] >= 0 else None
@@ -319,6 +304,10 @@ def _row(
         len(sample.ordinals),
         every,
         {KINDS[k]: int(n) for k, n in enumerate(counts) if n},
+        (
+            number_of([KINDS.index(kind) for kind in LOST], sample, inside),
+            number_of([KINDS.index(FLUSHED)], sample, inside),
+        ),
         regions_of(sample, inside),
         worst,
         profile_text(sample.ordinals, ulps, fmt),
@@ -332,6 +321,7 @@ def _told(
     points: int,
     every: bool,
     counts: dict[str, int],
+    failing_and_flushed: tuple[int, int],
     regions: Sequence[Region],
     worst: tuple[float, str] | None,
     profile: str,
@@ -346,8 +336,8 @@ def _told(
         points=points,
         exhaustive=every,
         counts=counts,
-        failing=sum(r.count for r in failing if r.kind != FLUSHED) / total,
-        flushed=sum(r.count for r in failing if r.kind == FLUSHED) / total,
+        failing=failing_and_flushed[0] / total,
+        flushed=failing_and_flushed[1] / total,
         max_ulp=rounded_down(worst[0]) if worst else None,
         at=worst[1] if worst else None,
         regions=tuple(

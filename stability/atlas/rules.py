@@ -6,6 +6,7 @@ JAX differentiates that text for the second. Sources are the threads of `stabili
 
 from __future__ import annotations
 
+import ast
 import functools
 import importlib
 from collections.abc import Callable
@@ -14,13 +15,13 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from stability.atlas.functions import public_function
+from stability.atlas.functions import by_logit, public_function, stem
 
 Derivative = Callable[[Array, Array], Array]
 """From the argument and the value there to the slope."""
 
 DEFAULT = "JAX"
-OURS = "stability.nn"
+OURS = "stability"
 
 
 def with_rule(fn: Callable[[Array], Array], derivative: Derivative) -> Callable[[Array], Array]:
@@ -130,15 +131,21 @@ HIGHEST_NAME = "accuracy=HIGHEST"
 
 
 def _ours(name: str) -> Callable[[Array], Array] | None:
-    """The function of `stability.nn` that stands in for one of `jnp`, `nn` or `lax`."""
-    if name in OTHERS:
+    """The function of this package that stands in for one of `jnp`, `nn`, `lax` or `optax`."""
+    where, _, member = stem(name).rpartition(".")
+    room = ROOMS.get(where)
+    if room is None or name in OTHERS:
         return None
-    where, _, member = name.partition("(")[0].rpartition(".")
-    fn = getattr(importlib.import_module("stability.nn"), OTHER_NAMES.get(member, member), None)
-    if fn is None or where not in ("jnp", "nn", "lax", "jnp.linalg"):
-        return None
-    return _applied(fn, name)
+    fn = getattr(importlib.import_module(room), OTHER_NAMES.get(member, member), None)
+    if fn is None or where != "optax":
+        return None if fn is None else _applied(fn, name)
+    if "[" in name:
+        return by_logit(fn, ast.literal_eval(name.split("], ")[1].removesuffix(")")))
+    return _applied(fn, name) if "(x, " in name else None
 
+
+ROOMS = dict.fromkeys(("jnp", "jnp.linalg", "nn", "lax"), "stability.nn") | {"optax": "stability.losses"}
+"""Where the functions are that stand in for those of a library; those of losses by their logits."""
 
 OTHERS = {"nn.gelu(x)": "by tanh, with constants that no format has rounded"}
 """Functions of `stability.nn` that are not the same real function as their namesake's text, and why."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
+import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -15,6 +17,8 @@ from stability.files import write_atomically
 from stability.formats import FORMATS
 
 SCHEMA = 1
+ATLAS = "atlas.json.gz"
+"""The name of the file of an atlas."""
 WORSE = 2.0
 """An error, or a share of failing floats, that grew by more than this factor is worse."""
 LEAST_SHARE = 1e-4
@@ -43,25 +47,27 @@ class Atlas:
         return cls(data["manifest"], tuple(map(Row.from_json, data["rows"])), data["seconds"])
 
 
-def text_of(atlas: Atlas) -> str:
-    """As JSON, a row a line."""
+def packed(atlas: Atlas) -> bytes:
+    """As JSON, a row a line, by gzip."""
     data = atlas.to_json()
     rows = ",\n".join(json.dumps(row, ensure_ascii=False, separators=(",", ":")) for row in data.pop("rows"))
     head = json.dumps(data, ensure_ascii=False)
-    return f'{head[:-1]}, "rows": [\n{rows}\n]}}\n'
+    return gzip.compress(f'{head[:-1]}, "rows": [\n{rows}\n]}}\n'.encode(), mtime=0)
 
 
 def read(path: Path) -> Atlas:
     """An atlas from its file. **Raises:** `Refused`."""
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = json.loads(gzip.decompress(path.read_bytes()))
         if data["schema"] != SCHEMA:
             raise Refused(f"{path}: of schema {data['schema']}; this release reads {SCHEMA}")
         return Atlas.from_json(data)
+    except (gzip.BadGzipFile, EOFError, zlib.error):
+        raise Refused(f"{path}: not an {ATLAS}") from None
     except OSError as error:
         raise Refused(f"{path}: {error.strerror}") from None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise error if isinstance(error, Refused) else Refused(f"{path}: not an atlas.json") from None
+        raise error if isinstance(error, Refused) else Refused(f"{path}: not an {ATLAS}") from None
 
 
 def identity(settings: Settings) -> dict[str, Any]:

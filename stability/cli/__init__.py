@@ -69,7 +69,7 @@ def run() -> NoReturn:
     try:
         status = main(sys.argv[1:])
     except KeyboardInterrupt as stop:
-        told = "interrupted: what was there before is as it was; --resume continues an exhaustive sweep"
+        told = "interrupted: what was there before is as it was; --resume continues an atlas or an exhaustive sweep"
         print(told, file=sys.stderr, flush=True)
         # An interpreter that ends while a device computes may crash.
         os._exit(128 + (signal.SIGTERM if isinstance(stop, Terminated) else signal.SIGINT))

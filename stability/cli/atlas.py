@@ -12,9 +12,10 @@ from rich.console import Console
 from rich.table import Table
 
 from stability.atlas import page
+from stability.atlas.aliases import same_programs, under_name
 from stability.atlas.functions import LEFT_OUT, public_functions, stem
 from stability.atlas.rows import Row, Settings, Task, measure_in_turn
-from stability.atlas.store import Atlas, Change, Progress, Refused, changes, identity, read, text_of
+from stability.atlas.store import ATLAS, Atlas, Change, Progress, Refused, changes, identity, packed, read
 from stability.atlas.timing import seconds_by_rule
 from stability.cli import executors
 from stability.cli.arguments import Parser, command, number_in, whole_number
@@ -23,7 +24,7 @@ from stability.environment import environment, tell_untested
 from stability.files import write_together
 from stability.formats import FORMATS
 
-FILES = ("atlas.json", "README.md", "index.html")
+FILES = (ATLAS, "README.md", "index.html")
 PROGRESS, CHANGES = "progress.jsonl", "changes.md"
 
 
@@ -56,7 +57,7 @@ def parser() -> Parser:
         action="store_true",
         help="look at every float32 under jit, of functions whose true values have Taylor models everywhere",
     )
-    p.add_argument("--against", type=Path, metavar="FILE", help="an earlier atlas.json: tells what changed")
+    p.add_argument("--against", type=Path, metavar="FILE", help=f"an earlier {ATLAS}: tells what changed")
     p.add_argument("--out", type=Path, default=Path("reports/atlas"), metavar="DIR", help="default %(default)s")
     p.add_argument("--resume", action="store_true", help="go on from where an interrupted run of the same was")
     p.add_argument("--list", action="store_true", help="the functions, and what is left out")
@@ -95,19 +96,21 @@ def main(argv: list[str]) -> int:
         return 0
     settings = Settings(args.points, args.tolerance, args.seconds, args.exhaustive)
     tasks = [Task(name, dtype) for name in names for dtype in args.dtype or FORMATS]
+    measured_as = same_programs(tasks)
     with p.writing(args.out, _foreign):
         try:
             progress = Progress(args.out / PROGRESS, identity(settings), args.resume)
             with executors.executor(args.jobs, args.scheduler, len(tasks) < 3) as pool:
-                _measured(tasks, settings, pool, progress)
+                _measured(sorted(set(measured_as.values()), key=_in_turn), settings, pool, progress)
         except (Refused, NoExecutor) as refusal:
             p.error(str(refusal))
-        earlier = _reports(args.out / "atlas.json")
-        rows = [row for task in tasks for row in progress.done[task]]
+        earlier = _reports(args.out / ATLAS)
+        rows = [under_name(row, task.function) for task in tasks for row in progress.done[measured_as[task]]]
         manifest = {"command": command("stability atlas", argv), **environment(), "settings": asdict(settings)}
         atlas = Atlas(manifest, tuple(rows), seconds_by_rule(names))
         found = list(changes(before, atlas)) if before else []
-        texts = {"atlas.json": text_of(atlas), "index.html": page.html(atlas), "README.md": page.readme(atlas)}
+        texts: dict[str, str | bytes] = {ATLAS: packed(atlas)}
+        texts |= {"index.html": page.html(atlas), "README.md": page.readme(atlas)}
         if before:
             texts[CHANGES] = page.changed(before, atlas, found)
         write_together(args.out, texts)
@@ -129,9 +132,9 @@ def _foreign(out: Path) -> str | None:
     there = [name for name in (*FILES, CHANGES, "upstream") if (out / name).exists()]
     try:
         if there:
-            read(out / "atlas.json")
+            read(out / ATLAS)
     except Refused:
-        return f"{out}: holds {there[0]}, but no atlas.json of an earlier run; give another directory"
+        return f"{out}: holds {there[0]}, but no {ATLAS} of an earlier run; give another directory"
     return None
 
 
@@ -141,6 +144,11 @@ def _reports(path: Path) -> set[str]:
         return set(page.upstream(read(path)))
     except Refused:
         return set()
+
+
+def _in_turn(task: Task) -> tuple[str, str]:
+    """Formats one after the other: what is compiled eagerly is of use to all functions of a format."""
+    return task.dtype, task.function
 
 
 def _measured(tasks: list[Task], settings: Settings, pool: Executor | None, progress: Progress) -> None:

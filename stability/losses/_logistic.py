@@ -104,24 +104,23 @@ def widen(x: Array) -> Array:
     if x.dtype == jnp.bfloat16:
         bits = lax.bitcast_convert_type(x, jnp.uint16).astype(jnp.uint32) << 16
         x = lax.bitcast_convert_type(bits, jnp.float32)
-    if x.dtype == jnp.float16:
-        bits = lax.bitcast_convert_type(x, jnp.int16).astype(jnp.int32)
-        size = (bits & 0x3FF).astype(jnp.float64) * 2.0**-24
-        return jnp.where((bits & 0x7C00) == 0, jnp.where(bits < 0, -size, size), x.astype(jnp.float64))
-    bits = lax.bitcast_convert_type(x, jnp.int32)
-    size = (bits & 0x7FFFFF).astype(jnp.float64) * 2.0**-149
-    return jnp.where((bits & 0x7F800000) == 0, jnp.where(bits < 0, -size, size), x.astype(jnp.float64))
+    fmt = format_of(x.dtype)
+    bits = lax.bitcast_convert_type(x, _integer(fmt)).astype(jnp.int32)
+    negative = bits >> 31
+    quanta = ((bits & ((1 << (fmt.precision - 1)) - 1)) ^ negative) - negative
+    subnormal = quanta.astype(jnp.float64) * math.ldexp(1.0, fmt.least_exponent)
+    return jnp.where((bits & fmt.infinity) == 0, subnormal, x.astype(jnp.float64))
 
 
 def narrow(x: Array, fmt: FloatFormat) -> Array:
     """float64 rounded to a narrower format, to nearest even, subnormals included. The sign of a zero is kept."""
-    bits = lax.bitcast_convert_type(x, jnp.int64)
     magnitude = jnp.abs(x)
     quanta = lax.bitcast_convert_type(magnitude + math.ldexp(1.0, 52 + fmt.least_exponent), jnp.int64)
     if fmt.bits == 32:
-        small = quanta.astype(jnp.int32) | jnp.where(bits < 0, jnp.int32(-(1 << 31)), 0)
-        small = lax.bitcast_convert_type(small, jnp.float32)
-        return jnp.where(magnitude < fmt.smallest_normal, small, x.astype(jnp.float32))
+        plain = x.astype(jnp.float32)
+        small = quanta.astype(jnp.int32) | lax.bitcast_convert_type(plain, jnp.int32)
+        return jnp.where(magnitude < fmt.smallest_normal, lax.bitcast_convert_type(small, jnp.float32), plain)
+    bits = lax.bitcast_convert_type(x, jnp.int64)
     shift = 53 - fmt.precision
     rebiased = (bits & ((1 << 63) - 1)) - ((1023 - fmt.emax) << 52)
     rounded = (rebiased + ((1 << (shift - 1)) - 1) + ((rebiased >> shift) & 1)) >> shift
@@ -132,10 +131,13 @@ def narrow(x: Array, fmt: FloatFormat) -> Array:
 
 
 def to_odd(high: Array, low: Array) -> Array:
-    """`high + low`, `high` being the rounded sum, rounded to odd, so that rounding it again is right (float64)."""
+    """`high + low`, `high` being the rounded sum, rounded to odd, so that rounding it again is right (float64).
+
+    An infinite or NaN `high`, the error of which is NaN, stays.
+    """
     bits = lax.bitcast_convert_type(high, jnp.int64)
-    step = jnp.where((low < 0) == (high < 0), 1, -1)
-    return lax.bitcast_convert_type(jnp.where((low != 0) & ((bits & 1) == 0), bits + step, bits), high.dtype)
+    apart = (bits ^ lax.bitcast_convert_type(low, jnp.int64)) >> 63
+    return lax.bitcast_convert_type(jnp.where(jnp.abs(low) > 0, (bits + apart) | 1, bits), high.dtype)
 
 
 def _estrin(x: Array, coefficients: Sequence[float]) -> Array:
@@ -197,8 +199,7 @@ def gradient(z: Array, y: Array) -> tuple[Array, Array]:
     term = double_word.quotient(jnp.where(near, -0.5 * q, e), 1 + e) * jnp.where(near == positive, 1.0, -1.0)
     base = jnp.where(near, 0.5, jnp.where(positive, 1.0, 0.0)) - y
     high, low = double_word.two_sum(base, term)
-    value = jnp.where(jnp.isfinite(y) | jnp.isnan(z), to_odd(high, low), -y)
-    return value, jnp.abs(high) < 2.0**-26 * jnp.abs(term)
+    return to_odd(high, low), jnp.abs(high) < 2.0**-26 * jnp.abs(term)
 
 
 def value(z: Array, y: Array) -> Array:

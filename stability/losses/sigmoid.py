@@ -19,7 +19,8 @@ gives 0.501.
 `grad`, `jvp`, `vjp`, `hessian`, `vmap`, `jit`, `lax.scan`, `shard_map` and `checkpoint` apply. Two limits are XLA's: a
 cotangent other than 1 multiplies the gradient afterwards, in the format, and that product is flushed where it is
 subnormal; and float32 labels (not integers or booleans) have a second, slower path for logits where `σ(z)` and the
-label agree to 26 bits, taken for the whole array if it has such a logit, a NaN, or an infinite label.
+label agree to 26 bits, taken for all of a block of 2**13 elements that has such a logit, a NaN, or an infinite label;
+where JAX has more than one device, for the whole array.
 
 **Special values.** An infinite logit gives the limit; NaN gives NaN. A label outside [0, 1] is taken as it is: the
 formulas hold, and the value can cancel where it changes its sign.
@@ -47,6 +48,9 @@ if TYPE_CHECKING:
     from jaxtyping import Float, Shaped
 
 ARITHMETICS = ("float64", "compensated")
+
+_BLOCK = 1 << 13
+"""So many elements are taken again at once."""
 
 
 def _special_gradient(z: Array, y: Array, result: Array) -> Array:
@@ -78,8 +82,7 @@ def _from_single(x: Array, dtype: jnp.dtype) -> Array:
 def _gradient(z: Array, y: Array, whole: bool) -> Array:
     """By float64. `whole`: the labels are integers, so that nothing cancels.
 
-    Where base and term cancel stands infinity, until `again` has replaced it: a sum tells whether there is any, and XLA
-    on CPU needs no other array in memory for it. (The maximum does not: in jax 0.10.2 a NaN makes it forget others.)
+    Where base and term cancel stands infinity, until `again` has replaced it.
     """
     fmt = format_of(z.dtype)
     wide_z, wide_y = logistic.widen(z), logistic.widen(y)
@@ -87,15 +90,42 @@ def _gradient(z: Array, y: Array, whole: bool) -> Array:
     result = logistic.narrow(value, fmt)
     if whole or fmt.bits == 16:
         return result
-    result = jnp.where(cancels, jnp.inf, result)
 
     def again(z: Array, y: Array, result: Array) -> Array:
         v, j = logistic.gradient_doubled(logistic.widen(z), logistic.widen(y), logistic.FULL)
         exact = logistic.to_odd(*v) * logistic.power(-j, FORMATS["float64"])
         return jnp.where((result == jnp.inf) & (y > -jnp.inf), logistic.narrow(exact, fmt), result)
 
+    return _where_not_finite(again, z, y, jnp.where(cancels, jnp.inf, result))
+
+
+def _where_not_finite(again: Callable[..., Array], *arrays: Array) -> Array:
+    """The last of the arrays, and `again(*arrays)` in those blocks of it that are not finite throughout.
+
+    Sums tell, for which XLA on CPU needs no other array in memory. (The maximum does not: in jax 0.10.2 a NaN makes it
+    forget others.) Arrays that may lie on several devices are one block, so that all of them stay where they are.
+    """
+    *others, result = arrays
     marked = ~jnp.isfinite(result.sum())
-    return lax.cond(marked, again, lambda z, y, result: result, z, y, result)
+    if result.size <= _BLOCK or jax.device_count() > 1:
+        return lax.cond(marked, again, lambda *arrays: arrays[-1], *arrays)
+    others, flat = [x.ravel() for x in others], result.ravel()
+    starts = jnp.minimum(jnp.arange(-(-flat.size // _BLOCK)) * _BLOCK, flat.size - _BLOCK)
+
+    def block(x: Array, start: Array) -> Array:
+        return lax.dynamic_slice_in_dim(x, start, _BLOCK)
+
+    def each(result: Array) -> Array:
+        return lax.map(lambda start: jnp.isfinite(block(result, start).sum()), starts)
+
+    def step(state: tuple[Array, Array]) -> tuple[Array, Array]:
+        done, result = state
+        k = lax.argmin(done, 0, jnp.int32)
+        new = again(*(block(x, starts[k]) for x in (*others, result)))
+        return done.at[k].set(True), lax.dynamic_update_slice_in_dim(result, new, starts[k], 0)
+
+    done = lax.cond(marked, each, lambda _: jnp.ones(starts.shape, bool), flat)
+    return lax.while_loop(lambda state: ~state[0].all(), step, (done, flat))[1].reshape(result.shape)
 
 
 def _twice(kernel: Callable[..., tuple[Any, Array]], special: Callable[..., Array], z: Array, *labels: Array) -> Array:

@@ -1,7 +1,8 @@
 """The evaluated points of a row, and the regions of one kind among them with exact ends.
 
 Bisection between neighbouring points of different kinds goes on until every region ends at an exact float; random ones
-inside the regions tell whether kinds alternate there.
+inside the regions tell whether kinds alternate there. Where more than two do, there are as many ends as floats: beyond
+`MOST_GAPS`, of two ends that bisection finds in the place of one it follows one.
 """
 
 from __future__ import annotations
@@ -18,8 +19,11 @@ from stability.measure import FAILURE_KINDS, INACCURATE, KINDS, NAN_INPUT, OK, R
 LOOKED_AROUND = 256
 LOOKED_AHEAD = 4096
 """Points up to which bisection measures more than one round at once."""
+MOST_GAPS = 128
+"""Ends that bisection follows at once, if more than that many are not apart from the beginning."""
 INSIDE = 4096
-"""Random floats looked at inside the regions of a row of a wide format, at least 8 a region."""
+LEAST_INSIDE = 8
+"""Random floats looked at inside the regions of a row of a wide format, and in one of them, at least."""
 
 
 @dataclass(frozen=True)
@@ -117,9 +121,20 @@ class Gaps(NamedTuple):
         open_ = (below != above) & (high - low > 1)
         return cls(low[open_], high[open_], below[open_], above[open_])
 
+    def most(self) -> Gaps:
+        """Those next to what is right, and `MOST_GAPS` of the others."""
+        right = (self.below == OK) | (self.above == OK)
+        chosen = np.union1d(np.flatnonzero(right), _some(np.flatnonzero(~right), MOST_GAPS))
+        return Gaps(*(column[chosen] for column in self))
+
     def split(self, kinds: np.ndarray) -> Gaps:
-        """The gaps that are left when the kinds in the middles are known."""
+        """The gaps that are left when the kinds in the middles are known; of many, one in the place of each, that next
+        to what is right if there is such."""
         middle, pair = _middles(self.low, self.high), np.concatenate
+        if len(middle) > MOST_GAPS:
+            left = (self.below != kinds) & ((self.above == kinds) | (self.above != OK))
+            halves = (middle, self.low), (self.high, middle), (kinds, self.below), (self.above, kinds)
+            return Gaps.of(*(np.where(left, first, second) for second, first in halves))
         return Gaps.of(
             pair([self.low, middle]), pair([middle, self.high]), pair([self.below, kinds]), pair([kinds, self.above])
         )
@@ -129,9 +144,9 @@ def _middles(low: np.ndarray, high: np.ndarray) -> np.ndarray:
     return low + (high - low) // 2
 
 
-def _ahead(low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, int]:
-    """The points that bisection can come to in its next rounds, sorted, and in how many."""
-    depth = max(int(np.log2(LOOKED_AHEAD / len(low) + 1)), 1)
+def _ahead(low: np.ndarray, high: np.ndarray, most: int) -> tuple[np.ndarray, int]:
+    """The points that bisection can come to in its next rounds, about `most`, sorted, and in how many."""
+    depth = max(int(np.log2(most / len(low) + 1)), 1)
     found = []
     for _ in range(depth):
         middle = _middles(low, high)
@@ -154,6 +169,11 @@ def _blurred(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return np.isin(first, (OK, INACCURATE)) & np.isin(second, (OK, INACCURATE))
 
 
+def _some(found: np.ndarray, most: int = LOOKED_AROUND) -> np.ndarray:
+    """At most so many, at equal distances, the first and the last among them."""
+    return found[np.unique(np.linspace(0, len(found) - 1, min(len(found), most)).astype(int))]
+
+
 def _around_ends(sample: Sample) -> np.ndarray:
     """Ordinals at every power-of-two distance up to 4096 from the ends that no tolerance blurs.
 
@@ -161,24 +181,24 @@ def _around_ends(sample: Sample) -> np.ndarray:
     """
     before, after = sample.kinds[:-1], sample.kinds[1:]
     ends = sample.ordinals[:-1][(before != after) & ~_blurred(before, after)]
-    ends = ends[np.unique(np.linspace(0, len(ends) - 1, min(len(ends), LOOKED_AROUND)).astype(int))]
+    ends = _some(ends)
     steps = np.left_shift(np.int64(1), np.arange(13))
     near = (ends[:, None] + np.concatenate([-steps, 1 + steps])).ravel()
     return absent(near[(near >= sample.ordinals[0]) & (near <= sample.ordinals[-1])], sample.ordinals)
 
 
-def refine(sample: Sample, measured: Callable[[np.ndarray], Sample]) -> Sample:
+def refine(sample: Sample, measured: Callable[[np.ndarray], Sample], ahead: int = LOOKED_AHEAD) -> Sample:
     """Adds points until the ends of all runs of one kind are neighbouring floats.
 
     Plain bisection adds one point a gap and a round, so that a zone where two kinds alternate does not make
-    ever more gaps. All points that the next rounds can need are measured at once, and the others dropped. Then the
-    floats around each exact end are looked at, and what they open is bisected.
+    ever more gaps. All points that the next rounds can need, `ahead` at most, are measured at once, and the others
+    dropped. Then the floats around each exact end are looked at, and what they open is bisected.
     """
 
     def bisect(s: Sample) -> Sample:
-        gaps = Gaps.of(s.ordinals[:-1], s.ordinals[1:], s.kinds[:-1], s.kinds[1:])
+        gaps = Gaps.of(s.ordinals[:-1], s.ordinals[1:], s.kinds[:-1], s.kinds[1:]).most()
         while len(gaps.low):
-            points, depth = _ahead(gaps.low, gaps.high)
+            points, depth = _ahead(gaps.low, gaps.high, ahead)
             looked_at, needed = measured(points), np.zeros(len(points), bool)
             for _ in range(depth):
                 middles = np.searchsorted(points, _middles(gaps.low, gaps.high))
@@ -196,30 +216,56 @@ def _runs(sample: Sample) -> list[Run]:
     return [run for run in runs(sample.kinds) if run.code not in (OK, NAN_INPUT)]
 
 
-def looked_inside(sample: Sample, measured: Callable[[np.ndarray], Sample], seed: int) -> tuple[Sample, Sample]:
+def looked_inside(
+    sample: Sample, measured: Callable[[np.ndarray], Sample], seed: int, ahead: int = LOOKED_AHEAD
+) -> tuple[Sample, Sample]:
     """The sample, and the points at random floats inside those of its runs that have floats it did not look at.
 
-    What they show of another kind is added to the sample, except where it is the tolerance that tells it apart.
+    What they show of another kind is added to the sample, except where it is the tolerance that tells it apart: of more
+    than `LOOKED_AROUND` such, which is kinds alternating, as many at equal distances in their order.
     """
     first, last = np.array([(r.start, r.stop) for r in _runs(sample)], np.int64).reshape(-1, 2).T
     starts, width = sample.ordinals[first], sample.ordinals[last] - sample.ordinals[first] + 1
     partly = width > last - first + 1
-    starts, width = starts[partly], width[partly]
+    starts, width = (_some(v[partly], INSIDE // LEAST_INSIDE) for v in (starts, width))
     if not len(starts):
         return sample, sample.only(np.zeros(len(sample.kinds), bool))
-    each = int(np.clip(INSIDE // len(starts), 8, 64))
+    each = int(np.clip(INSIDE // len(starts), LEAST_INSIDE, 64))
     position = (np.arange(each) + np.random.default_rng(seed).random((len(starts), each))) / each
     inside = measured(np.unique(starts[:, None] + (position * width[:, None]).astype(np.int64)))
     of_run = sample.kinds[np.searchsorted(sample.ordinals, inside.ordinals, "right") - 1]
-    clear = (inside.kinds != of_run) & ~_blurred(inside.kinds, of_run)
-    return (refine(sample.merged(inside.only(clear)), measured) if clear.any() else sample), inside
+    clear = _some(np.flatnonzero((inside.kinds != of_run) & ~_blurred(inside.kinds, of_run)))
+    return (refine(sample.merged(inside.only(clear)), measured, ahead) if len(clear) else sample), inside
+
+
+def _ends(sample: Sample, run: Run) -> tuple[int, int]:
+    """The first and the last ordinal of a run; where bisection did not come to an end (`MOST_GAPS`), in the middle
+    between floats of different kinds."""
+
+    def last(i: int) -> int:
+        low, high = int(sample.ordinals[i]), int(sample.ordinals[min(i + 1, len(sample.ordinals) - 1)])
+        return low + (high - low) // 2
+
+    return last(run.start - 1) + 1 if run.start else int(sample.ordinals[0]), last(run.stop)
+
+
+def number_of(kinds: Sequence[int], sample: Sample, inside: Sample) -> int:
+    """How many floats are of some kinds of failing: of a run with some that were not looked at, by those `inside`."""
+    total = 0
+    for run in _runs(sample):
+        start, stop = _ends(sample, run)
+        first, last = np.searchsorted(inside.ordinals, [start, stop + 1])
+        whole = stop - start == run.stop - run.start or first == last
+        share = float(run.code in kinds) if whole else float(np.isin(inside.kinds[first:last], kinds).mean())
+        total += round((stop - start + 1) * share)
+    return total
 
 
 def regions_of(sample: Sample, inside: Sample) -> tuple[Region, ...]:
     """The runs of a sample; where some floats were not looked at, the count is estimated from those `inside`."""
     found = []
     for run in _runs(sample):
-        start, stop = int(sample.ordinals[run.start]), int(sample.ordinals[run.stop])
+        start, stop = _ends(sample, run)
         width, seen = stop - start + 1, run.stop - run.start + 1
         first, last = np.searchsorted(inside.ordinals, [start, stop + 1])
         same = inside.kinds[first:last] == run.code

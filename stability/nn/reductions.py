@@ -36,51 +36,53 @@ def _max(x: Array) -> Array:
     return jnp.max(x, axis=-1, keepdims=True)
 
 
-def _exponentials(z: Array) -> Array:
-    """`e^(z - max z)` in float64."""
-    m = _max(z)
+def _exponentials(z: Array, m: Array | None = None) -> Array:
+    """`e^(z - m)` in float64, `m` being the maximum."""
+    m = _max(z) if m is None else m
     if z.dtype != jnp.float64:
         return jnp.exp(z.astype(jnp.float64) - m.astype(jnp.float64))
     d, rest = double_word.two_sum(z, -m)
     return jnp.where(d > -800, jnp.exp(d) * (1 + rest), jnp.where(jnp.isnan(d), d, 0))
 
 
-def _once(row: Any) -> Any:
-    """What a row has, computed once a row: XLA on CPU would do it for each of its elements."""
-    return lax.optimization_barrier(row)
+def _once(values: Any) -> Any:
+    """What a row has, computed once a row, where XLA on CPU would do it for each of its elements; and arrays of which
+    the exponentials are computed again, where it would keep those of another kernel in memory, in float64."""
+    return lax.optimization_barrier(values)
 
 
 def _share(z: Array) -> Array:
-    e = _exponentials(z)
-    return e * _once(1 / _sum(e))
+    e = _exponentials(_once(z))
+    return e / _sum(e)
 
 
-def _centred(v: Array, z: Array) -> tuple[Array, Array]:
-    """`w = v - c` and `Σ_j p_j w_j`, where `c` is the mean of `v` by weights `p**64`: by a likely class alone."""
+def _centred(v: Array, z: Array) -> tuple[Array, Array, Array]:
+    """`e^(z - max z)`, `w = v - c` and `Σ_j p_j w_j`, `c` a mean of `v` by weights `p**64`: by a likely class alone."""
     v, e = v.astype(jnp.float64), _exponentials(z)
     weights = jnp.exp(64 * (z - _max(z))).astype(jnp.float64)
-    w = v - _once(_sum(weights * v) / _sum(weights))
-    return w, _once(_sum(e * w) / _sum(e))
+    w = v - _sum(weights * v) / _sum(weights)
+    return e, w, _sum(e * w) / _sum(e)
 
 
 def _share_tangent(v: Array, z: Array) -> Array:
-    w, mean = _centred(v, z)
-    return _share(z) * (w - mean)
+    e, w, mean = _centred(*_once((v, z)))
+    return e * (w - mean) / _sum(e)
 
 
 def _log_tangent(v: Array, z: Array) -> Array:
-    w, mean = _centred(v, z)
+    _, w, mean = _centred(*_once((v, z)))
     return w - mean
 
 
 def _log_cotangent(c: Array, z: Array) -> Array:
     """`c_k - p_k Σ_j c_j`; where `p_k` is more than 1/2, `1 - p_k` is the sum of the others."""
-    c, e = c.astype(jnp.float64), _exponentials(z)
-    total, whole = _sum(c), _sum(e)
     rest = shares.rest(z if z.dtype == jnp.float64 else z.astype(jnp.float32)).astype(jnp.float64)
+    c, z = _once((c, z))
+    total, m, whole = _sum(c.astype(jnp.float64)), _max(z), _sum(_exponentials(z))
     rest = jnp.where(rest > 2.0**-20, (whole - 1) / whole, rest)
-    total, rest, scale, likely = _once((total, rest * total, total / whole, jnp.where(rest < 0.5, _max(z), jnp.inf)))
-    return jnp.where(z == likely, (c - total) + rest, c - e * scale)
+    c, z, m, total, rest, scale = _once((c, z, m, total, rest, total / whole))
+    c = c.astype(jnp.float64)
+    return jnp.where((z == m) & (rest < 0.5), (c - total) + rest * total, c - _exponentials(z, m) * scale)
 
 
 def _log_share(z: Array) -> Array:

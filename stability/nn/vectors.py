@@ -69,7 +69,9 @@ def _with_size(x: Array, plain: Callable[[Array, Array], Array], careful: Callab
     wide = x.astype(jnp.float64)
     size = lax.optimization_barrier(jnp.sqrt(_sum(wide * wide)))
     ordinary = (size > 1e-25) & (size < jnp.inf)
-    return lax.cond(ordinary.all(), plain, lambda x, _: careful(x), x, size)
+    return lax.cond(
+        ordinary.all(), lambda x, size: plain(x, size).astype(x.dtype), lambda x, _: careful(x).astype(x.dtype), x, size
+    )
 
 
 def _length(x: Array) -> Array:
@@ -86,7 +88,7 @@ def _unit(x: Array) -> Array:
         small, _ = _scaled(x)
         return _over(small, jnp.sqrt(_sum(small * small)))
 
-    return _with_size(x, lambda x, size: widened(x) / size, careful)
+    return _with_size(x, lambda x, size: widened(x) * lax.optimization_barrier(1 / size), careful)
 
 
 def _turned(v: Array, x: Array) -> Array:

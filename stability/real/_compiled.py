@@ -19,6 +19,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import flint
 import numpy as np
 from flint import arb
 from jax.extend.core import ClosedJaxpr
@@ -138,6 +139,8 @@ class _Source(Reals):
         super().__init__()
         self.over_balls = over_balls
         self.lines: list[str] = []
+        self.fixed: set[str] = set()
+        """Variables that hang on no number that varies, but on the precision."""
         self.names: dict[str, Any] = {"arb": arb}
         self.texts: dict[int, str] = {}
         self.straight = True
@@ -152,20 +155,33 @@ class _Source(Reals):
     def text(self, x: Any) -> str:
         return x.text if isinstance(x, Name) else self.constant_text(x)
 
-    def line(self, expression: str) -> Name:
+    def line(self, expression: str, inputs: Sequence[Any]) -> Name:
         if len(self.lines) > MOST_LINES:
             raise _Bent
         name = f"v{len(self.lines)}"
         self.lines.append(f"    {name} = {expression}")
+        if all(x.text.partition("[")[0] in self.fixed for x in inputs if isinstance(x, Name)):
+            self.fixed.add(name)
         return Name(name)
+
+    def text_of_function(self, names: Sequence[str], result: str) -> str:
+        """The functions `fixed`, of nothing, and `point`, which takes what that gives from `known`."""
+        fixed = [line for line in self.lines if line.split()[0] in self.fixed]
+        open_ = [line for line in self.lines if line.split()[0] not in self.fixed]
+        kept = "".join(f"{line.split()[0]}, " for line in fixed)
+        lines = ["def fixed():", *fixed, f"    return ({kept})", f"def point({', '.join(names)}):"]
+        return "\n".join([*lines, *([f"    {kept}= known()"] if fixed else []), *open_, f"    return {result}"])
 
     def call(self, function: Callable, inputs: Sequence[Any], primitive: str = "") -> Name:
         texts = [self.text(x) for x in inputs]
         if self.over_balls and primitive in TEXT:
-            return self.line(TEXT[primitive].format(*texts))
+            return self.line(TEXT[primitive].format(*texts), inputs)
         if self.over_balls:
             function = LOOSE.get(primitive.removeprefix("reduce_")) or _strict(function)
-        return self.line(f"{self.constant_text(function)}({', '.join(texts)})")
+        return self.call_of(function, inputs)
+
+    def call_of(self, function: Callable, inputs: Sequence[Any]) -> Name:
+        return self.line(f"{self.constant_text(function)}({', '.join(map(self.text, inputs))})", inputs)
 
     def decided(self, value, what):
         if _varies(value):
@@ -222,7 +238,7 @@ class _Source(Reals):
             raise _Bent
         texts = [self.text(x) for x in row]
         if name == "select_n" and len(row) == 3:
-            return self.line(f"{texts[2]} if {texts[0]} else {texts[1]}")
+            return self.line(f"{texts[2]} if {texts[0]} else {texts[1]}", row)
         if name == "convert_element_type" and eqn.invars[0].aval.dtype == bool and is_float(eqn.outvars[0].aval):
             return self.call(_one_or_zero, row)
         return self.call(function, row, name)
@@ -266,7 +282,7 @@ class _Source(Reals):
 
         self.straight = False
         open_inputs = [x for v in values if _varies(v) for x in as_array(v).ravel()]
-        result = self.line(f"{self.constant_text(run)}({', '.join(self.text(x) for x in open_inputs)})").text
+        result = self.call_of(run, open_inputs).text
         at = itertools.count()
         return [
             bare(array([Name(f"{result}[{next(at)}]") for _ in range(int(np.prod(v.aval.shape)))], v.aval.shape))
@@ -293,7 +309,21 @@ def compiled(
     known = [v for v in source.names.values() if isinstance(v, arb | Undefined)]
     if over_balls and any(isinstance(v, Undefined) for v in known):
         return None
-    exec("\n".join([f"def point({', '.join(names)}):", *source.lines, f"    return {result}"]), source.names)
+    exec(source.text_of_function(names, result), source.names)
+    source.names["known"] = _by_precision(source.names["fixed"])
     point = source.names["point"]
     point.straight = source.straight
     return point
+
+
+def _by_precision(fixed: Callable[[], tuple]) -> Callable[[], tuple]:
+    """What is computed anew only where the precision is another."""
+    found: dict[int, tuple] = {}
+
+    def known() -> tuple:
+        prec = flint.ctx.prec
+        if prec not in found:
+            found[prec] = fixed()
+        return found[prec]
+
+    return known

@@ -49,10 +49,54 @@ class Given(NamedTuple):
 @functools.lru_cache(maxsize=32)
 def kept(fn: Callable, full: tuple[Given, ...], argnum: int, derivative: Order | None, x64: bool):
     """`evaluators`, which a search for the ends of a region asks for again and again."""
-    return evaluators(fn, [g.array() for g in full], argnum, derivative)
+    own = derivative is not None and derivative.by == argnum
+    along = _along(fn, full, argnum, x64) if own else None
+    return evaluators(fn, [g.array() for g in full], argnum, derivative, along)
 
 
-def evaluators(fn: Callable, full: Sequence[Any], argnum: int, derivative: Order | None):
+MOST_KEPT = 1 << 17
+"""Power series that are kept of a function."""
+
+
+class Along:
+    """A straight line along power series of Arb's own, which are kept: derivatives of lower order are in them."""
+
+    def __init__(self, line: Callable[..., Any]):
+        self.line = line
+        self.found: dict[tuple[float, int], arb_series] = {}
+
+    def __call__(self, x: arb, end: int) -> arb_series | arb | None:
+        """The power series at a number up to a power, a ball where it is constant, or nothing; all finite."""
+        key = float(x.mid()), flint.ctx.prec
+        there = self.found.get(key)
+        if there is not None and there.prec >= end and x.is_exact() and x == key[0]:
+            return there
+        try:
+            found = self.line(arb_series([x, 1], prec=end))
+        except (Open, ZeroDivisionError, ValueError):
+            return None
+        if isinstance(found, arb):
+            return found if found.is_finite() else None
+        if type(found) is not arb_series or found.prec < end or not all(found[k].is_finite() for k in range(end)):
+            return None
+        if x.is_exact() and x == key[0]:
+            if len(self.found) >= MOST_KEPT:
+                self.found.clear()
+            self.found[key] = found
+        return found
+
+
+@functools.lru_cache(maxsize=4)
+def _along(fn: Callable, full: tuple[Given, ...], argnum: int, x64: bool) -> Along | None:
+    """A function of a number in place of an argument along power series, where it has a straight line."""
+    arrays = [g.array() for g in full]
+    jaxpr, _ = trace(fn, *arrays)
+    held = [lift(x, a.dtype) for x, a in zip(arrays, jaxpr.in_avals, strict=True)]
+    line = compiled(jaxpr, [*held[:argnum], Name("x"), *held[argnum + 1 :]], ("x",), over_balls=False)
+    return Along(line) if line is not None and getattr(line, "straight", False) else None
+
+
+def evaluators(fn: Callable, full: Sequence[Any], argnum: int, derivative: Order | None, along: Along | None):
     """Three ways to the real value, or the derivative, of a scalar function at a number in place of an argument: two of
     balls that may raise `Open` or `ZeroDivisionError`, or `None`: a quick one, which may know less than can be known at
     a precision, and one that does not; and one that always gives something."""
@@ -93,20 +137,12 @@ def evaluators(fn: Callable, full: Sequence[Any], argnum: int, derivative: Order
             return derivatives(lambda s: [value(s)], x, derivative.order)[0]
         return derivatives(lambda s: [value(x, s)], held[derivative.by], derivative.order)[0]
 
-    straight = line if len(names) == 1 and getattr(line, "straight", False) else None
     end, factor = derivative.order + 1, math.factorial(derivative.order)
 
     def smooth(x: arb) -> arb:
-        if straight is not None:
-            try:
-                found = straight(arb_series([x, 1], prec=end))
-            except (Open, ZeroDivisionError, ValueError):
-                pass
-            else:
-                if isinstance(found, arb) and found.is_finite():
-                    return arb(0)
-                if type(found) is arb_series and found.prec >= end and all(found[k].is_finite() for k in range(end)):
-                    return found[derivative.order] * factor
+        found = along(x, end) if along is not None else None
+        if found is not None:
+            return arb(0) if isinstance(found, arb) else found[derivative.order] * factor
         left, right = slope(x)
         if left is not right or isinstance(left, Undefined) or infinite(left):
             raise Open(Sides(left, right))
@@ -176,9 +212,13 @@ def truth(
     with np.errstate(over="ignore"):
         undecided |= ~(np.ldexp(bound, -exponent) <= FRACTION)
     left = np.flatnonzero(undecided & alone)
+    with np.errstate(over="ignore"):
+        wide_ball = np.isfinite(bound) & (np.ldexp(bound, -exponent) > FRACTION)
     of_nan = functools.cache(lambda: _decided(real(math.nan), fast, slow, fmt))
     ends = [
-        of_nan() if math.isnan(x) else _decided(real(x), fast, slow, fmt, sides.get(i))
+        of_nan()
+        if math.isnan(x)
+        else _decided(real(x), fast, slow, fmt, sides.get(i), PRECISIONS[1:] if wide_ball[i] else PRECISIONS)
         for i, x in zip(left.tolist(), wide[left].tolist(), strict=True)
     ]
     points = [first for first, _ in ends] + [point for at, point in shared for _ in at]
@@ -274,13 +314,18 @@ def _by_line(
 
 
 def _decided(
-    x, fast: Callable | None, slow: Callable, fmt: FloatFormat, sides: Sides | None = None
+    x,
+    fast: Callable | None,
+    slow: Callable,
+    fmt: FloatFormat,
+    sides: Sides | None = None,
+    precisions: Sequence[int] = PRECISIONS,
 ) -> tuple[Point, Point | None]:
     """The true value at one point, at rising precision, and its other end where it is an interval; `sides` of a
     derivative at the first precision, where they are known."""
     at_number = not (isinstance(x, Undefined) or infinite(x))
     ends: tuple[Point, Point | None] = truths.undecided(fmt), None
-    for prec in PRECISIONS:
+    for prec in precisions:
         with flint.ctx.workprec(prec):
             if sides is None and fast is not None and at_number:
                 try:
@@ -291,11 +336,18 @@ def _decided(
                     found = point_of(v, fmt)
                     if found.state == State.NUMBER and not infinite(v):
                         return found, None
+                    if _is_ball(v) and prec != precisions[-1]:
+                        continue
             v, sides = slow(x) if sides is None else sides, None
             ends = _ends(v, fmt, at_number)
             if is_unproven(v) or not any(end is not None and end.state == State.UNDECIDED for end in ends):
                 break
     return ends
+
+
+def _is_ball(v: Any) -> bool:
+    """Whether a number is known by a finite ball, which a higher precision narrows."""
+    return isinstance(v, arb) and v.is_finite()
 
 
 def _ends(v: Any, fmt: FloatFormat, at_number: bool) -> tuple[Point, Point | None]:

@@ -191,8 +191,11 @@ def composed(f: Function, args: Sequence[Any]) -> Series:
 
 def _all_finite(x: Any) -> Any:
     """What has only finite coefficients: a zero would hide others. **Raises:** `Open`."""
-    numbers = [x[k] for k in range(x.length())] if type(x) is arb_series else [x] if isinstance(x, arb) else []
-    if not all(v.is_finite() for v in numbers):
+    if type(x) is arb_series:
+        for k in range(x.length()):
+            if not x[k].is_finite():
+                raise Open
+    elif isinstance(x, arb) and not x.is_finite():
         raise Open
     return x
 

@@ -1,0 +1,61 @@
+"""Functions of several names: programs that are one and the same are measured once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+
+import jax
+
+from stability.atlas.functions import public_function
+from stability.atlas.rows import Row, Task
+from stability.atlas.rules import rules_of
+from stability.atlas.threads import threads_of
+from stability.atlas.ways import WAYS
+from stability.formats import FORMATS
+
+OF_NO_MATTER = re.compile(r"name=\w+|0x[0-9a-f]+")
+"""What two printed programs may differ in."""
+
+
+def _text(fn: Callable, dtype: str) -> str | None:
+    """A program as text, or `None` where that does not tell all: it has constants, or can't be made."""
+    try:
+        closed = jax.make_jaxpr(fn)(jax.ShapeDtypeStruct((), FORMATS[dtype].dtype))
+    except Exception:
+        return None
+    return None if closed.consts else OF_NO_MATTER.sub("", str(closed))
+
+
+def _programs(task: Task) -> tuple | None:
+    """All that the rows of a task hang on but its name."""
+    fn = public_function(task.function).fn
+    with jax.enable_x64(task.dtype == "float64"):
+        texts = [_text(make(fn), task.dtype) for ways in WAYS.values() for make in ways.values()]
+    if None in texts:
+        return None
+    reported = tuple(sorted((t.order, t.dtype, t.points) for t in threads_of(task.function)))
+    return (*texts, task.dtype, tuple(rules_of(task.function)), reported)
+
+
+def same_programs(tasks: Iterable[Task]) -> dict[Task, Task]:
+    """By task the one that is measured in its place, which is itself where no earlier one has the same programs."""
+    by_value: dict[str, list[Task]] = {}
+    found = {}
+    for task in tasks:
+        found[task] = task
+        text = _text(public_function(task.function).fn, "float32")
+        if text is not None:
+            by_value.setdefault(text, []).append(task)
+    first: dict[tuple, Task] = {}
+    for alike in by_value.values():
+        if len({task.function for task in alike}) > 1:
+            for task in alike:
+                programs = _programs(task)
+                found[task] = task if programs is None else first.setdefault(programs, task)
+    return found
+
+
+def under_name(row: Row, function: str) -> Row:
+    """A row as that of another function."""
+    return Row(**{**vars(row), "function": function})

@@ -1,0 +1,98 @@
+"""Rows of the atlas that is published, chosen by chance, against mpmath, and floats judged by plain rules."""
+
+import gzip
+import json
+from importlib.metadata import version
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import mpmath
+import numpy as np
+import pytest
+from mpmath import mp, mpf
+from public_oracles import ORACLES
+
+from stability.atlas.functions import public_function
+from stability.atlas.store import ATLAS
+from stability.atlas.ways import MODES, WAYS
+from stability.formats import FORMATS, from_ordinal, to_ordinal, widen
+
+PUBLISHED = Path(__file__).parents[1] / "reports" / "atlas" / ATLAS
+ROWS, SEED, TOLERANCE = 30, 20, 16
+INSIDE = 6
+"""Floats inside a region that are looked at besides its ends."""
+
+
+def derivative(fn, x, order):
+    """By central differences, of steps far smaller than anything that a float resolves."""
+    with mpmath.workprec(2600 + 2 * abs(int(np.frexp(x)[1]))):
+        x = mpf(x)
+        h = abs(x) * mpf(2) ** -400
+        if order == 0:
+            return fn(x)
+        if order == 1:
+            return (fn(x + h) - fn(x - h)) / (2 * h)
+        return (fn(x + h) - 2 * fn(x) + fn(x - h)) / h**2
+
+
+def kind(result, true, fmt):
+    """What a result is, by the definitions of `stability.measure.KINDS`."""
+    if np.isnan(result):
+        return "nan"
+    least = mpf(2) ** fmt.emin
+    top = mpf(2) ** (fmt.emax + 1) * (1 - mpf(2) ** -(fmt.precision + 1))
+    if np.isinf(result):
+        return "ok" if abs(true) >= top and np.sign(result) == mp.sign(true) else "inf"
+    is_zero = abs(true) <= mpf(2) ** (fmt.least_exponent - 1)
+    if result == 0 and not is_zero:
+        return "vanished" if abs(true) >= least * (1 - mpf(2) ** -(fmt.precision + 1)) else "flushed"
+    if mp.sign(true) * np.sign(result) < 0 and not is_zero:
+        return "wrong_sign"
+    exponent = int(mp.floor(mp.log(abs(true), 2))) if true else fmt.emin
+    ulp = mpf(2) ** max(exponent - fmt.precision + 1, fmt.least_exponent)
+    return "inaccurate" if abs(mpf(float(result)) - true) > TOLERANCE * ulp else "ok"
+
+
+def chosen():
+    if not PUBLISHED.exists():
+        return []
+    data = json.loads(gzip.decompress(PUBLISHED.read_bytes()))
+    if data["manifest"]["jax"] != version("jax"):
+        return []
+    rows = [r for r in data["rows"] if r.get("regions") and r["function"] in ORACLES and r["rule"] == "JAX"]
+    picked = np.random.default_rng(SEED).permutation(len(rows))[:ROWS]
+    return [rows[i] for i in sorted(picked.tolist())]
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("row", chosen(), ids=lambda r: f"{r['function']}-{r['order']}-{r['dtype']}-{r['ways'][0]}")
+def test_the_regions_of_a_published_row_are_where_mpmath_says(row):
+    fmt, rng = FORMATS[row["dtype"]], np.random.default_rng(SEED)
+    oracle, (low, high) = ORACLES[row["function"]]
+    way, mode = row["ways"][0]
+    checked = 0
+    with jax.enable_x64(row["dtype"] == "float64"):
+        run = MODES[mode](jax.vmap(WAYS[row["order"]][way](public_function(row["function"]).fn)))
+
+        def kind_at(ordinals):
+            z = np.zeros(1 << 16 if fmt.bits == 16 else 8192, fmt.dtype)
+            z[: len(ordinals)] = from_ordinal(np.array(ordinals, np.int64), fmt)
+            results, points = widen(np.asarray(run(jnp.asarray(z)))), widen(z).tolist()
+            for result, x in zip(results[: len(ordinals)].tolist(), points, strict=False):
+                usable = np.isfinite(x) and x != 0 and low < x < high
+                yield kind(result, derivative(oracle, x, row["order"]), fmt) if usable else None
+
+        for name, first, last, count in row["regions"]:
+            if name == "pole":
+                continue
+            start, stop = (int(to_ordinal(np.array([float.fromhex(v)]).astype(fmt.dtype))[0]) for v in (first, last))
+            whole = count == stop - start + 1
+            inside = rng.integers(start, stop + 1, INSIDE).tolist() if whole else []
+            for found in kind_at([start, stop, *inside]):
+                assert found in (name, None), (name, first, last)
+                checked += found is not None
+            for found in kind_at([max(start - 1, -fmt.infinity - 1), min(stop + 1, fmt.infinity)]) if whole else ():
+                assert found != name, (name, first, last)
+                checked += found is not None
+    assert checked or low > -np.inf or high < np.inf

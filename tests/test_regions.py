@@ -1,0 +1,114 @@
+"""Regions of failing floats: exact ends, and zones where kinds alternate, with a count that is estimated."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import mpmath
+import numpy as np
+import pytest
+
+from stability import real
+from stability.formats import FORMATS, from_ordinal
+from stability.measure import KINDS, OK
+from stability.measure.regions import MOST_GAPS, Region, Sample, looked_inside, number_of, refine, regions_of
+
+FLOAT32 = FORMATS["float32"]
+NAN, VANISHED, WRONG_SIGN, INACCURATE = (KINDS.index(k) for k in ("nan", "vanished", "wrong_sign", "inaccurate"))
+GRID = np.arange(-(1 << 30), 1 << 30, 1 << 19)
+
+
+def looked_at(kind_of, counts):
+    def measured(ordinals):
+        counts.append(len(ordinals))
+        kinds = kind_of(ordinals)
+        return Sample(ordinals, kinds, np.zeros(len(kinds)), np.ones(len(kinds), bool), np.zeros(len(kinds), np.int8))
+
+    return measured
+
+
+def found(kind_of, ahead=64):
+    counts: list[int] = []
+    measured = looked_at(kind_of, counts)
+    sample, inside = looked_inside(refine(measured(GRID), measured, ahead), measured, 0, ahead)
+    return regions_of(sample, inside), functools.partial(number_of, sample=sample, inside=inside), sum(counts)
+
+
+def one_of(kinds, ordinals, seed=1):
+    """A kind at every ordinal, as if by chance."""
+    mixed = (ordinals.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15 + 2 * seed)) >> np.uint64(40)
+    return np.array(kinds)[(mixed % np.uint64(len(kinds))).astype(int)]
+
+
+@pytest.mark.parametrize("kinds", [(VANISHED, WRONG_SIGN, INACCURATE), (NAN, VANISHED, WRONG_SIGN, INACCURATE)])
+def test_the_ends_of_a_zone_of_many_kinds_are_exact_and_cost_little(kinds):
+    first, last = 123_456_789, 987_654_321
+
+    def kind_of(ordinals):
+        return np.where((ordinals >= first) & (ordinals <= last), one_of(kinds, ordinals), OK)
+
+    regions, number, looked = found(kind_of)
+    assert (min(r.start for r in regions), max(r.stop for r in regions)) == (first, last)
+    assert looked < len(GRID) + 60 * 40 * MOST_GAPS
+    width = last - first + 1
+    assert number(kinds) == pytest.approx(width, rel=1e-6)
+    for kind in kinds:
+        assert number([kind]) / width == pytest.approx(1 / len(kinds), abs=0.05)
+
+
+def test_a_region_beside_a_zone_of_many_kinds_has_exact_ends():
+    """Also one that no point of the grid lies in."""
+    near, far = (-700_000_001, -699_000_000), (50_000_003, 900_000_000)
+
+    def kind_of(ordinals):
+        zone = (ordinals >= far[0]) & (ordinals <= far[1])
+        mixed = np.where(zone, one_of((VANISHED, WRONG_SIGN, INACCURATE), ordinals), OK)
+        return np.where((ordinals >= near[0]) & (ordinals <= near[1]), NAN, mixed)
+
+    regions, *_ = found(kind_of)
+    assert Region("nan", *near, near[1] - near[0] + 1, counted=False) in regions
+    others = [r for r in regions if r.kind != "nan"]
+    assert (min(r.start for r in others), max(r.stop for r in others)) == far
+
+
+@pytest.mark.parametrize("ahead", [1, 64, 4096])
+def test_two_regions_are_found_alike_however_far_ahead_is_looked(ahead):
+    def kind_of(ordinals):
+        return np.where(ordinals < -7, INACCURATE, np.where(ordinals > 5_000_001, VANISHED, OK))
+
+    regions, *_ = found(kind_of, ahead)
+    assert [(r.kind, r.start, r.stop) for r in regions] == [
+        ("inaccurate", GRID[0], -8),
+        ("vanished", 5_000_002, GRID[-1]),
+    ]
+
+
+def softplus(x):
+    return jnp.logaddexp(x, 0.0)
+
+
+@pytest.mark.parametrize("orders", [(2, 1), (1, 2), (1,)])
+def test_a_derivative_is_the_same_whichever_was_asked_for_before(orders):
+    def fn(x):
+        return softplus(x) * jnp.log(jnp.full_like(x, 3.0))
+
+    z = np.array([-60.0, -1.5, 0.25, 3.0, 40.0], np.float32)
+    for order in orders:
+        truth = real.truth(fn, z, fmt=FLOAT32, derivative=real.Order(0, order))
+        if order == 1:
+            with mpmath.workdps(60):
+                wanted = [mpmath.log(3) / (1 + mpmath.exp(-mpmath.mpf(float(x)))) for x in z]
+            assert truth.rounded.tolist() == [float(np.float32(float(w))) for w in wanted]
+
+
+def test_what_hangs_on_no_argument_is_as_precise_as_what_does():
+    """`(log 3 + x) - log 3` is `x`, however small, which takes more bits than a first look has."""
+
+    def fn(x):
+        return (jnp.log(jnp.full_like(x, 3.0)) + x) - jnp.log(jnp.full_like(x, 3.0))
+
+    fmt = FORMATS["float64"]
+    with jax.enable_x64(True):
+        z = from_ordinal(np.array([1, 1 << 53, 300 << 52, 1 << 62, -(1 << 40)]), fmt)
+        assert real.truth(fn, z, fmt=fmt).rounded.tolist() == z.tolist()
+        assert real.truth(fn, z, fmt=fmt, derivative=real.Order(0, 1)).rounded.tolist() == [1.0] * 5
