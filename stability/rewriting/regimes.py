@@ -82,8 +82,9 @@ def chosen(
 ) -> Regimes:
     """The terms to use, with branches on the one variable where they pay most.
 
-    **Arguments:** `candidates` the term that is to be replaced first; `given` the bits of its error; `bisect` from a variable, two terms and
-    the ordinals of two floats, the one on the first term's side, to the ordinal of the first float for the second.
+    **Arguments:** `candidates` the term that is to be replaced first; `given` the bits of its error; `bisect` from a
+    variable, two terms and the ordinals of two floats, the one on the first term's side, to the ordinal of the first
+    float for the second.
     """
     weights = weighed(candidates, given)
     change = CHANGE * weights.shape[1]
