@@ -154,7 +154,10 @@ class Quotient:
         return top if self.bottom == 1 else operation("div", top, self.field.polynomial(self.bottom))
 
     def _factors(self, p: Any) -> tuple[int, list[Term]]:
-        factor, parts = p.factor()
+        try:
+            factor, parts = p.factor()
+        except OverflowError:
+            return 1, [self.field.polynomial(p)]
         return int(factor), [self.field.polynomial(q) for q, n in parts for _ in range(int(n))]
 
 
