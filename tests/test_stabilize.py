@@ -55,10 +55,17 @@ def test_a_form_as_a_term_is_the_form(name):
         np.testing.assert_allclose(found, expected, rtol=1e-12)
 
 
-@pytest.mark.parametrize("fn", [lambda x: jnp.ones(3) * x, lambda x: jax.lax.cond(x > 0, jnp.sin, jnp.cos, x)])
+@pytest.mark.parametrize("fn", [lambda x: jnp.ones(3) * x, lambda x: jax.lax.while_loop(lambda y: y < 9, jnp.exp, x)])
 def test_what_is_no_function_of_scalars_is_refused(fn):
     with pytest.raises(Unsupported):
         stabilize(fn)
+
+
+def test_a_branch_is_a_choice():
+    found = term_of(lambda x: jax.lax.cond(x > 0, jnp.sin, jnp.cos, x), ["x"], F32)
+    assert str(found) == "select(gt(x, 0), sin(x), cos(x))"
+    repeated = term_of(lambda x: jax.lax.fori_loop(0, 2, lambda i, y: y * x, x), ["x"], F32)
+    assert str(repeated) == "x * x * x"
 
 
 def test_terms_with_the_same_parts_are_one_object():

@@ -14,7 +14,7 @@ import numpy as np
 from stability.formats import FloatFormat
 from stability.real.recognition import meaning_of
 from stability.real.walk import Semantics, called, walk
-from stability.rewriting.operations import OPERATIONS
+from stability.rewriting.operations import OPERATIONS, TRUTHS
 from stability.rewriting.terms import Term, number, operation, variable
 
 
@@ -78,6 +78,8 @@ class Symbols(Semantics):
             raise Unsupported(f"{name} makes an array, at {source}; a function of scalars is needed")
         if name in _SAME:
             return list(values[:1])
+        if name == "cond":
+            return self._chosen(eqn, values)
         if name == "convert_element_type":
             return [_converted(eqn, values[0], source)]
         if name == "integer_pow":
@@ -87,6 +89,17 @@ class Symbols(Semantics):
         if name not in OPERATIONS:
             raise Unsupported(f"{name} has no rules, at {source}")
         return [operation(name, *values)]
+
+    def follow(self, eqn: Any, inside: Callable[[], list], as_one: Callable[[], list]) -> list:
+        return as_one() if eqn.primitive.name == "cond" else inside()
+
+    def _chosen(self, eqn: Any, values: Sequence[Any]) -> list:
+        """Both branches of a `cond`, and which."""
+        which, branches = values[0], eqn.params["branches"]
+        if which.op not in TRUTHS or len(branches) != 2:
+            raise Unsupported("a branch hangs on what is no comparison")
+        no, yes = (walk(branch, values[1:], self) for branch in branches)
+        return [operation("select", which, a, b) for a, b in zip(yes, no, strict=True)]
 
     def decided(self, value: Any, what: str) -> int:
         raise Unsupported(f"the {what} hangs on an argument")
@@ -100,6 +113,8 @@ class Symbols(Semantics):
 
 def _converted(eqn: Any, value: Term, source: str) -> Term:
     before, after = eqn.invars[0].aval.dtype, eqn.params["new_dtype"]
+    if value.op in TRUTHS and after == np.int32:
+        return value
     floats = jnp.issubdtype(before, np.floating) and jnp.issubdtype(after, np.floating)
     if (floats and jnp.finfo(after).bits >= jnp.finfo(before).bits) or isinstance(value.leaf, Fraction):
         return value
