@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         softmax_cross_entropy_with_integer_labels,
     )
     from stability.real import UnsupportedPrimitive, true_derivative, true_value, why_undefined
+    from stability.rewriting import Stabilized, stabilize
     from stability.study import Study
     from stability.study.functions import study_of
     from stability.sweep.outcome import Outcome
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 _WHERE = {
     "Diagnosis": "diagnosis",
     "Outcome": "sweep.outcome",
+    "Stabilized": "rewriting",
     "Study": "study",
     "UnsupportedPrimitive": "real",
     "diagnose": "diagnosis",
@@ -35,6 +37,7 @@ _WHERE = {
     "softmax_cross_entropy": "losses.softmax",
     "softmax_cross_entropy_grad": "losses.softmax",
     "softmax_cross_entropy_with_integer_labels": "losses.softmax",
+    "stabilize": "rewriting",
     "study_of": "study.functions",
     "true_derivative": "real",
     "true_value": "real",
@@ -46,6 +49,7 @@ _WHERE = {
 __all__ = [
     "Diagnosis",
     "Outcome",
+    "Stabilized",
     "Study",
     "UnsupportedPrimitive",
     "diagnose",
@@ -56,6 +60,7 @@ __all__ = [
     "softmax_cross_entropy",
     "softmax_cross_entropy_grad",
     "softmax_cross_entropy_with_integer_labels",
+    "stabilize",
     "study_of",
     "testing",
     "true_derivative",

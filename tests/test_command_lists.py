@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from stability import bench, cli
-from stability.cli import atlas, cases, compare, completion, diagnose, examples, function, sweep
+from stability.cli import atlas, cases, compare, completion, diagnose, examples, function, stabilize, sweep
 from stability.experiment import training
 from stability.study import declared
 from stability.sweep.outcome import SCHEMA, Outcome
@@ -106,6 +106,7 @@ PARSERS = {
     "sweep --function mine:plain": function.parser(),
     "compare one.json one.json": compare.parser(),
     "diagnose mine:plain --at 1": diagnose.parser(),
+    "stabilize mine:plain": stabilize.parser(),
     "cases": cases.parser(),
     "examples": examples.parser(),
     "atlas": atlas.parser(),
@@ -205,6 +206,7 @@ LONG = (
     ),
     *("stability.cli.compare.compared", "stability.bench.page.measured", "stability.cli.atlas._measured"),
     *("stability.bench.diagnose.sums", "stability.bench.watch.measured"),
+    *("stability.bench.stabilize.measured", "stability.cli.stabilize.stabilize"),
 )
 """Where the jobs begin."""
 

@@ -12,7 +12,8 @@ PACKAGE = Path(stability.__file__).parent
 FLOORS = (
     *("formats", "double_word", "files", "environment", "losses", "nn"),
     *("truth", "real", "measure", "study", "sweep", "diagnosis"),
-    *("report", "watching", "testing", "plugin", "cases", "examples", "atlas", "cli", "experiment", "bench", "upkeep"),
+    *("rewriting", "report", "watching", "testing", "plugin"),
+    *("cases", "examples", "atlas", "cli", "experiment", "bench", "upkeep"),
 )
 """From the ground up: a room imports from those before it, and from itself."""
 

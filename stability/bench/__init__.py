@@ -18,6 +18,7 @@ COMMANDS = {
     "page": ("stability.bench.page", "the page of a report in a browser"),
     "points": ("stability.bench.points", "true values, and sweeps of functions that are measured in balls"),
     "softmax": ("stability.bench.softmax", "the losses of several classes, beside optax"),
+    "stabilize": ("stability.bench.stabilize", "`stabilize` on published problems, before and after"),
     "sweep": ("stability.bench.sweep", "every float32, beside merely evaluating it"),
     "watch": ("stability.bench.watch", "a training step that is watched, beside the step by itself"),
 }

@@ -13,6 +13,7 @@ COMMANDS = {
     "sweep": ("stability.cli.sweep", "where the forms of a study, or of a function of yours, fail: a report"),
     "compare": ("stability.cli.compare", "two reports side by side: what moved, and whether something got worse"),
     "diagnose": ("stability.cli.diagnose", "which equation of a function lost the digits at one point"),
+    "stabilize": ("stability.cli.stabilize", "a function rewritten so that it keeps its digits"),
     "cases": ("stability.cli.cases", "failures reported in public trackers, reproduced and diagnosed"),
     "examples": ("stability.cli.examples", "training steps of real libraries, healthy and failing, diagnosed"),
     "atlas": ("stability.cli.atlas", "how accurate every derivative that JAX ships is: a page, and data"),

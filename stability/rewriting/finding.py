@@ -1,0 +1,131 @@
+"""The search for one term, and the outcome as text: what `stabilize` does once for a function, and for its slopes."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from stability.formats import FloatFormat, to_ordinal
+from stability.rewriting.extraction import Candidate
+from stability.rewriting.measuring import under_jit
+from stability.rewriting.programs import Unsupported
+from stability.rewriting.regimes import Bisection, Regimes, chosen
+from stability.rewriting.sample import TRIES, Domain, Sample, beside, bits_of_error, judged, moderate, sample
+from stability.rewriting.search import Search
+from stability.rewriting.source import function_of, source_of
+from stability.rewriting.terms import Term, cost, in_floats
+from stability.rewriting.tidy import tidied
+
+ROUNDS = 2
+TURNS = 4
+"""How often points are added."""
+BAD, MOST_BAD = 3.0, 32
+"""The bits from which a result is bad; how many of the worst points are added."""
+
+
+class Found(NamedTuple):
+    """What a search came to: the terms to use, what was known on the way, and the points that it was made for."""
+
+    regimes: Regimes
+    search: Search
+    points: Sample
+
+
+class Problem(NamedTuple):
+    """A term and where it is wanted."""
+
+    term: Term
+    names: tuple[str, ...]
+    fmt: FloatFormat
+    domain: Domain
+    seed: int
+
+    def sample(self, points: int, salt: int = 0) -> Sample:
+        """Uniform over the floats of the domain."""
+        return sample(self.term, self.names, points, self.fmt, self.domain, self.seed + salt)
+
+    def mixed(self, points: int, salt: int = 0) -> Sample:
+        """Half of them uniform over the floats, and half over those of moderate numbers."""
+        drawn = moderate(self.names, self.fmt, self.domain, self.seed + salt)
+        middle = judged(self.term, self.names, points // 2, self.fmt, itertools.islice(drawn, TRIES * points))
+        return self.sample(points // 2, salt).joined(middle)
+
+    def beside(self, points: Sample, each: int) -> Sample:
+        """Points around others."""
+        drawn = beside(points, each, self.fmt, self.domain, self.seed)
+        return judged(self.term, self.names, each * len(points), self.fmt, drawn)
+
+
+def searched(problem: Problem, points: Sample, before: Search | None = None) -> Found:
+    """The best terms for one at the points of a sample. Those of a search before are tried first: another is made where
+    they are bad at some point, all of them."""
+    term, names, fmt, domain, seed = problem
+    search = Search(term, points, fmt)
+    if before is not None:
+        search.take(before)
+    if before is None or np.any(search.kept.best[is_normal(points.truth, fmt)] > BAD):
+        for _ in range(ROUNDS):
+            search.round()
+    terms = list(dict.fromkeys([term, *(c.term for c in search.kept.candidates)]))
+    values = under_jit(terms, points, fmt)
+    measured = [Candidate(t, x, bits_of_error(x, points.truth), cost(t)) for t, x in zip(terms, values, strict=True)]
+    bisect = Bisection(term, names, fmt, domain, seed)
+    regimes = chosen(measured, points.columns, measured[0].bits, fmt, bisect)
+    tidy = {t: tidied(t) for t in regimes.terms}
+    search.approximate |= {tidy[t] for t in regimes.terms if not search.is_exact(t)}
+    return Found(regimes._replace(terms=tuple(tidy[t] for t in regimes.terms)), search, points)
+
+
+def focused(problem: Problem, points: int) -> Found:
+    """As `searched`, with points where the outcome is bad added to those of the search, until it is not."""
+    where = problem.mixed(2 * points)
+    if not len(where):
+        raise Unsupported("it has no value anywhere in the domain")
+    found = searched(problem, where)
+    for turn in range(1, TURNS):
+        fresh = problem.mixed(8 * points, salt=turn)
+        given, got = (
+            bits_of_error(x, fresh.truth)
+            for x in (in_floats(problem.term, fresh.columns), found.regimes.in_floats(fresh.columns))
+        )
+        bad = np.flatnonzero(is_normal(fresh.truth, problem.fmt) & ((got > BAD) | (got > np.maximum(given + 1, 2))))
+        if not len(bad):
+            break
+        worst = bad[np.argsort(-got[bad], kind="stable")][:MOST_BAD]
+        around = fresh.at(worst)
+        where = where.joined(around).joined(problem.beside(around, 1 + MOST_BAD // (2 * len(worst))))
+        found = searched(problem, where, found.search)
+    return found
+
+
+def is_normal(truth: np.ndarray, fmt: FloatFormat) -> np.ndarray:
+    """Where the true value is no subnormal number, which XLA has no better answer to than 0 on a CPU."""
+    return (np.abs(truth.astype(np.float64)) >= fmt.smallest_normal) | (truth == 0)
+
+
+def harmless_points(regimes: Regimes, points: Sample) -> dict[Term, dict[str, float]]:
+    """For each term a point where it is used: the one in the middle of its points, or next to its bounds."""
+    out: dict[Term, dict[str, float]] = {}
+    branches = regimes.where(points.columns[regimes.name]) if regimes.name else np.zeros(len(points), int)
+    for t in dict.fromkeys(regimes.terms):
+        own = np.flatnonzero([regimes.terms[b] is t for b in branches])
+        order = own[np.argsort(to_ordinal(points.truth[own]), kind="stable")] if len(own) else own
+        i = int(order[len(order) // 2]) if len(order) else 0
+        out[t] = {name: float(column[i]) for name, column in points.columns.items()}
+    return out
+
+
+def worse_at(before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """Where one error is over another by more than a bit, and over two bits, which is three floats."""
+    return np.flatnonzero(after > np.maximum(before, 2) + 1)
+
+
+def written(fn: Callable, found: Found, names: tuple[str, ...]) -> tuple[str, Callable[..., Any]]:
+    """The text of an outcome, and the function that it is, named as the given one."""
+    called = getattr(fn, "__name__", "stable")
+    called = called if called.isidentifier() else "stable"
+    text = source_of(found.regimes, names, harmless_points(found.regimes, found.points), called)
+    return text, function_of(text, called)

@@ -1,0 +1,54 @@
+"""How far off a JAX function is at the points of a sample."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from fractions import Fraction
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from stability.formats import FloatFormat
+from stability.rewriting.operations import CONSTANTS, OPERATIONS
+from stability.rewriting.sample import Sample, bits_of_error
+from stability.rewriting.terms import Term, folded, rounded
+
+
+def results(fn: Callable, points: Sample, names: Sequence[str], fmt: FloatFormat) -> np.ndarray:
+    """What a function of scalars gives under `jit` at each point."""
+    with jax.enable_x64(fmt.bits == 64):
+        return np.asarray(jax.jit(jax.vmap(fn))(*(points.columns[name] for name in names)))
+
+
+def under_jit(terms: Sequence[Term], points: Sample, fmt: FloatFormat) -> list[np.ndarray]:
+    """What terms give under `jit` at each point, all of them compiled at once."""
+
+    def all_of(columns: dict[str, jax.Array]) -> list[jax.Array]:
+        some = next(iter(columns.values()))
+        known: dict[Term, jax.Array] = {}
+        return [jnp.broadcast_to(in_jax(t, columns, known), some.shape) for t in terms]
+
+    with jax.enable_x64(fmt.bits == 64):
+        return list(map(np.asarray, jax.jit(all_of)(points.columns)))
+
+
+def in_jax(term: Term, columns: Mapping[str, jax.Array], known: dict[Term, Any]) -> Any:
+    """The values of a term in JAX."""
+
+    def step(t: Term, args: list) -> Any:
+        if t.op == "var":
+            return columns[str(t.leaf)]
+        if not t.args:
+            return CONSTANTS[t.op][0] if t.leaf is None else rounded(t.leaf)
+        if t.op == "pow" and isinstance(t.args[1].leaf, Fraction) and t.args[1].leaf.denominator == 1:
+            return OPERATIONS["pow"].jax(args[0], int(t.args[1].leaf))
+        return OPERATIONS[t.op].jax(*args)
+
+    return folded(term, step, known)
+
+
+def error_of(fn: Callable, points: Sample, names: Sequence[str], fmt: FloatFormat) -> np.ndarray:
+    """The bits of its error at each point."""
+    return bits_of_error(results(fn, points, names, fmt), points.truth)

@@ -1,0 +1,84 @@
+"""What is checked of an outcome: equality over the reals, and every float of the 16-bit formats."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import flint
+import numpy as np
+from flint import arb
+
+from stability.formats import FORMATS, every_float, widen
+from stability.real.values import Undefined
+from stability.rewriting.measuring import error_of
+from stability.rewriting.regimes import Regimes
+from stability.rewriting.sample import Reals, Sample, flat, judged
+from stability.rewriting.terms import Term
+
+
+class Wrong(AssertionError):
+    """A term that was to equal another does not: a rule is wrong."""
+
+
+def equality(term: Term, regimes: Regimes, points: Sample, reals: Reals, is_exact: Callable[[Term], bool]) -> str:
+    """That the terms of an outcome equal the given one at every point of a sample where they are used, in balls; of a
+    truncated series, how near it comes.
+
+    **Raises:** `Wrong` where an exact term differs.
+    """
+    given = reals.of(term)
+    branches = regimes.where(points.columns[regimes.name]) if regimes.name else np.zeros(len(points), int)
+    exact, nearest = 0, float("inf")
+    for i, t in enumerate(regimes.terms):
+        own = reals.of(t)
+        for k in np.flatnonzero(branches == i):
+            agreed = agreement(given[k], own[k], int(points.precisions[k]))
+            if is_exact(t) and agreed < float("inf"):
+                raise Wrong(f"{t} is not {term} at {point_told(points, int(k))}")
+            exact += is_exact(t)
+            nearest = min(nearest, agreed)
+    told = [f"at {exact} of {len(points)} points, in balls"] if exact else []
+    if nearest < float("inf"):
+        told.append(f"a series within 2^-{nearest:.0f} of it at the other {len(points) - exact}")
+    return "; ".join(told)
+
+
+def agreement(x: object, y: object, precision: int) -> float:
+    """In how many leading bits two numbers agree: infinite where balls around both overlap, or the second is not
+    decided; 0 where it has no value."""
+    a, b = flat(x), flat(y)
+    if a is None or b is None:
+        certain = isinstance(y, Undefined) and y.certain
+        return 0.0 if certain else float("inf")
+    with flint.ctx.workprec(2 * precision):
+        difference = a - b
+        if difference.contains(0):
+            return float("inf")
+        if a == 0:
+            return 0.0
+        ratio = abs(difference / a)
+        return -_log2(ratio) if ratio < 1 else 0.0
+
+
+def _log2(x: arb) -> float:
+    return float((x.mid().log() / arb.const_log2()).mid())
+
+
+def point_told(points: Sample, i: int) -> str:
+    return ", ".join(f"{name} = {float(column[i])!r}" for name, column in points.columns.items())
+
+
+def in_16_bits(
+    term: Term, fn: Callable, stable: Callable, name: str, inside: Callable[[np.ndarray], np.ndarray]
+) -> Iterator[tuple[str, str]]:
+    """Of every float of the 16-bit formats where a function of one argument has a value: the errors of both."""
+    for fmt in (FORMATS["float16"], FORMATS["bfloat16"]):
+        floats = every_float(fmt)
+        floats = floats[np.isfinite(widen(floats))]
+        floats = floats[inside(widen(floats))]
+        points = judged(term, (name,), len(floats), fmt, ({name: x} for x in floats))
+        if len(points):
+            before, after = (error_of(f, points, (name,), fmt) for f in (fn, stable))
+            worse = int((after > np.maximum(before, 2) + 1).sum())
+            told = f"{len(points)} floats: {before.mean():.2f} bits before, {after.mean():.2f} after"
+            yield f"every {fmt.name}", f"{told}, worse at {worse}"
