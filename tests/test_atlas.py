@@ -1,8 +1,11 @@
 """The atlas: functions found, rows that say what mpmath says, planted faults found, healthy rules clean."""
 
+import ast
 import gzip
 import json
 import math
+import subprocess
+import sys
 
 import jax
 import jax.numpy as jnp
@@ -311,3 +314,29 @@ def test_the_command_writes_an_atlas_and_tells_what_changed(tmp_path, capsys):
         with pytest.raises(SystemExit) as stop:
             cli.main(["atlas", "--out", str(tmp_path / "c"), *bad])
         assert stop.value.code == 2 and why in capsys.readouterr().err
+
+
+ENDLESS = """
+import jax, jax.numpy as jnp
+from stability.atlas import endless, rows
+from stability.atlas.rules import DEFAULT
+
+def looping(x):
+    return jax.lax.while_loop(lambda v: v < 2, lambda v: v - v, x)
+
+rows.rules_of = lambda name: {DEFAULT: looping}
+awaited = endless.awaited
+endless.awaited = lambda result: awaited(result, 0.5)
+for task in (rows.Task("jnp.sin(x)", "float16"), rows.Task("jnp.cos(x)", "float16")):
+    told = rows.measure_in_turn(task, rows.Settings(points=64, seconds=0.05))
+    print(sorted({row.error or "" for row in told}), flush=True)
+endless.leave(3)
+"""
+
+
+def test_a_program_that_does_not_end_is_told_and_stops_nothing():
+    """In a process of its own, which that program goes on in until it ends."""
+    done = subprocess.run([sys.executable, "-c", ENDLESS], capture_output=True, text=True, timeout=120)
+    first, second = map(ast.literal_eval, done.stdout.splitlines())
+    assert "Endless: does not end within 0.5 s" in first and any(e.startswith("not tried") for e in first)
+    assert set(second) <= set(first) and done.returncode == 3

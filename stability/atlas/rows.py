@@ -10,6 +10,7 @@ import functools
 import itertools
 import json
 import math
+import multiprocessing
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import MISSING, asdict, dataclass, fields
@@ -20,6 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from stability import real
+from stability.atlas import endless
 from stability.atlas import every as every_float32
 from stability.atlas.culprits import Culprit, culprit_of
 from stability.atlas.figures import condensed, rounded_down
@@ -159,8 +161,11 @@ _measured_here = 0
 
 
 def measure_in_turn(task: Task, settings: Settings) -> list[Row]:
-    """As `measure`, one after the other in a process, whose memory does not grow with them."""
+    """As `measure`, one after the other in a process, whose memory does not grow with them. One in which a program
+    goes on without end ends itself at the next task."""
     global _measured_here
+    if multiprocessing.parent_process() is not None:
+        endless.leave(1)
     _measured_here += 1
     if _measured_here % TURNS == 0:
         jax.clear_caches()
@@ -201,6 +206,9 @@ def _rows(task: Task, order: int, settings: Settings, table: Table | None) -> li
         found = []
         for (way, make), (mode, wrap) in itertools.product(WAYS[order].items(), MODES.items()):
             place = Place(task.function, rule, order, task.dtype, ((way, mode),))
+            if endless.goes_on(task):
+                found.append(Row(**place._asdict(), error="not tried: another program of it does not end"))
+                continue
             try:
                 run = functools.partial(_evaluated, wrap(jax.vmap(make(fn))), fmt)
                 over_all = swept.get((rule, way)) if mode == "jit" else None
@@ -209,6 +217,7 @@ def _rows(task: Task, order: int, settings: Settings, table: Table | None) -> li
                 else:
                     found.append(_row_of_all(place, run, over_all, truth_at))
             except Exception as error:
+                endless.note(task, error)
                 found.append(Row(**place._asdict(), error=first_line(error)))
         alike = list(_joined(found))
         gravest = max(alike, key=lambda row: row.failing)
@@ -276,7 +285,7 @@ def _evaluated(run: Scalar, fmt: FloatFormat, ordinals: np.ndarray) -> np.ndarra
     size = 1 << 16 if fmt.bits == 16 else BATCH
     padded = np.zeros(-(-len(ordinals) // size) * size, fmt.dtype)
     padded[: len(ordinals)] = from_ordinal(ordinals, fmt)
-    return np.concatenate([np.asarray(run(jnp.asarray(z))) for z in padded.reshape(-1, size)])[: len(ordinals)]
+    return np.concatenate([endless.awaited(run(jnp.asarray(z))) for z in padded.reshape(-1, size)])[: len(ordinals)]
 
 
 def _row(

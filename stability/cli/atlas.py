@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Iterator
 from concurrent.futures import Executor, as_completed
@@ -11,7 +12,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from stability.atlas import page
+from stability.atlas import endless, page
 from stability.atlas.aliases import same_programs, under_name
 from stability.atlas.functions import LEFT_OUT, public_functions, stem
 from stability.atlas.rows import Row, Settings, Task, measure_in_turn
@@ -100,8 +101,7 @@ def main(argv: list[str]) -> int:
     with p.writing(args.out, _foreign):
         try:
             progress = Progress(args.out / PROGRESS, identity(settings), args.resume)
-            with executors.executor(args.jobs, args.scheduler, len(tasks) < 3) as pool:
-                _measured(sorted(set(measured_as.values()), key=_in_turn), settings, pool, progress)
+            _measured(sorted(set(measured_as.values()), key=_in_turn), settings, args, progress)
         except (Refused, NoExecutor) as refusal:
             p.error(str(refusal))
         earlier = _reports(args.out / ATLAS)
@@ -124,7 +124,9 @@ def main(argv: list[str]) -> int:
         progress.path.unlink(missing_ok=True)
     _tell(atlas, found, args.out)
     tell_untested()
-    return 1 if any(c.verdict == "worse" for c in found) else 0
+    status = 1 if any(c.verdict == "worse" for c in found) else 0
+    endless.leave(status)
+    return status
 
 
 def _foreign(out: Path) -> str | None:
@@ -151,14 +153,22 @@ def _in_turn(task: Task) -> tuple[str, str]:
     return task.dtype, task.function
 
 
-def _measured(tasks: list[Task], settings: Settings, pool: Executor | None, progress: Progress) -> None:
-    """Measures what is not done yet."""
-    left = [task for task in tasks if task not in progress.done]
-    for i, (task, rows) in enumerate(_results(left, settings, pool)):
-        progress.add(task, rows)
-        if sys.stderr.isatty():
-            print(f"\r{i + 1} of {len(left)}: {task.function} {task.dtype}\033[K", end="", file=sys.stderr)
-    if left and sys.stderr.isatty():
+def _measured(tasks: list[Task], settings: Settings, args: argparse.Namespace, progress: Progress) -> None:
+    """Measures what is not done yet. Where a process ended, others go on, if anything was done since."""
+    done = len(progress.done)
+    while left := [task for task in tasks if task not in progress.done]:
+        try:
+            with executors.executor(args.jobs, args.scheduler, len(tasks) < 3) as pool:
+                for task, rows in _results(left, settings, pool):
+                    progress.add(task, rows)
+                    if sys.stderr.isatty():
+                        told = f"{len(progress.done)} of {len(tasks)}: {task.function} {task.dtype}"
+                        print(f"\r{told}\033[K", end="", file=sys.stderr)
+        except NoExecutor:
+            if len(progress.done) == done:
+                raise
+            done = len(progress.done)
+    if sys.stderr.isatty():
         print("\r\033[K", end="", file=sys.stderr)
 
 
