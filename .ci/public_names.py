@@ -6,6 +6,7 @@ from jax import Array
 from stability import (
     Diagnosis,
     Outcome,
+    Stabilized,
     Study,
     UnsupportedPrimitive,
     diagnose,
@@ -16,6 +17,7 @@ from stability import (
     softmax_cross_entropy,
     softmax_cross_entropy_grad,
     softmax_cross_entropy_with_integer_labels,
+    stabilize,
     study_of,
     testing,
     true_derivative,
@@ -39,3 +41,4 @@ testing.assert_gradient_max_ulp(lambda x, y: x * y, 1, domain=(0, 1), max_ulp=3,
 gone_wrong: bool = bool(watch(jnp.exp, every=2).findings)
 refusal: type[Exception] = UnsupportedPrimitive
 units: Array = nn.silu(x) + nn.elu(x, alpha=2.0) + nn.squareplus(x, b=1) + nn.logaddexp(x, 1)
+stable: Stabilized = stabilize(jnp.expm1, dtype="float32", domain={"x": (-1.0, 1.0)}, orders=(0,), points=16)

@@ -324,14 +324,14 @@ def test_a_full_disk_leaves_the_earlier_comparison_whole(status, swept, tmp_path
     out = tmp_path / "out"
     assert status(swept, swept, "--out", str(out))[0] == 0
     before = {p.name: p.read_bytes() for p in out.iterdir()}
-    write = Path.write_text
+    write = Path.write_bytes
 
-    def full(self, text, **options):
+    def full(self, data):
         if self.name == "index.html":
             raise OSError(28, "No space left on device")
-        return write(self, text, **options)
+        return write(self, data)
 
-    monkeypatch.setattr(Path, "write_text", full)
+    monkeypatch.setattr(Path, "write_bytes", full)
     assert "No space left" in refused(capsys, tmp_path / "a.json", tmp_path / "a.json", "--out", out)
     assert {p.name: p.read_bytes() for p in out.iterdir()} == before
 

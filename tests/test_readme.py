@@ -20,7 +20,7 @@ import pytest
 
 import stability
 from stability import cli
-from stability.cli import atlas, cases, diagnose, function, sweep
+from stability.cli import atlas, cases, diagnose, function, stabilize, sweep
 from stability.experiment import training
 from stability.study import declared
 
@@ -190,7 +190,10 @@ def test_commands_in_the_text_are_there(command, tmp_path, capsys):
 def test_the_subcommands_and_options_in_the_text_are_there():
     (named,) = re.findall(r"`stability (\w+(?:\|\w+)+)`", README)
     assert named.split("|") == list(cli.COMMANDS)
-    parsers = sweep.parser(declared()["sigmoid_bce"]), *(m.parser() for m in (function, diagnose, atlas, training))
+    parsers = (
+        sweep.parser(declared()["sigmoid_bce"]),
+        *(m.parser() for m in (function, diagnose, stabilize, atlas, training)),
+    )
     known = {"--ulp-report", "--case"} | {o for p in parsers for o in re.findall(r"--[\w-]+", p.format_help())}
     assert cases.CASES and set(re.findall(r"(?<![\w-])--[a-z][\w-]*", README)) <= known
 

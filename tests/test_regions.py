@@ -11,7 +11,17 @@ import pytest
 from stability import real
 from stability.formats import FORMATS, from_ordinal
 from stability.measure import KINDS, OK
-from stability.measure.regions import MOST_GAPS, Region, Sample, looked_inside, number_of, refine, regions_of
+from stability.measure.regions import (
+    SPARING,
+    THOROUGH,
+    Effort,
+    Region,
+    Sample,
+    looked_inside,
+    number_of,
+    refine,
+    regions_of,
+)
 
 FLOAT32 = FORMATS["float32"]
 NAN, VANISHED, WRONG_SIGN, INACCURATE = (KINDS.index(k) for k in ("nan", "vanished", "wrong_sign", "inaccurate"))
@@ -27,10 +37,10 @@ def looked_at(kind_of, counts):
     return measured
 
 
-def found(kind_of, ahead=64):
+def found(kind_of, effort=SPARING):
     counts: list[int] = []
     measured = looked_at(kind_of, counts)
-    sample, inside = looked_inside(refine(measured(GRID), measured, ahead), measured, 0, ahead)
+    sample, inside = looked_inside(refine(measured(GRID), measured, effort), measured, 0, effort)
     return regions_of(sample, inside), functools.partial(number_of, sample=sample, inside=inside), sum(counts)
 
 
@@ -49,7 +59,7 @@ def test_the_ends_of_a_zone_of_many_kinds_are_exact_and_cost_little(kinds):
 
     regions, number, looked = found(kind_of)
     assert (min(r.start for r in regions), max(r.stop for r in regions)) == (first, last)
-    assert looked < len(GRID) + 60 * 40 * MOST_GAPS
+    assert looked < len(GRID) + 60 * 40 * SPARING.gaps
     width = last - first + 1
     assert number(kinds) == pytest.approx(width, rel=1e-6)
     for kind in kinds:
@@ -71,12 +81,12 @@ def test_a_region_beside_a_zone_of_many_kinds_has_exact_ends():
     assert (min(r.start for r in others), max(r.stop for r in others)) == far
 
 
-@pytest.mark.parametrize("ahead", [1, 64, 4096])
-def test_two_regions_are_found_alike_however_far_ahead_is_looked(ahead):
+@pytest.mark.parametrize("effort", [Effort(1, 1), SPARING, THOROUGH])
+def test_two_regions_are_found_alike_whatever_the_effort(effort):
     def kind_of(ordinals):
         return np.where(ordinals < -7, INACCURATE, np.where(ordinals > 5_000_001, VANISHED, OK))
 
-    regions, *_ = found(kind_of, ahead)
+    regions, *_ = found(kind_of, effort)
     assert [(r.kind, r.start, r.stop) for r in regions] == [
         ("inaccurate", GRID[0], -8),
         ("vanished", 5_000_002, GRID[-1]),

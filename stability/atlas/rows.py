@@ -33,7 +33,7 @@ from stability.atlas.threads import threads_of
 from stability.atlas.ways import MODES, WAYS, Scalar
 from stability.formats import FORMATS, FloatFormat, from_ordinal, short_hex, to_ordinal, widen
 from stability.measure import FAILURE_KINDS, KINDS, classify, true_is_normal
-from stability.measure.regions import Region, Sample, hex_at, looked_inside, number_of, refine, regions_of
+from stability.measure.regions import SPARING, Region, Sample, hex_at, looked_inside, number_of, refine, regions_of
 from stability.study.loading import first_line
 from stability.sweep import outcome as sweep
 from stability.sweep.points import grid
@@ -43,8 +43,6 @@ SEED = 0
 BATCH = 8192
 TRIED = 256
 """True values by which it is told how long all take."""
-AHEAD = 64
-"""Floats that bisection looks at in a round beyond those it needs: a true value by balls costs more than a round."""
 FLUSHED = "flushed"
 LOST = [kind for kind in FAILURE_KINDS if kind != FLUSHED]
 
@@ -304,7 +302,7 @@ def _row(
     fmt = FORMATS[place.dtype]
     inside = sample = at(ordinals)
     if not every:
-        sample, inside = looked_inside(refine(sample, at, AHEAD), at, SEED, AHEAD)
+        sample, inside = looked_inside(refine(sample, at, SPARING), at, SEED, SPARING)
     ulps, counts = sample.counted(), np.bincount(sample.kinds)
     at_worst = int(np.argmax(ulps))
     worst = (float(ulps[at_worst]), hex_at(int(sample.ordinals[at_worst]), fmt)) if ulps[at_worst] >= 0 else None

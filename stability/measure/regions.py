@@ -1,8 +1,8 @@
 """The evaluated points of a row, and the regions of one kind among them with exact ends.
 
 Bisection between neighbouring points of different kinds goes on until every region ends at an exact float; random ones
-inside the regions tell whether kinds alternate there. Where more than two do, there are as many ends as floats: beyond
-`MOST_GAPS`, of two ends that bisection finds in the place of one it follows one.
+inside the regions tell whether kinds alternate there. Where more than two do, there can be as many ends as floats: how
+many are followed is a matter of `Effort`.
 """
 
 from __future__ import annotations
@@ -17,10 +17,6 @@ from stability.formats import FloatFormat, from_ordinal, short_hex, to_ordinal, 
 from stability.measure import FAILURE_KINDS, INACCURATE, KINDS, NAN_INPUT, OK, Run, runs
 
 LOOKED_AROUND = 256
-LOOKED_AHEAD = 4096
-"""Points up to which bisection measures more than one round at once."""
-MOST_GAPS = 128
-"""Ends that bisection follows at once, if more than that many are not apart from the beginning."""
 INSIDE = 4096
 LEAST_INSIDE = 8
 """Random floats looked at inside the regions of a row of a wide format, and in one of them, at least."""
@@ -107,6 +103,18 @@ class Sample:
         return np.where(self.normal & np.isin(self.kinds, (OK, INACCURATE)), self.ulps, -1.0)
 
 
+class Effort(NamedTuple):
+    """**Attributes:** `ahead` points up to which bisection measures more than one round at once; `gaps` ends between two
+    kinds of failing up to which it follows all, beyond which one in the place of two."""
+
+    ahead: int
+    gaps: int
+
+
+THOROUGH, SPARING = Effort(4096, 1 << 62), Effort(64, 128)
+"""For measurements that cost little together, and for those that cost each."""
+
+
 class Gaps(NamedTuple):
     """Neighbouring points of different kinds that have floats between them: ordinals and kinds of both."""
 
@@ -121,17 +129,17 @@ class Gaps(NamedTuple):
         open_ = (below != above) & (high - low > 1)
         return cls(low[open_], high[open_], below[open_], above[open_])
 
-    def most(self) -> Gaps:
-        """Those next to what is right, and `MOST_GAPS` of the others."""
+    def some(self, most: int) -> Gaps:
+        """Those next to what is right, and at most so many of the others."""
         right = (self.below == OK) | (self.above == OK)
-        chosen = np.union1d(np.flatnonzero(right), _some(np.flatnonzero(~right), MOST_GAPS))
+        chosen = np.union1d(np.flatnonzero(right), _some(np.flatnonzero(~right), most))
         return Gaps(*(column[chosen] for column in self))
 
-    def split(self, kinds: np.ndarray) -> Gaps:
-        """The gaps that are left when the kinds in the middles are known; of many, one in the place of each, that next
-        to what is right if there is such."""
+    def split(self, kinds: np.ndarray, most: int) -> Gaps:
+        """The gaps that are left when the kinds in the middles are known; of more than `most`, one in the place of each,
+        that next to what is right if there is such."""
         middle, pair = _middles(self.low, self.high), np.concatenate
-        if len(middle) > MOST_GAPS:
+        if len(middle) > most:
             left = (self.below != kinds) & ((self.above == kinds) | (self.above != OK))
             halves = (middle, self.low), (self.high, middle), (kinds, self.below), (self.above, kinds)
             return Gaps.of(*(np.where(left, first, second) for second, first in halves))
@@ -187,23 +195,23 @@ def _around_ends(sample: Sample) -> np.ndarray:
     return absent(near[(near >= sample.ordinals[0]) & (near <= sample.ordinals[-1])], sample.ordinals)
 
 
-def refine(sample: Sample, measured: Callable[[np.ndarray], Sample], ahead: int = LOOKED_AHEAD) -> Sample:
+def refine(sample: Sample, measured: Callable[[np.ndarray], Sample], effort: Effort = THOROUGH) -> Sample:
     """Adds points until the ends of all runs of one kind are neighbouring floats.
 
     Plain bisection adds one point a gap and a round, so that a zone where two kinds alternate does not make
-    ever more gaps. All points that the next rounds can need, `ahead` at most, are measured at once, and the others
+    ever more gaps. All points that the next rounds can need are measured at once, and the others
     dropped. Then the floats around each exact end are looked at, and what they open is bisected.
     """
 
     def bisect(s: Sample) -> Sample:
-        gaps = Gaps.of(s.ordinals[:-1], s.ordinals[1:], s.kinds[:-1], s.kinds[1:]).most()
+        gaps = Gaps.of(s.ordinals[:-1], s.ordinals[1:], s.kinds[:-1], s.kinds[1:]).some(effort.gaps)
         while len(gaps.low):
-            points, depth = _ahead(gaps.low, gaps.high, ahead)
+            points, depth = _ahead(gaps.low, gaps.high, effort.ahead)
             looked_at, needed = measured(points), np.zeros(len(points), bool)
             for _ in range(depth):
                 middles = np.searchsorted(points, _middles(gaps.low, gaps.high))
                 needed[middles] = True
-                gaps = gaps.split(looked_at.kinds[middles])
+                gaps = gaps.split(looked_at.kinds[middles], effort.gaps)
             s = s.merged(looked_at.only(needed))
         return s
 
@@ -217,7 +225,7 @@ def _runs(sample: Sample) -> list[Run]:
 
 
 def looked_inside(
-    sample: Sample, measured: Callable[[np.ndarray], Sample], seed: int, ahead: int = LOOKED_AHEAD
+    sample: Sample, measured: Callable[[np.ndarray], Sample], seed: int, effort: Effort = THOROUGH
 ) -> tuple[Sample, Sample]:
     """The sample, and the points at random floats inside those of its runs that have floats it did not look at.
 
@@ -235,11 +243,11 @@ def looked_inside(
     inside = measured(np.unique(starts[:, None] + (position * width[:, None]).astype(np.int64)))
     of_run = sample.kinds[np.searchsorted(sample.ordinals, inside.ordinals, "right") - 1]
     clear = _some(np.flatnonzero((inside.kinds != of_run) & ~_blurred(inside.kinds, of_run)))
-    return (refine(sample.merged(inside.only(clear)), measured, ahead) if len(clear) else sample), inside
+    return (refine(sample.merged(inside.only(clear)), measured, effort) if len(clear) else sample), inside
 
 
 def _ends(sample: Sample, run: Run) -> tuple[int, int]:
-    """The first and the last ordinal of a run; where bisection did not come to an end (`MOST_GAPS`), in the middle
+    """The first and the last ordinal of a run; where bisection did not come to an end (`Effort`), in the middle
     between floats of different kinds."""
 
     def last(i: int) -> int:
