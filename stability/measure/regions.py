@@ -104,7 +104,7 @@ class Sample:
 
 
 class Effort(NamedTuple):
-    """**Attributes:** `ahead` points up to which bisection measures more than one round at once; `gaps` ends between two
+    """**Attributes:** `ahead` points up to which bisection measures more than one round at once; `gaps` ends between
     kinds of failing up to which it follows all, beyond which one in the place of two."""
 
     ahead: int
@@ -136,8 +136,8 @@ class Gaps(NamedTuple):
         return Gaps(*(column[chosen] for column in self))
 
     def split(self, kinds: np.ndarray, most: int) -> Gaps:
-        """The gaps that are left when the kinds in the middles are known; of more than `most`, one in the place of each,
-        that next to what is right if there is such."""
+        """The gaps that are left when the kinds in the middles are known; of more than `most`, one in the place of
+        each, that next to what is right if there is such."""
         middle, pair = _middles(self.low, self.high), np.concatenate
         if len(middle) > most:
             left = (self.below != kinds) & ((self.above == kinds) | (self.above != OK))
