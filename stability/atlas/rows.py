@@ -269,9 +269,13 @@ def starting(task: Task, order: int, settings: Settings, truth_at: Callable[[byt
         ordinals = np.union1d(grid(fmt, settings.points, SEED), reported)
     tried = ordinals[:: max(len(ordinals) // TRIED, 1)]
     truth_at(tried[:2].tobytes())
-    begun = time.process_time()
-    truth_at(tried.tobytes())
-    seconds = (time.process_time() - begun) * len(ordinals) / len(tried)
+    seconds = 0.0
+    for some in (tried[:: TRIED // 16], tried):
+        begun = time.process_time()
+        truth_at(some.tobytes())
+        seconds = (time.process_time() - begun) * len(ordinals) / len(some)
+        if seconds > 16 * settings.seconds:
+            break
     if seconds <= settings.seconds:
         return ordinals, every
     fewer = ordinals[:: int(np.ceil(seconds / settings.seconds))]
