@@ -156,9 +156,14 @@ def straight_line(fn: Callable, x: jax.ShapeDtypeStruct) -> Callable[..., Any] |
 
     It raises `Open`, `ZeroDivisionError` or `ValueError` where it can't tell.
     """
-    jaxpr, _ = trace(fn, np.zeros(x.shape, x.dtype))
-    line = compiled(jaxpr, [Name("x0")], ("x0",), over_balls=False)
-    return line if getattr(line, "straight", False) else None
+    along = _along(fn, (_zero(x),), 0, bool(jax.config.read("jax_enable_x64")))
+    return None if along is None else along.line
+
+
+def _zero(x: Any) -> Given:
+    """Of the shape and dtype of something."""
+    zero = np.zeros(x.shape, x.dtype)
+    return Given(zero.dtype.name, zero.shape, zero.tobytes())
 
 
 def everywhere(
@@ -166,10 +171,8 @@ def everywhere(
 ) -> Point | None:
     """The true value that a function of one number, or its derivative, has at every number of an interval, to within
     `FRACTION` ulps, or `None` where it has several, or that is not known."""
-    x = np.zeros((), fmt.dtype)
-    quick, _, _ = kept(
-        fn, (Given(x.dtype.name, (), x.tobytes()),), 0, derivative, bool(jax.config.read("jax_enable_x64"))
-    )
+    zero = _zero(jax.ShapeDtypeStruct((), fmt.dtype))
+    quick, _, _ = kept(fn, (zero,), 0, derivative, bool(jax.config.read("jax_enable_x64")))
     return None if quick is None else _whole(quick, arb(low).union(arb(high)), fmt)
 
 
