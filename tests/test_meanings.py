@@ -251,6 +251,20 @@ def test_the_slope_of_a_function_of_one_number_is_its_derivative(name):
     assert len(chosen) >= 5 and wrong == []
 
 
+@pytest.mark.parametrize("n", [2.0**21, 1e9, 1e30])
+@pytest.mark.parametrize("x", [1e-30, 0.25, 5.0, 1e5])
+def test_an_exponential_integral_of_large_order_is_within_its_ball(n, x):
+    def integrand(t):
+        return mpmath.exp(-x * t / n - n * mpmath.log1p(t / n)) / n
+
+    with flint.ctx.workprec(256), mpmath.workprec(256):
+        found = integrals.expn(arb(n), arb(x))
+        scale = 1 / (1 + mpf(x) / n)
+        wanted = mpmath.exp(-mpf(x)) * mpmath.quad(integrand, [0, scale, 4 * scale, 20 * scale, 200 * scale])
+        assert found.overlaps(arb(str(wanted)) * arb(1, 1e-40))
+        assert found.rel_accuracy_bits() > 75
+
+
 SLOPES = {
     "zeta": [(2.5, 1.5), (3.0, 0.25), (1.5, 30.0)],
     "polygamma": [(1.0, 2.5), (0.0, -0.3), (1.0, -16.5), (3.0, 0.75)],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 
 import flint
-from flint import arb
+from flint import acb, arb
 
 from stability.real._near import flat, near
 from stability.real.function import Function
@@ -33,8 +33,30 @@ def _expint_outside(n, x) -> Scalar | None:
     return INFINITY if x == 0 and n <= 1 else None
 
 
+LARGE_ORDER, LARGEST_ORDER = 2**12, 2**20
+"""From the first on an expansion in the order serves; beyond the second no series in the argument does."""
+
+
 def _expint(n: arb, x: arb) -> arb:
-    return 1 / (n - 1) if x == 0 else x.expint(n)
+    if x == 0:
+        return 1 / (n - 1)
+    near = x.expint(n) if n <= LARGEST_ORDER else arb.nan()
+    return _expint_of_large_order(n, x) if n >= LARGE_ORDER and whole(n) and not near.is_finite() else near
+
+
+def _expint_of_large_order(n: arb, x: arb) -> arb:
+    """`E_n(x)` of a whole order, `x > 0`.
+
+    Abramowitz and Stegun, 5.1.52: `e^-x/(x + n) (1 + n/(x + n)² + n (n - 2x)/(x + n)⁴ + n (6x² - 8nx + n²)/(x + n)⁶ +
+    R)` with `-0.36 n^-4 <= R <= (1 + 1/(x + n - 1)) n^-4`.
+    """
+    s = x + n
+    head = 1 + n / s**2 + n * (n - 2 * x) / s**4 + n * (6 * x * x - 8 * n * x + n * n) / s**6
+    return (-x).exp() / s * (head + arb(0, 2) / n**4)
+
+
+def _expint_in_complex(n: acb, x: acb) -> acb:
+    return x.expint(n) if abs(n) <= LARGEST_ORDER else acb(arb.nan())
 
 
 def _expint_limit(n: Scalar, x: Scalar) -> Scalar:
@@ -43,7 +65,7 @@ def _expint_limit(n: Scalar, x: Scalar) -> Scalar:
 
 expint: Function = Function(
     finite(_expint, _expint_outside, _expint_limit),
-    partial(lambda n, x: x.expint(n), (1, 0), lambda n, x: DOMAIN if x <= 0 else None),
+    partial(_expint_in_complex, (1, 0), lambda n, x: DOMAIN if x <= 0 else None),
     lambda n, x: neg(expint(sub(n, ONE), x)),
 )
 """`E_n(x) = ∫_1^∞ e^(-xt) t^-n dt`, `x >= 0`, for any real order."""
