@@ -10,6 +10,7 @@ from jax import Array
 
 from stability.formats import format_of
 from stability.rewriting.derivatives import with_slopes
+from stability.rewriting.everywhere import Everywhere, everywhere, swept_of
 from stability.rewriting.finding import Found, Problem, focused, is_normal, worse_at, written
 from stability.rewriting.measuring import error_of
 from stability.rewriting.programs import names_of, term_of
@@ -66,6 +67,7 @@ def stabilize(
     names: Sequence[str] | None = None,
     points: int = 128,
     seed: int = 0,
+    exhaustive: bool = False,
 ) -> Stabilized:
     """A function that equals `fn` over the reals and keeps its digits, with its source and what was checked of it.
 
@@ -87,10 +89,13 @@ def stabilize(
     - `points`: how many points the search begins with, of each of two kinds: uniform over the floats, and over those
       that are moderate in size.
     - `seed`: of the points.
+    - `exhaustive`: whether both functions are measured at every float32, by Taylor models with a proven bound, each of
+      `orders`: of a function of one argument, or of one beside another with a list of values. It takes minutes.
 
     **Returns:** a `Stabilized`, which is called as `fn` is.
 
-    **Raises:** `Unsupported` for what is no function of scalars, or has no value; `Missing` without the package
+    **Raises:** `Unsupported` for what is no function of scalars, or has no value; `ValueError` for a `domain` of other
+    arguments, and where not every float can be measured; `Missing` without the package
     `egglog`, which the extra `stabilize` brings.
 
     ```python
@@ -108,6 +113,7 @@ def stabilize(
         raise ValueError(
             f"domain: there is no argument {', '.join(sorted(unknown))} (the arguments: {', '.join(names)})"
         )
+    swept = swept_of(names, domain or {}, fmt.name) if exhaustive else None
     problem = Problem(term_of(fn, names, fmt), names, fmt, dict(domain or {}), seed)
     found = focused(problem, points)
     text, function = written(fn, found, names)
@@ -126,6 +132,10 @@ def stabilize(
     slopes = with_slopes(problem, fn, function, text, found) if 1 in orders else None
     if slopes is not None:
         text, function, improved = slopes.source, slopes.function, improved or slopes.improved
+    measured: tuple[Everywhere, ...] = ()
+    if swept is not None:
+        equal = [t for t in (search.simplest, *found.regimes.terms) if search.is_exact(t) and t is not problem.term]
+        measured = tuple(everywhere(problem, swept, fn, function, equal, orders))
     return Stabilized(
         function,
         text,
@@ -135,7 +145,8 @@ def stabilize(
         Errors(float(before.mean()), float(before.max()), len(before), *([slopes.before] if slopes else [])),
         Errors(float(after.mean()), float(after.max()), len(after), *([slopes.after] if slopes else [])),
         (cost(problem.term), sum(cost(t) for t in set(found.regimes.terms))),
-        proof,
+        proof | {e.what: str(e) for e in measured},
+        measured,
     )
 
 
