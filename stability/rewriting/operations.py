@@ -13,6 +13,7 @@ from flint import arb
 
 from stability.real import powers, scalars
 from stability.real.records import TEXTS
+from stability.real.values import Scalar, Undefined
 
 
 class Operation(NamedTuple):
@@ -141,11 +142,13 @@ OPERATIONS: dict[str, Operation] = dict(
 )
 """By name: that of the primitive of JAX, where there is one."""
 
-CONSTANTS: dict[str, tuple[float, Callable[[], arb], str]] = {
+CONSTANTS: dict[str, tuple[float, Callable[[], Scalar], str]] = {
     "pi": (np.pi, arb.pi, "jnp.pi"),
     "e": (np.e, arb.const_e, "jnp.e"),
+    "inf": (np.inf, arb.pos_inf, "jnp.inf"),
+    "nan": (np.nan, lambda: Undefined("nan"), "jnp.nan"),
 }
-"""Numbers with a name: as a float, as a ball, and as text."""
+"""Numbers with a name, the infinities and NaN of branches among them: as a float, over the reals, and as text."""
 
 TRUTHS = frozenset({"lt", "le", "gt", "ge", "eq", "ne", "and", "or", "not"})
 """Operations whose value is true or false."""
