@@ -38,16 +38,22 @@ def branches_of(regimes: Regimes) -> tuple[Branch, ...]:
 
 
 def steps_of(found: Found, given: Term) -> tuple[Step, ...]:
-    """From the given term by the simplest equal one to the terms that are used; those between are named by rules where
-    a chain of such is found."""
-    search, steps = found.search, [Step(given, "given")]
+    """From the given term, by its pieces and the simplest equal to each, to the terms that are used; those between are
+    named by rules where a chain of such is found."""
+    steps, told = [Step(given, "given")], set()
     some = Reals(found.points.at(slice(None, None, max(1, len(found.points) // FEW))))
-    if search.simplest is not given:
-        steps += _led(given, search.simplest, some)
     for t in dict.fromkeys(found.regimes.terms):
+        piece, search = found.of(t)
+        if t is given:
+            continue
+        if piece.term not in told and piece.term is not given:
+            steps.append(Step(piece.term, f"a piece, by {piece.name}"))
+        if piece.term not in told and search.simplest is not piece.term:
+            steps += _led(piece.term, search.simplest, some)
+        told.add(piece.term)
         if not search.is_exact(t):
             steps.append(Step(t, "a truncated power series"))
-        elif t is not given and t is not search.simplest:
+        elif t is not piece.term and t is not search.simplest:
             steps += _led(search.simplest, t, some)
     return tuple(steps)
 
@@ -118,8 +124,7 @@ def stabilize(
     if not improved:
         found = found._replace(regimes=Regimes("", (), (problem.term,)))
         text, function, after = written(fn, found, names)[0], fn, before
-    search = found.search
-    agreed = equality(problem.term, found.regimes, found.points, search.reals, search.is_exact)
+    agreed = equality(problem.term, found.regimes, found.points, Reals(found.points), found.is_exact)
     proof = {"equal over the reals": agreed}
     if len(names) == 1 and improved:
         proof |= in_16_bits(problem.term, fn, function, names[0], inside(problem.domain.get(names[0])))

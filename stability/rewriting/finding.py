@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,13 +11,13 @@ import numpy as np
 from stability.formats import FloatFormat, to_ordinal
 from stability.rewriting.extraction import Candidate
 from stability.rewriting.measuring import under_jit
+from stability.rewriting.pieces import Piece, pieces
 from stability.rewriting.programs import Unsupported
 from stability.rewriting.regimes import Bisection, Regimes, chosen
 from stability.rewriting.sample import TRIES, Domain, Sample, beside, bits_of_error, judged, moderate, sample
 from stability.rewriting.search import Search
 from stability.rewriting.source import function_of, source_of
 from stability.rewriting.terms import Term, cost, in_floats
-from stability.rewriting.tidy import tidied
 
 ROUNDS = 2
 TURNS = 4
@@ -27,11 +27,20 @@ BAD, MOST_BAD = 3.0, 32
 
 
 class Found(NamedTuple):
-    """What a search came to: the terms to use, what was known on the way, and the points that it was made for."""
+    """What a search came to: the terms to use, what was known on the way, a search for each piece of the given term,
+    and the points that it was made for."""
 
     regimes: Regimes
-    search: Search
+    searches: tuple[tuple[Piece, Search], ...]
     points: Sample
+
+    def of(self, term: Term) -> tuple[Piece, Search]:
+        """The piece, and its search, that found a term."""
+        known = [(piece, search) for piece, search in self.searches if term in search.found]
+        return known[0] if known else self.searches[0]
+
+    def is_exact(self, term: Term) -> bool:
+        return self.of(term)[1].is_exact(term)
 
 
 class Problem(NamedTuple):
@@ -59,24 +68,45 @@ class Problem(NamedTuple):
         return judged(self.term, self.names, each * len(points), self.fmt, drawn)
 
 
-def searched(problem: Problem, points: Sample, before: Search | None = None) -> Found:
+def searched(problem: Problem, points: Sample, before: Found | None = None) -> Found:
     """The best terms for one at the points of a sample. Those of a search before are tried first: another is made where
     they are bad at some point, all of them."""
-    term, names, fmt, domain, seed = problem
+    fmt = problem.fmt
+    searches, measured = [], [_judged([problem.term], points, fmt)[0]]
+    valid: dict[Term, Piece] = {}
+    for piece in pieces(problem.term, fmt):
+        inside = piece.holds(points.columns[piece.name]) if piece.name else np.ones(len(points), bool)
+        if not inside.any():
+            continue
+        search = _search(piece.term, points.at(np.flatnonzero(inside)), fmt, before)
+        searches.append((piece, search))
+        terms = [t for t in search.found if t is not problem.term]
+        for candidate in _judged(terms, points, fmt):
+            valid[candidate.term] = piece
+            measured.append(candidate._replace(bits=np.where(inside, candidate.bits, fmt.bits)))
+    bisect = Bisection(problem.term, problem.names, fmt, problem.domain, problem.seed, valid)
+    regimes = chosen(measured, points.columns, measured[0].bits, fmt, bisect)
+    found = Found(regimes, tuple(searches), points)
+    tidy = {t: found.of(t)[1].tidied(t) for t in regimes.terms}
+    return found._replace(regimes=regimes._replace(terms=tuple(tidy[t] for t in regimes.terms)))
+
+
+def _search(term: Term, points: Sample, fmt: FloatFormat, before: Found | None) -> Search:
+    """The candidates of a search before, and those of another where they are bad."""
     search = Search(term, points, fmt)
-    if before is not None:
-        search.take(before)
+    for piece, other in before.searches if before else ():
+        if piece.term is term:
+            search.take(other)
     if before is None or np.any(search.kept.best[is_normal(points.truth, fmt)] > BAD):
         for _ in range(ROUNDS):
             search.round()
-    terms = list(dict.fromkeys([term, *(c.term for c in search.kept.candidates)]))
+    search.close()
+    return search
+
+
+def _judged(terms: Sequence[Term], points: Sample, fmt: FloatFormat) -> list[Candidate]:
     values = under_jit(terms, points, fmt)
-    measured = [Candidate(t, x, bits_of_error(x, points.truth), cost(t)) for t, x in zip(terms, values, strict=True)]
-    bisect = Bisection(term, names, fmt, domain, seed)
-    regimes = chosen(measured, points.columns, measured[0].bits, fmt, bisect)
-    tidy = {t: tidied(t) for t in regimes.terms}
-    search.approximate |= {tidy[t] for t in regimes.terms if not search.is_exact(t)}
-    return Found(regimes._replace(terms=tuple(tidy[t] for t in regimes.terms)), search, points)
+    return [Candidate(t, x, bits_of_error(x, points.truth), cost(t)) for t, x in zip(terms, values, strict=True)]
 
 
 def focused(problem: Problem, points: int) -> Found:
@@ -97,7 +127,7 @@ def focused(problem: Problem, points: int) -> Found:
         worst = bad[np.argsort(-got[bad], kind="stable")][:MOST_BAD]
         around = fresh.at(worst)
         where = where.joined(around).joined(problem.beside(around, 1 + MOST_BAD // (2 * len(worst))))
-        found = searched(problem, where, found.search)
+        found = searched(problem, where, found)
     return found
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from stability.formats import FloatFormat, from_ordinal, to_ordinal
 from stability.rewriting.extraction import Candidate
+from stability.rewriting.pieces import Piece
 from stability.rewriting.sample import Domain, bits_of_error, drawn, true_value
 from stability.rewriting.terms import Term, in_floats
 
@@ -123,11 +124,21 @@ def _bounded(
 
 
 class Bisection:
-    """Finds where one term begins to be better than another, by the errors at points that are drawn there."""
+    """Finds where one term begins to be better than another, by the errors at points that are drawn there, and by
+    where they are `valid`, if not everywhere."""
 
-    def __init__(self, term: Term, names: Sequence[str], fmt: FloatFormat, domain: Domain, seed: int, points: int = 6):
+    def __init__(
+        self,
+        term: Term,
+        names: Sequence[str],
+        fmt: FloatFormat,
+        domain: Domain,
+        seed: int,
+        valid: Mapping[Term, Piece],
+        points: int = 6,
+    ):
         self.term, self.fmt, self.domain, self.seed, self.points = term, fmt, domain, seed, points
-        self.names = names
+        self.names, self.valid = names, valid
         self._truths: dict[tuple, Any] = {}
 
     def __call__(self, name: str, one: Term, other: Term, low: int, high: int) -> int:
@@ -143,11 +154,18 @@ class Bisection:
 
     def _prefers(self, name: str, one: Term, other: Term, ordinal: int) -> bool:
         """Whether the first of two terms is better near a float."""
+        first_holds, second_holds = (self._holds(name, t, ordinal) for t in (one, other))
+        if first_holds != second_holds:
+            return first_holds
         columns, truth = self._near(name, ordinal)
         if not len(truth):
             return True
         first, second = (bits_of_error(in_floats(t, columns), truth).sum() for t in (one, other))
         return bool(first <= second)
+
+    def _holds(self, name: str, term: Term, ordinal: int) -> bool:
+        piece = self.valid.get(term)
+        return piece is None or piece.name != name or any(a <= ordinal <= b for a, b in piece.intervals)
 
     def _near(self, name: str, ordinal: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
         """Points at a float and right beside it, away from 0, the other variables drawn, and the truth."""

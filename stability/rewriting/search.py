@@ -14,6 +14,7 @@ from stability.rewriting.rational import rational_forms
 from stability.rewriting.sample import Reals, Sample, known
 from stability.rewriting.saturation import FAMILIES, Graph
 from stability.rewriting.terms import Term, each_part, in_floats, size
+from stability.rewriting.tidy import tidied
 
 NODES, SEEDS = 2500, 6
 LARGEST_TOLD = 24
@@ -76,7 +77,7 @@ class Search:
     """A search over the points of one sample.
 
     **Attributes:** `kept` the candidates for the term; `approximate` those that do not equal it, but come near,
-    as polynomials; `simplest` the smallest term that equals it.
+    as polynomials; `simplest` the smallest term that equals it; `found`, once closed, the terms to choose from.
     """
 
     def __init__(self, term: Term, points: Sample, fmt: FloatFormat):
@@ -84,6 +85,7 @@ class Search:
         self.reals = Reals(points)
         self.approximate: set[Term] = set()
         self.simplest = term
+        self.found: dict[Term, None] = {}
         self.kept = Kept(known(self.reals.of(term), fmt), KEPT_AT_ROOT, fmt.bits)
         self.offer([term, *self._near(term)])
 
@@ -101,6 +103,17 @@ class Search:
         self.approximate |= other.approximate
         self.simplest = other.simplest
         self.offer(c.term for c in other.kept.candidates)
+
+    def close(self) -> None:
+        self.found = dict.fromkeys([self.term, *(c.term for c in self.kept.candidates)])
+
+    def tidied(self, term: Term) -> Term:
+        """One of those found, as it is written; it is found then too."""
+        out = tidied(term)
+        self.found[out] = None
+        if not self.is_exact(term):
+            self.approximate.add(out)
+        return out
 
     def is_exact(self, term: Term) -> bool:
         return term not in self.approximate
