@@ -10,8 +10,7 @@ from jax import Array
 
 from stability.formats import format_of
 from stability.rewriting.derivatives import with_slopes
-from stability.rewriting.finding import Found, Problem, focused, is_normal, worse_at, written
-from stability.rewriting.measuring import error_of
+from stability.rewriting.finding import Found, Problem, focused, settled
 from stability.rewriting.programs import names_of, term_of
 from stability.rewriting.proof import equality, in_16_bits
 from stability.rewriting.regimes import Regimes
@@ -23,8 +22,6 @@ from stability.rewriting.terms import Term, cost
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-NOTHING = 0.01
-"""A gain in mean bits that is none."""
 FEW = 64
 """At how many points the conditions of rules are decided, for the steps."""
 OTHERS = 1000
@@ -116,14 +113,8 @@ def stabilize(
         )
     problem = Problem(term_of(fn, names, fmt), names, fmt, dict(domain or {}), seed)
     found = focused(problem, points)
-    text, function = written(fn, found, names)
-    others = problem.mixed(8 * points, salt=OTHERS).joined(found.points)
-    before, after = (error_of(f, others, names, fmt) for f in (fn, function))
-    normal = is_normal(others.truth, fmt)
-    improved = not len(worse_at(before[normal], after[normal])) and after.mean() < before.mean() - NOTHING
-    if not improved:
-        found = found._replace(regimes=Regimes("", (), (problem.term,)))
-        text, function, after = written(fn, found, names)[0], fn, before
+    value = settled(problem, fn, found, problem.mixed(8 * points, salt=OTHERS).joined(found.points))
+    found, text, function, others, before, after, improved = value
     agreed = equality(problem.term, found.regimes, found.points, Reals(found.points), found.is_exact)
     proof = {"equal over the reals": agreed}
     if len(names) == 1 and improved:
@@ -137,8 +128,8 @@ def stabilize(
         improved,
         steps_of(found, problem.term),
         branches_of(found.regimes),
-        Errors(float(before.mean()), float(before.max()), len(before), *([slopes.before] if slopes else [])),
-        Errors(float(after.mean()), float(after.max()), len(after), *([slopes.after] if slopes else [])),
+        Errors(float(before.mean()), float(before.max()), len(others), *([slopes.before] if slopes else [])),
+        Errors(float(after.mean()), float(after.max()), len(others), *([slopes.after] if slopes else [])),
         (cost(problem.term), sum(cost(t) for t in set(found.regimes.terms))),
         proof,
     )

@@ -58,8 +58,9 @@ class Kept:
         if not self.candidates or gain > WORTH or new.bits.mean() < min(map(_mean, self.candidates)) - WORTH:
             self._keep(new)
             return True
-        cheaper = [c for c in self.candidates if c.cost > new.cost and (new.bits - c.bits).mean() < WORTH]
-        if cheaper and not np.any(np.mean([np.maximum(new.bits - c.bits, 0) for c in cheaper], axis=1) > WORTH):
+        dearer = [c for c in self.candidates if c.cost > new.cost]
+        cheaper = [c for c in dearer if np.maximum(new.bits - c.bits, 0).mean() <= WORTH]
+        if cheaper:
             self.candidates = [c for c in self.candidates if c not in cheaper]
             self._keep(new)
             return True

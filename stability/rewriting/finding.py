@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from stability.formats import FloatFormat, to_ordinal
 from stability.rewriting.extraction import Candidate
-from stability.rewriting.measuring import under_jit
+from stability.rewriting.measuring import error_of, under_jit
 from stability.rewriting.pieces import Piece, pieces
 from stability.rewriting.programs import Unsupported
-from stability.rewriting.regimes import Bisection, Regimes, chosen
-from stability.rewriting.sample import TRIES, Domain, Sample, beside, bits_of_error, judged, moderate, sample
+from stability.rewriting.regimes import LOST, Bisection, Regimes, chosen
+from stability.rewriting.sample import TRIES, Domain, Sample, beside, bits_of_error, drawn, ends_of, judged, moderate
 from stability.rewriting.search import Search
 from stability.rewriting.source import function_of, source_of
 from stability.rewriting.terms import Term, cost, in_floats
 
+NOTHING = 0.01
+"""A gain in mean bits that is none."""
 ROUNDS = 2
 TURNS = 4
 """How often points are added."""
+MOST_ENDS = 16
 BAD, MOST_BAD = 3.0, 32
 """The bits from which a result is bad; how many of the worst points are added."""
 
@@ -44,28 +47,34 @@ class Found(NamedTuple):
 
 
 class Problem(NamedTuple):
-    """A term and where it is wanted."""
+    """A term and where it is wanted: the domain, and those points of it that are `allowed`."""
 
     term: Term
     names: tuple[str, ...]
     fmt: FloatFormat
     domain: Domain
     seed: int
+    allowed: Callable[..., bool] = lambda *point: True
 
     def sample(self, points: int, salt: int = 0) -> Sample:
         """Uniform over the floats of the domain."""
-        return sample(self.term, self.names, points, self.fmt, self.domain, self.seed + salt)
+        return self._judged(drawn(self.names, self.fmt, self.domain, self.seed + salt), points)
 
     def mixed(self, points: int, salt: int = 0) -> Sample:
-        """Half of them uniform over the floats, and half over those of moderate numbers."""
-        drawn = moderate(self.names, self.fmt, self.domain, self.seed + salt)
-        middle = judged(self.term, self.names, points // 2, self.fmt, itertools.islice(drawn, TRIES * points))
-        return self.sample(points // 2, salt).joined(middle)
+        """The ends of the domain, and half uniform over the floats, half over those of moderate numbers."""
+        ends = self._judged(ends_of(self.names, self.domain), MOST_ENDS)
+        middle = self._judged(moderate(self.names, self.fmt, self.domain, self.seed + salt), points // 2)
+        return ends.joined(self.sample(points // 2, salt)).joined(middle)
 
     def beside(self, points: Sample, each: int) -> Sample:
         """Points around others."""
-        drawn = beside(points, each, self.fmt, self.domain, self.seed)
-        return judged(self.term, self.names, each * len(points), self.fmt, drawn)
+        return self._judged(beside(points, each, self.fmt, self.domain, self.seed), each * len(points))
+
+    def _judged(self, points: Iterable[dict[str, Any]], n: int) -> Sample:
+        """The first `n`, of `TRIES` times as many, where there is a value."""
+        tried = itertools.islice(points, TRIES * n)
+        kept = (point for point in tried if self.allowed(*(point[name] for name in self.names)))
+        return judged(self.term, self.names, n, self.fmt, kept)
 
 
 def searched(problem: Problem, points: Sample, before: Found | None = None) -> Found:
@@ -129,6 +138,36 @@ def focused(problem: Problem, points: int) -> Found:
         where = where.joined(around).joined(problem.beside(around, 1 + MOST_BAD // (2 * len(worst))))
         found = searched(problem, where, found)
     return found
+
+
+class Settled(NamedTuple):
+    """What is used of a search, as text and as a function; the errors of the given function and of this one at some
+    `points`; whether it is another function than the given one."""
+
+    found: Found
+    text: str
+    function: Callable[..., Any]
+    points: Sample
+    before: np.ndarray
+    after: np.ndarray
+    improved: bool
+
+
+def settled(problem: Problem, fn: Callable, found: Found, points: Sample) -> Settled:
+    """An outcome that is nowhere worse than `fn` at some points: as it is; with the given term where its result is not
+    finite; or else the given term alone."""
+    names, fmt = problem.names, problem.fmt
+    before, normal = error_of(fn, points, names, fmt), is_normal(points.truth, fmt)
+    for instead in (None, problem.term):
+        chosen = found._replace(regimes=found.regimes._replace(instead=instead))
+        text, function = written(fn, chosen, names)
+        after = error_of(function, points, names, fmt)
+        worse = worse_at(before[normal], after[normal])
+        gain = before[normal] - after[normal]
+        if not len(worse) and (gain.mean() > NOTHING or gain.max() > LOST):
+            return Settled(chosen, text, function, points, before, after, True)
+    given = found._replace(regimes=Regimes("", (), (problem.term,)))
+    return Settled(given, written(fn, given, names)[0], fn, points, before, before, False)
 
 
 def is_normal(truth: np.ndarray, fmt: FloatFormat) -> np.ndarray:

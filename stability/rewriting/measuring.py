@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from fractions import Fraction
 from typing import Any
 
 import jax
@@ -13,7 +12,7 @@ import numpy as np
 from stability.formats import FloatFormat
 from stability.rewriting.operations import CONSTANTS, OPERATIONS
 from stability.rewriting.sample import Sample, bits_of_error
-from stability.rewriting.terms import Term, folded, rounded
+from stability.rewriting.terms import Term, folded, rounded, whole_exponent
 
 
 def results(fn: Callable, points: Sample, names: Sequence[str], fmt: FloatFormat) -> np.ndarray:
@@ -42,8 +41,8 @@ def in_jax(term: Term, columns: Mapping[str, jax.Array], known: dict[Term, Any])
             return columns[str(t.leaf)]
         if not t.args:
             return CONSTANTS[t.op][0] if t.leaf is None else rounded(t.leaf)
-        if t.op == "pow" and isinstance(t.args[1].leaf, Fraction) and t.args[1].leaf.denominator == 1:
-            return OPERATIONS["pow"].jax(args[0], int(t.args[1].leaf))
+        if (n := whole_exponent(t)) is not None:
+            return OPERATIONS["pow"].jax(args[0], n)
         return OPERATIONS[t.op].jax(*args)
 
     return folded(term, step, known)

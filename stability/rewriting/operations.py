@@ -54,10 +54,14 @@ def _chosen(condition: Any, then: Any, other: Any) -> Any:
     return TEXTS["select_n"](condition, other, then)
 
 
+MOST_BY_PRODUCTS = 64
+"""The largest whole power that is a product; a larger one is a `pow`."""
+
+
 def _power(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Of a whole constant by multiplications, as JAX has it."""
     y = np.asarray(y)
-    if y.ndim == 0 and y == np.rint(y) and abs(y) <= 64:
+    if y.ndim == 0 and y == np.rint(y) and abs(y) <= MOST_BY_PRODUCTS:
         whole = _by_squares(x, abs(int(y)))
         return 1 / whole if y < 0 else whole
     return np.power(x, y)

@@ -15,7 +15,7 @@ import numpy as np
 from flint import arb
 
 from stability.formats import FloatFormat, bits_of, from_ordinal, to_ordinal
-from stability.real.values import Scalar, Undefined, real
+from stability.real.values import Scalar, Undefined, infinite, real
 from stability.rewriting.operations import CONSTANTS, OPERATIONS
 from stability.rewriting.terms import Term, exactly, folded, in_reals
 from stability.truth.balls import round_ball
@@ -102,10 +102,11 @@ def drawn(names: Sequence[str], fmt: FloatFormat, domain: Domain, seed: int) -> 
 TRIES = 100
 
 
-def sample(term: Term, names: Sequence[str], n: int, fmt: FloatFormat, domain: Domain, seed: int) -> Sample:
-    """`n` points where a term's true value is a number that the format holds; fewer where so few are found in
-    `TRIES` times as many."""
-    return judged(term, names, n, fmt, itertools.islice(drawn(names, fmt, domain, seed), TRIES * n))
+def ends_of(names: Sequence[str], domain: Domain) -> Iterator[dict[str, Any]]:
+    """The corners of a domain in which every argument has a range, or a list of values; infinite ends are of it."""
+    if all(name in domain for name in names):
+        for corner in itertools.product(*(dict.fromkeys(domain[name]) for name in names)):
+            yield dict(zip(names, corner, strict=True))
 
 
 def judged(term: Term, names: Sequence[str], n: int, fmt: FloatFormat, points: Iterable[Mapping[str, Any]]) -> Sample:
@@ -212,6 +213,9 @@ def known(values: np.ndarray, fmt: FloatFormat) -> Known:
     floats, sign = np.full(n, np.nan), np.full(n, 2, np.int8)
     for i, x in enumerate(values):
         ball = flat(x)
+        if ball is not None and infinite(ball):
+            sign[i] = 1 if ball > 0 else -1
+            floats[i] = sign[i] * np.inf
         if ball is None or not ball.is_finite():
             continue
         sign[i] = 1 if ball > 0 else -1 if ball < 0 else 0 if ball == 0 else 2

@@ -129,3 +129,4 @@ class Search:
         smallest = representatives(classes)[roots[0]]
         if smallest is not None and size(smallest) < size(self.simplest):
             self.simplest = smallest
+            self.offer([smallest])

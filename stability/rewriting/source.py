@@ -15,7 +15,7 @@ import jax.numpy as jnp
 
 from stability.rewriting.operations import CONSTANTS, OPERATIONS
 from stability.rewriting.regimes import Regimes
-from stability.rewriting.terms import Term, folded, rounded, subterms
+from stability.rewriting.terms import Term, folded, rounded, subterms, variables, whole_exponent
 
 LEVELS = {
     **dict.fromkeys(("lt", "le", "gt", "ge", "eq", "ne"), 0),
@@ -27,7 +27,7 @@ CALL = 9
 
 def literal(value: Fraction) -> tuple[str, int]:
     """A number as it is written, and how tightly it binds: whole, a short quotient, or a float."""
-    if value.denominator == 1 and abs(value) < 2**53:
+    if value.denominator == 1 and abs(value) < 2**31:
         return str(value.numerator), CALL if value >= 0 else LEVELS["neg"]
     short = Fraction(rounded(value))
     if short == value and len(repr(float(value))) <= 8:
@@ -77,8 +77,8 @@ def _text(t: Term, args: list[tuple[str, int]], names: Mapping[str, str]) -> tup
         return literal(t.leaf)
     if not t.args:
         return CONSTANTS[t.op][2], CALL
-    if t.op == "pow" and isinstance(t.args[1].leaf, Fraction) and t.args[1].leaf.denominator == 1:
-        args = [args[0], (str(t.args[1].leaf), CALL)]
+    if (n := whole_exponent(t)) is not None:
+        args = [args[0], (str(n), CALL)]
     level = LEVELS.get(t.op)
     if level is None:
         return OPERATIONS[t.op].text.format(*(text for text, _ in args)), CALL
@@ -100,35 +100,56 @@ def source_of(regimes: Regimes, names: Sequence[str], harmless: Mapping[Term, Ma
     arguments = _identifiers(names)
     writer = Writer(list(arguments.values()))
     branches = list(dict.fromkeys(regimes.terms))
-    default = max(branches, key=regimes.terms.count) if len(branches) > 1 else branches[0]
-    out = ""
+    default = max(branches, key=regimes.terms.count)
     if len(branches) == 1:
         out = writer.expression(default, arguments)
     else:
-        x = arguments[regimes.name]
-        masks = {t: writer.fresh("here") for t in branches if t is not default}
-        for t, mask in masks.items():
-            writer.lines.append(f"{mask} = {_intervals(regimes, t, x)}")
-        elsewhere = " | ".join(masks.values())
-        values = {}
-        for t in branches:
-            fed = dict(arguments)
-            for name in names:
-                point = _number(harmless[t][name])
-                if name in {str(s.leaf) for s in subterms(t) if s.op == "var"}:
-                    fed[name] = writer.fresh(arguments[name])
-                    chosen = (
-                        f"{masks[t]}, {arguments[name]}, {point}"
-                        if t in masks
-                        else f"{elsewhere}, {point}, {arguments[name]}"
-                    )
-                    writer.lines.append(f"{fed[name]} = jnp.where({chosen})")
-            values[t] = writer.expression(t, fed)
-        out = values[default]
-        for t, mask in masks.items():
-            out = f"jnp.where({mask}, {values[t]}, {out})"
+        out = _chosen(regimes, branches, default, arguments, harmless, writer)
+    if not any(variables(t) for t in branches):
+        out = f"jnp.full_like({next(iter(arguments.values()))}, {out})"
+    if regimes.instead is not None:
+        out = _guarded(out, regimes.instead, arguments, harmless[default], writer)
     body = "\n".join(f"    {line}" for line in [*writer.lines, f"return {out}"])
     return f"def {called}({', '.join(arguments.values())}):\n{body}\n"
+
+
+def _chosen(
+    regimes: Regimes,
+    branches: Sequence[Term],
+    default: Term,
+    arguments: Mapping[str, str],
+    harmless: Mapping[Term, Mapping[str, float]],
+    writer: Writer,
+) -> str:
+    """Branches, each fed its own arguments."""
+    masks = {t: writer.fresh("here") for t in branches if t is not default}
+    for t, mask in masks.items():
+        writer.lines.append(f"{mask} = {_intervals(regimes, t, arguments[regimes.name])}")
+    elsewhere = " | ".join(masks.values())
+    values = {}
+    for t in branches:
+        fed = dict(arguments)
+        for name in variables(t):
+            x, point = arguments[name], _number(harmless[t][name])
+            fed[name] = writer.fresh(x)
+            choice = f"{masks[t]}, {x}, {point}" if t in masks else f"{elsewhere}, {point}, {x}"
+            writer.lines.append(f"{fed[name]} = jnp.where({choice})")
+        values[t] = writer.expression(t, fed)
+    out = values[default]
+    for t, mask in masks.items():
+        out = f"jnp.where({mask}, {values[t]}, {out})"
+    return out
+
+
+def _guarded(out: str, instead: Term, arguments: Mapping[str, str], point: Mapping[str, float], writer: Writer) -> str:
+    """A result, and a term that serves where it is not finite, fed a point elsewhere."""
+    result, finite = writer.fresh("out"), writer.fresh("finite")
+    writer.lines += [f"{result} = {out}", f"{finite} = jnp.isfinite({result})"]
+    fed = {name: writer.fresh(arguments[name]) for name in variables(instead)}
+    writer.lines += [
+        f"{fed[name]} = jnp.where({finite}, {_number(point[name])}, {arguments[name]})" for name in variables(instead)
+    ]
+    return f"jnp.where({finite}, {result}, {writer.expression(instead, fed)})"
 
 
 def _identifiers(names: Sequence[str]) -> dict[str, str]:

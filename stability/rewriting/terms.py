@@ -16,7 +16,7 @@ import numpy as np
 from flint import arb, fmpq
 
 from stability.real.values import Scalar
-from stability.rewriting.operations import CONSTANTS, OPERATIONS
+from stability.rewriting.operations import CONSTANTS, MOST_BY_PRODUCTS, OPERATIONS
 
 Leaf = str | Fraction | None
 
@@ -71,6 +71,13 @@ def operation(op: str, *args: Term) -> Term:
     if op not in OPERATIONS or OPERATIONS[op].arity != len(args):
         raise ValueError(f"there is no operation {op} of {len(args)}")
     return build(op, args)
+
+
+def whole_exponent(t: Term) -> int | None:
+    """The exponent of a power that is a product."""
+    n = t.args[1].leaf if t.op == "pow" else None
+    small = isinstance(n, Fraction) and n.denominator == 1 and abs(n) <= MOST_BY_PRODUCTS
+    return int(n) if small else None  # type: ignore[arg-type]
 
 
 def subterms(term: Term) -> list[Term]:
