@@ -14,7 +14,7 @@ import numpy as np
 
 from stability.formats import FloatFormat, to_ordinal
 from stability.rewriting.infinite import FALSE, TRUE, built
-from stability.rewriting.terms import Term, folded, rebuilt, rounded, subterms
+from stability.rewriting.terms import Term, folded, number, rebuilt, rounded, subterms
 
 _HOLDS = {
     "lt": lambda x, c: x < c,
@@ -24,7 +24,6 @@ _HOLDS = {
     "eq": lambda x, c: x == c,
     "ne": lambda x, c: x != c,
 }
-_TURNED = {"lt": "gt", "le": "ge", "gt": "lt", "ge": "le", "eq": "eq", "ne": "ne"}
 MOST = 8
 """Places at most where pieces meet."""
 
@@ -43,26 +42,31 @@ class Piece(NamedTuple):
         return np.any([(a <= ordinals) & (ordinals <= b) for a, b in self.intervals], axis=0)
 
 
-def _split(t: Term) -> tuple[str, str, Fraction] | None:
-    """A comparison, or an extreme, of a variable and a number: the operation, the variable on its left."""
-    if len(t.args) != 2 or t.op not in (*_HOLDS, "max", "min"):
+def _clipped(t: Term) -> str | None:
+    """The variable that a term is, or that it is an extreme of, with numbers."""
+    if t.op == "var":
+        return str(t.leaf)
+    of = next((a for a in t.args if a.op != "num"), None)
+    return _clipped(of) if t.op in ("max", "min") and of is not None and any(a.op == "num" for a in t.args) else None
+
+
+def _split(t: Term) -> tuple[str, Fraction] | None:
+    """Of a comparison, or an extreme, of a variable and a number: both."""
+    if t.op not in (*_HOLDS, "max", "min"):
         return None
-    x, y = t.args
-    if x.op == "var" and isinstance(y.leaf, Fraction):
-        return t.op, str(x.leaf), y.leaf
-    if y.op == "var" and isinstance(x.leaf, Fraction):
-        return _TURNED.get(t.op, t.op), str(y.leaf), x.leaf
-    return None
+    names = [name for a in t.args if (name := _clipped(a))]
+    numbers = [a.leaf for a in t.args if isinstance(a.leaf, Fraction)]
+    return (names[0], numbers[0]) if names and numbers else None
 
 
 def pieces(term: Term, fmt: FloatFormat) -> list[Piece]:
     """The pieces of a term by the variable that most of its comparisons are of, each term once."""
     splits = [s for s in map(_split, subterms(term)) if s]
-    names = [name for _, name, _ in splits]
+    names = [name for name, _ in splits]
     if not names:
         return [Piece(term)]
     name = max(names, key=names.count)
-    places = sorted({c for _, of, c in splits if of == name})
+    places = sorted({place for of, place in splits if of == name})
     if len(places) > MOST:
         return [Piece(term)]
     found: dict[Term, list[tuple[int, int]]] = {}
@@ -91,17 +95,26 @@ def _between(places: list[Fraction], fmt: FloatFormat) -> Iterator[tuple[int, in
 
 
 def _decided(term: Term, name: str, x: Fraction) -> Term:
-    """A term with its comparisons decided as at a number."""
+    """A term with its comparisons decided as at a number. What is multiplied by a zero that is chosen is 0, whatever it
+    is, as over the reals."""
+    chosen: set[Term] = set()
+
+    def value(t: Term) -> Fraction | None:
+        return x if t.op == "var" and t.leaf == name else t.leaf if isinstance(t.leaf, Fraction) else None
 
     def step(t: Term, args: list[Term]) -> Term:
-        split = _split(t)
-        if split and split[1] == name:
-            op, _, c = split
-            if op in _HOLDS:
-                return TRUE if _HOLDS[op](x, c) else FALSE
-            greater = t.args[0] if (t.args[0].op == "var") == (x > c) else t.args[1]
-            other = t.args[1] if greater is t.args[0] else t.args[0]
-            return greater if op == "max" else other
-        return built(t.op, *args) if t.args else rebuilt(t, args)
+        if t.op in (*_HOLDS, "max", "min"):
+            a, b = map(value, args)
+            if a is not None and b is not None:
+                if t.op in _HOLDS:
+                    return TRUE if _HOLDS[t.op](a, b) else FALSE
+                return args[0] if (a >= b) == (t.op == "max") else args[1]
+        if (t.op == "mul" and chosen.intersection(t.args)) or (t.op in ("div", "neg") and t.args[0] in chosen):
+            chosen.add(t)
+            return number(0)
+        out = built(t.op, *args) if t.args else rebuilt(t, args)
+        if t.op == "select" and out is number(0):
+            chosen.add(t)
+        return out
 
     return folded(term, step)

@@ -13,6 +13,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from stability.formats import FORMATS
 from stability.rewriting.operations import CONSTANTS, OPERATIONS
 from stability.rewriting.regimes import Regimes
 from stability.rewriting.terms import Term, folded, rounded, subterms, variables, whole_exponent
@@ -23,6 +24,8 @@ LEVELS = {
 }
 """How tightly an operation binds in Python; what is not here is a call."""
 CALL = 9
+_LEAST = frozenset(fmt.smallest_normal for fmt in FORMATS.values())
+"""Below these, and above 0, XLA has nothing on a CPU."""
 
 
 def literal(value: Fraction) -> tuple[str, int]:
@@ -173,8 +176,8 @@ def _intervals(regimes: Regimes, term: Term, x: str) -> str:
     for i, t in enumerate(regimes.terms):
         if t is term:
             low, high = ends[i], ends[i + 1]
-            tests = [f"({x} >= {_number(low)})"] if low is not None else []
-            tests += [f"({x} < {_number(high)})"] if high is not None else []
+            tests = [f"({x} > 0)" if low in _LEAST else f"({x} >= {_number(low)})"] if low is not None else []
+            tests += [f"({x} <= 0)" if high in _LEAST else f"({x} < {_number(high)})"] if high is not None else []
             parts.append(" & ".join(tests))
     return " | ".join(parts) if len(parts) == 1 else " | ".join(f"({p})" for p in parts)
 

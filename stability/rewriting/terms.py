@@ -15,7 +15,7 @@ import ml_dtypes
 import numpy as np
 from flint import arb, fmpq
 
-from stability.real.values import Scalar
+from stability.real.values import LITERAL_ZERO, Scalar
 from stability.rewriting.operations import CONSTANTS, MOST_BY_PRODUCTS, OPERATIONS
 
 Leaf = str | Fraction | None
@@ -193,7 +193,9 @@ def in_reals(term: Term, point: Mapping[str, Scalar], known: dict[Term, Scalar] 
 
 
 def exactly(value: Fraction) -> arb:
-    """A ball around a fraction: a point, where it can be one."""
+    """A ball around a fraction: a point, where it can be one; the zero that a program spells out."""
+    if value == 0:
+        return LITERAL_ZERO
     return arb(value.numerator) if value.denominator == 1 else arb(fmpq(value.numerator, value.denominator))
 
 
