@@ -114,8 +114,12 @@ def _search(term: Term, points: Sample, fmt: FloatFormat, before: Found | None) 
 
 
 def _judged(terms: Sequence[Term], points: Sample, fmt: FloatFormat) -> list[Candidate]:
-    values = under_jit(terms, points, fmt)
-    return [Candidate(t, x, bits_of_error(x, points.truth), cost(t)) for t, x in zip(terms, values, strict=True)]
+    """Terms at points, under `jit` or operation by operation, whichever is worse: what XLA fuses is rounded less."""
+    out = []
+    for t, x in zip(terms, under_jit(terms, points, fmt), strict=True):
+        plain = bits_of_error(in_floats(t, points.columns), points.truth)
+        out.append(Candidate(t, x, np.maximum(bits_of_error(x, points.truth), plain), cost(t)))
+    return out
 
 
 def focused(problem: Problem, points: int) -> Found:

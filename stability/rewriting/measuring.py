@@ -15,10 +15,12 @@ from stability.rewriting.sample import Sample, bits_of_error
 from stability.rewriting.terms import Term, folded, rounded, whole_exponent
 
 
-def results(fn: Callable, points: Sample, names: Sequence[str], fmt: FloatFormat) -> np.ndarray:
-    """What a function of scalars gives under `jit` at each point."""
+def results(fn: Callable, points: Sample, names: Sequence[str], fmt: FloatFormat) -> list[np.ndarray]:
+    """What a function of scalars gives at each point: under `jit`, and operation by operation."""
+    n = len(points)
+    padded = [np.resize(points.columns[name], 1 << max(n - 1, 0).bit_length()) for name in names]
     with jax.enable_x64(fmt.bits == 64):
-        return np.asarray(jax.jit(jax.vmap(fn))(*(points.columns[name] for name in names)))
+        return [np.asarray(run(*padded))[:n] for run in (jax.jit(jax.vmap(fn)), jax.vmap(fn))]
 
 
 def under_jit(terms: Sequence[Term], points: Sample, fmt: FloatFormat) -> list[np.ndarray]:
@@ -49,5 +51,5 @@ def in_jax(term: Term, columns: Mapping[str, jax.Array], known: dict[Term, Any])
 
 
 def error_of(fn: Callable, points: Sample, names: Sequence[str], fmt: FloatFormat) -> np.ndarray:
-    """The bits of its error at each point."""
-    return bits_of_error(results(fn, points, names, fmt), points.truth)
+    """The bits of its error at each point, under `jit` or operation by operation, whichever is worse."""
+    return np.max([bits_of_error(x, points.truth) for x in results(fn, points, names, fmt)], axis=0)

@@ -77,13 +77,16 @@ def pieces(term: Term, fmt: FloatFormat) -> list[Piece]:
 
 def _between(places: list[Fraction], fmt: FloatFormat) -> Iterator[tuple[int, int, Fraction]]:
     """The intervals of floats below, at and above each of some numbers: the ordinals of their ends, and a number in
-    them. Subnormal floats are with 0, for which XLA takes them."""
-    start, least = -fmt.infinity - 1, int(to_ordinal(np.array(fmt.smallest_normal, fmt.dtype)))
+    them. Subnormal floats are with 0, for which XLA takes them, but for those of float16."""
+    start, least = (
+        -fmt.infinity - 1,
+        1 if fmt.name == "float16" else int(to_ordinal(fmt.dtype.type(fmt.smallest_normal))),
+    )
     for i, place in enumerate(places):
         nearest = fmt.dtype.type(rounded(place))
         here = int(to_ordinal(nearest))
         low, high = here + (float(nearest) < place), here - (float(nearest) > place)
-        if abs(place) < fmt.smallest_normal:
+        if -least <= here < least:
             low, high = -least, least - 1
         if start < low:
             yield start, low - 1, place - 1 if i == 0 else (places[i - 1] + place) / 2

@@ -89,8 +89,9 @@ class Symbols(Semantics):
             return self._chosen(eqn, values)
         if (most := max(v.aval.size for v in eqn.outvars)) > MOST_NUMBERS:
             raise Unsupported(f"{name} makes {most} numbers, at {source}; {MOST_NUMBERS} are allowed")
-        if not any(map(_is_symbolic, values)) and not any(_is_term(v.aval) for v in eqn.outvars):
-            return bound(eqn, values)
+        if not any(map(_is_symbolic, values)):
+            out = zip(bound(eqn, values), eqn.outvars, strict=True)
+            return [_as_terms(x) if jnp.issubdtype(v.aval.dtype, np.floating) else x for x, v in out]
         if (rule := _of_arrays(name, eqn, source)) is not None:
             return [bare(out) for out in rule(*values)]
         return [elementwise(_of_numbers(name, eqn, source))(*(_as_terms(x) for x in values))]
@@ -131,10 +132,6 @@ def _number(value: float | bool) -> Term:
 
 def _is_symbolic(value: Any) -> bool:
     return isinstance(value, Term) or (isinstance(value, np.ndarray) and value.dtype == object)
-
-
-def _is_term(aval: Any) -> bool:
-    return jnp.issubdtype(aval.dtype, np.floating)
 
 
 def _as_terms(value: Any) -> Any:
@@ -207,7 +204,7 @@ def _converted(eqn: Any, value: Term, source: str) -> Term:
         if jnp.issubdtype(after, np.floating):
             return built("select", value, number(1), number(0))
         return value
-    if jnp.issubdtype(before, np.floating) == jnp.issubdtype(after, np.floating) or isinstance(value.leaf, Fraction):
+    if jnp.issubdtype(after, np.floating) or not jnp.issubdtype(before, np.floating):
         return value
     raise Unsupported(f"it converts {before} to {after}, at {source}")
 

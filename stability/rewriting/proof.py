@@ -38,8 +38,9 @@ def equality(term: Term, regimes: Regimes, points: Sample, reals: Reals, is_exac
             exact += is_exact(t)
             nearest = min(nearest, agreed)
     told = [f"at {exact} of {len(points)} points, in balls"] if exact else []
-    if nearest < float("inf"):
-        told.append(f"a series within 2^-{nearest:.0f} of it at the other {len(points) - exact}")
+    if exact < len(points):
+        within = "of it" if nearest == float("inf") else f"within 2^-{nearest:.0f} of it"
+        told.append(f"a series {within} at {'the other ' * bool(exact)}{len(points) - exact}")
     return "; ".join(told)
 
 

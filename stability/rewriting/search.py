@@ -87,12 +87,10 @@ class Search:
         self.simplest = term
         self.found: dict[Term, None] = {}
         self.kept = Kept(known(self.reals.of(term), fmt), KEPT_AT_ROOT, fmt.bits)
-        self.offer([term, *self._near(term)])
-
-    def _near(self, term: Term) -> list[Term]:
-        found = list(expansions(term))
-        self.approximate.update(found)
-        return found
+        self.offer([term])
+        near = list(expansions(term, points.columns, self.kept.best))
+        self.approximate.update(near)
+        self.offer(near)
 
     def offer(self, terms: Iterable[Term]) -> None:
         for term in terms:

@@ -176,10 +176,14 @@ def _intervals(regimes: Regimes, term: Term, x: str) -> str:
     for i, t in enumerate(regimes.terms):
         if t is term:
             low, high = ends[i], ends[i + 1]
-            tests = [f"({x} > 0)" if low in _LEAST else f"({x} >= {_number(low)})"] if low is not None else []
-            tests += [f"({x} <= 0)" if high in _LEAST else f"({x} < {_number(high)})"] if high is not None else []
-            parts.append(" & ".join(tests))
-    return " | ".join(parts) if len(parts) == 1 else " | ".join(f"({p})" for p in parts)
+            tests = [f"{x} > 0" if low in _LEAST else f"{x} >= {_number(low)}"] if low is not None else []
+            tests += [f"{x} <= 0" if high in _LEAST else f"{x} < {_number(high)}"] if high is not None else []
+            parts.append(_joined(tests, " & "))
+    return _joined(parts, " | ")
+
+
+def _joined(parts: Sequence[str], sign: str) -> str:
+    return parts[0] if len(parts) == 1 else sign.join(f"({p})" for p in parts)
 
 
 def function_of(text: str, called: str) -> Callable[..., Any]:
