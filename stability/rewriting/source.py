@@ -58,16 +58,41 @@ class Writer:
     def expression(self, term: Term, names: Mapping[str, str]) -> str:
         """A term as an expression, after statements for its parts that are used several times."""
         used = Counter(a for t in subterms(term) for a in t.args)
+        known: dict[Term, tuple[str, int]] = {}
 
         def step(t: Term, args: list[tuple[str, int]]) -> tuple[str, int]:
-            text, level = _text(t, args, names)
+            polynomial = _in_horners_scheme(t, used)
+            if polynomial and len(polynomial[1]) > LEAST_DEGREE:
+                x, listed = known[polynomial[0]][0], ", ".join(literal(c)[0] for c in reversed(polynomial[1]))
+                text, level = f"jnp.polyval(jnp.array([{listed}], jnp.result_type({x})), {x})", CALL
+            else:
+                text, level = _text(t, args, names)
             if t.args and used[t] > 1:
                 name = self.fresh(_STEMS.get(t.op, "t"))
                 self.lines.append(f"{name} = {text}")
                 return name, CALL
             return text, level
 
-        return folded(term, step)[0]
+        return folded(term, step, known)[0]
+
+
+LEAST_DEGREE = 3
+"""Of a polynomial that is written as one."""
+
+
+def _in_horners_scheme(t: Term, used: Mapping[Term, int]) -> tuple[Term, list[Fraction]] | None:
+    """Of `c0 + x (c1 + x (c2 + …))`, each part of which is used once: `x` and the coefficients."""
+    if t.op not in ("add", "sub") or not isinstance(t.args[0].leaf, Fraction):
+        return None
+    first, rest = t.args[0].leaf, t.args[1]
+    if t.op == "add" and rest.op == "mul" and used[rest] == 1:
+        x, inner = rest.args
+        if isinstance(inner.leaf, Fraction):
+            return x, [first, inner.leaf]
+        found = _in_horners_scheme(inner, used) if used[inner] == 1 else None
+        if found and found[0] is x:
+            return x, [first, *found[1]]
+    return rest, [first, Fraction(1 if t.op == "add" else -1)]
 
 
 _STEMS = {"exp": "e", "expm1": "e", "log": "l", "sqrt": "r", "sin": "s", "cos": "c", "logistic": "p", "mul": "m"}
