@@ -22,6 +22,7 @@ from stability.cli.arguments import Parser, whole_number
 from stability.formats import FORMATS, from_ordinal, to_ordinal
 from stability.measure import classify, true_is_normal
 from stability.rewriting import stabilize
+from stability.truth import Truth
 
 FLOAT32 = FORMATS["float32"]
 GOOD = 4.0
@@ -77,7 +78,7 @@ class Row(NamedTuple):
     source: str
 
 
-def worst(fn: Callable, z: np.ndarray, truth: real.Truth) -> float:
+def worst(fn: Callable, z: np.ndarray, truth: Truth) -> float:
     """The worst error in ulps; infinite where a result is not finite."""
     results = np.asarray(jax.jit(jax.vmap(fn))(z))
     normal = true_is_normal(truth) & ((z == 0) | (np.abs(z) >= FLOAT32.smallest_normal))
