@@ -130,7 +130,9 @@ def measured(task: Task, fmt: FloatFormat, search: int, others: int, seed: int) 
     """`None` for a problem without points."""
     names = task.core.arguments if task.core else tuple(variables(task.term))
     ranges = {n: domain(task.core, n) for n in names} if task.core else {}
-    problem = Problem(task.term, names, fmt, ranges, seed, *([task.core.meets] if task.core else []))
+    problem = Problem(task.term, names, fmt, ranges, seed)
+    if task.core:
+        problem = problem._replace(allowed=task.core.meets)
     where = points_of(task, problem, search, seed)
     if not len(where):
         return None

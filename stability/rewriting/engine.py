@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 FEW = 64
 """At how many points the conditions of rules are decided, for the steps."""
+ROW = 5
+"""How many elements a row has."""
 OTHERS = 1000
 """What is added to the seed for the points that the outcome is judged at."""
 
@@ -67,6 +69,7 @@ def stabilize(
     domain: Mapping[str, Any] | None = None,
     orders: Sequence[int] = (0, 1),
     names: Sequence[str] | None = None,
+    rows: Sequence[str] = (),
     points: int = 128,
     seed: int = 0,
 ) -> Stabilized:
@@ -80,13 +83,16 @@ def stabilize(
 
     **Arguments:**
 
-    - `fn`: a function of scalars, of JAX.
+    - `fn`: a function of scalars, of JAX; it may make arrays inside.
     - `dtype`: the format in which it shall keep its digits.
     - `domain`: by the name of an argument, the range `(low, high)` where it is wanted, both ends included, or a list of
       the values that it takes. Without it: all finite floats.
     - `orders`: of the derivatives that shall keep their digits: the value alone, or with its first derivatives. Where
       those that `jax.grad` makes of the outcome don't, it has a `custom_jvp`, whose rule is rewritten as the value is.
     - `names`: of the arguments, where the signature does not tell.
+    - `rows`: the arguments that are rows, of one axis, as logits are: sums, means, extremes and norms of them, and
+      what is made of those element by element, to one number or one row. It is searched at rows of 5 numbers. Of such a
+      function the value alone is rewritten; its gradient is one more function.
     - `points`: how many points the search begins with, of each of two kinds: uniform over the floats, and over those
       that are moderate in size.
     - `seed`: of the points.
@@ -111,15 +117,18 @@ def stabilize(
         raise ValueError(
             f"domain: there is no argument {', '.join(sorted(unknown))} (the arguments: {', '.join(names)})"
         )
-    problem = Problem(term_of(fn, names, fmt), names, fmt, dict(domain or {}), seed)
+    if unknown := set(rows) - set(names):
+        raise ValueError(f"rows: there is no argument {', '.join(sorted(unknown))} (the arguments: {', '.join(names)})")
+    sizes = dict.fromkeys(rows, ROW)
+    problem = Problem(term_of(fn, names, fmt, sizes), names, fmt, dict(domain or {}), seed, rows=sizes)
     found = focused(problem, points)
     value = settled(problem, fn, found, problem.mixed(8 * points, salt=OTHERS).joined(found.points))
     found, text, function, others, before, after, improved = value
     agreed = equality(problem.term, found.regimes, found.points, Reals(found.points), found.is_exact)
     proof = {"equal over the reals": agreed}
-    if len(names) == 1 and improved:
+    if len(names) == 1 and improved and not rows:
         proof |= in_16_bits(problem.term, fn, function, names[0], inside(problem.domain.get(names[0])))
-    slopes = with_slopes(problem, fn, function, text, found) if 1 in orders else None
+    slopes = with_slopes(problem, fn, function, text, found) if 1 in orders and not rows else None
     if slopes is not None:
         text, function, improved = slopes.source, slopes.function, improved or slopes.improved
     return Stabilized(

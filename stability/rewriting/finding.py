@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -47,7 +47,8 @@ class Found(NamedTuple):
 
 
 class Problem(NamedTuple):
-    """A term and where it is wanted: the domain, and those points of it that are `allowed`."""
+    """A term and where it is wanted: the domain, and those points of it that are `allowed`; `rows` how many elements
+    those of its variables have that are rows."""
 
     term: Term
     names: tuple[str, ...]
@@ -55,16 +56,24 @@ class Problem(NamedTuple):
     domain: Domain
     seed: int
     allowed: Callable[..., bool] = lambda *point: True
+    rows: Mapping[str, int] = {}
 
     def sample(self, points: int, salt: int = 0) -> Sample:
         """Uniform over the floats of the domain."""
-        return self._judged(drawn(self.names, self.fmt, self.domain, self.seed + salt), points)
+        return self._judged(self._drawn(drawn, salt), points)
+
+    def _drawn(self, draw: Callable, salt: int) -> Iterator[dict[str, Any]]:
+        """Points without end, the elements of rows drawn one by one."""
+        slots = {name: [f"{name}.{i}" for i in range(self.rows.get(name, 1))] for name in self.names}
+        domain = {slot: self.domain[name] for name in self.names if name in self.domain for slot in slots[name]}
+        for point in draw([slot for each in slots.values() for slot in each], self.fmt, domain, self.seed + salt):
+            of = {name: [point[slot] for slot in each] for name, each in slots.items()}
+            yield {name: np.array(x) if name in self.rows else x[0] for name, x in of.items()}
 
     def mixed(self, points: int, salt: int = 0) -> Sample:
         """The ends of the domain, and half uniform over the floats, half over those of moderate numbers."""
-        ends = self._judged(ends_of(self.names, self.domain), MOST_ENDS)
-        middle = self._judged(moderate(self.names, self.fmt, self.domain, self.seed + salt), points // 2)
-        return ends.joined(self.sample(points // 2, salt)).joined(middle)
+        found = self.sample(points // 2, salt).joined(self._judged(self._drawn(moderate, salt), points // 2))
+        return found if self.rows else self._judged(ends_of(self.names, self.domain), MOST_ENDS).joined(found)
 
     def beside(self, points: Sample, each: int) -> Sample:
         """Points around others."""
@@ -83,7 +92,7 @@ def searched(problem: Problem, points: Sample, before: Found | None = None) -> F
     fmt = problem.fmt
     searches, measured = [], [_judged([problem.term], points, fmt)[0]]
     valid: dict[Term, Piece] = {}
-    for piece in pieces(problem.term, fmt):
+    for piece in [Piece(problem.term)] if points.has_rows else pieces(problem.term, fmt):
         inside = piece.holds(points.columns[piece.name]) if piece.name else np.ones(len(points), bool)
         if not inside.any():
             continue
@@ -94,7 +103,7 @@ def searched(problem: Problem, points: Sample, before: Found | None = None) -> F
             valid[candidate.term] = piece
             measured.append(candidate._replace(bits=np.where(inside, candidate.bits, fmt.bits)))
     bisect = Bisection(problem.term, problem.names, fmt, problem.domain, problem.seed, valid)
-    regimes = chosen(measured, points.columns, measured[0].bits, fmt, bisect)
+    regimes = chosen(measured, {} if points.has_rows else points.columns, measured[0].bits, fmt, bisect)
     found = Found(regimes, tuple(searches), points)
     tidy = {t: found.of(t)[1].tidied(t) for t in regimes.terms}
     return found._replace(regimes=regimes._replace(terms=tuple(tidy[t] for t in regimes.terms)))
@@ -139,7 +148,9 @@ def focused(problem: Problem, points: int) -> Found:
             break
         worst = bad[np.argsort(-got[bad], kind="stable")][:MOST_BAD]
         around = fresh.at(worst)
-        where = where.joined(around).joined(problem.beside(around, 1 + MOST_BAD // (2 * len(worst))))
+        where = where.joined(around)
+        if not problem.rows:
+            where = where.joined(problem.beside(around, 1 + MOST_BAD // (2 * len(worst))))
         found = searched(problem, where, found)
     return found
 
@@ -162,7 +173,7 @@ def settled(problem: Problem, fn: Callable, found: Found, points: Sample) -> Set
     finite; or else the given term alone."""
     names, fmt = problem.names, problem.fmt
     before, normal = error_of(fn, points, names, fmt), is_normal(points.truth, fmt)
-    for instead in (None, problem.term):
+    for instead in (None,) if problem.rows else (None, problem.term):
         chosen = found._replace(regimes=found.regimes._replace(instead=instead))
         text, function = written(fn, chosen, names)
         after = error_of(function, points, names, fmt)
@@ -176,12 +187,15 @@ def settled(problem: Problem, fn: Callable, found: Found, points: Sample) -> Set
 
 def is_normal(truth: np.ndarray, fmt: FloatFormat) -> np.ndarray:
     """Where the true value is no subnormal number, which XLA has no better answer to than 0 on a CPU."""
-    return (np.abs(truth.astype(np.float64)) >= fmt.smallest_normal) | (truth == 0)
+    normal = (np.abs(truth.astype(np.float64)) >= fmt.smallest_normal) | (truth == 0)
+    return normal if normal.ndim == 1 else normal.all(axis=-1)
 
 
 def harmless_points(regimes: Regimes, points: Sample) -> dict[Term, dict[str, float]]:
     """For each term a point where it is used: the one in the middle of its points, or next to its bounds."""
     out: dict[Term, dict[str, float]] = {}
+    if points.has_rows:
+        return {}
     branches = regimes.where(points.columns[regimes.name]) if regimes.name else np.zeros(len(points), int)
     for t in dict.fromkeys(regimes.terms):
         own = np.flatnonzero([regimes.terms[b] is t for b in branches])

@@ -12,27 +12,29 @@ import numpy as np
 from stability.formats import FloatFormat
 from stability.rewriting.operations import CONSTANTS, OPERATIONS
 from stability.rewriting.sample import Sample, bits_of_error
-from stability.rewriting.terms import Term, folded, rounded, whole_exponent
+from stability.rewriting.terms import Term, folded, rounded, spread, whole_exponent
 
 
 def results(fn: Callable, points: Sample, names: Sequence[str], fmt: FloatFormat) -> list[np.ndarray]:
     """What a function of scalars gives at each point: under `jit`, and operation by operation."""
     n = len(points)
-    padded = [np.resize(points.columns[name], 1 << max(n - 1, 0).bit_length()) for name in names]
+    index = np.resize(np.arange(n), 1 << max(n - 1, 0).bit_length())
+    columns = [points.columns[name][index] for name in names]
+    columns = [x[:, 0] if x.shape[1:] == (1,) else x for x in columns]
     with jax.enable_x64(fmt.bits == 64):
-        return [np.asarray(run(*padded))[:n] for run in (jax.jit(jax.vmap(fn)), jax.vmap(fn))]
+        found = [np.asarray(run(*columns))[:n] for run in (jax.jit(jax.vmap(fn)), jax.vmap(fn))]
+    return [x.reshape(n, -1) for x in found] if points.has_rows else found
 
 
 def under_jit(terms: Sequence[Term], points: Sample, fmt: FloatFormat) -> list[np.ndarray]:
     """What terms give under `jit` at each point, all of them compiled at once."""
 
     def all_of(columns: dict[str, jax.Array]) -> list[jax.Array]:
-        some = next(iter(columns.values()))
         known: dict[Term, jax.Array] = {}
-        return [jnp.broadcast_to(in_jax(t, columns, known), some.shape) for t in terms]
+        return [jnp.asarray(in_jax(t, columns, known), fmt.dtype) for t in terms]
 
     with jax.enable_x64(fmt.bits == 64):
-        return list(map(np.asarray, jax.jit(all_of)(points.columns)))
+        return [spread(x, points.columns) for x in map(np.asarray, jax.jit(all_of)(points.columns))]
 
 
 def in_jax(term: Term, columns: Mapping[str, jax.Array], known: dict[Term, Any]) -> Any:

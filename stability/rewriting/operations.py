@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -11,9 +12,11 @@ import numpy as np
 import scipy.special
 from flint import arb
 
+from stability import nn
 from stability.real import powers, scalars
 from stability.real.records import TEXTS
 from stability.real.values import Scalar, Undefined
+from stability.rewriting import rows
 
 
 class Operation(NamedTuple):
@@ -82,6 +85,14 @@ def _jax_power(x: Any, y: Any) -> Any:
     return x**y if isinstance(y, int) else jnp.power(x, y)
 
 
+def _of_rows(name: str, jax_function: Callable, text: str, cost: int) -> tuple[str, Operation]:
+    return name, Operation(1, rows.FLOATS[name], rows.REALS[name], jax_function, text, cost)
+
+
+def _along(function: Callable) -> Callable:
+    return functools.partial(function, axis=-1, keepdims=True)
+
+
 def _unary(name: str, floats: Callable, jax_function: Callable, text: str, cost: int) -> tuple[str, Operation]:
     return name, Operation(1, floats, _of_numbers(TEXTS[name]), jax_function, text, cost)
 
@@ -141,6 +152,17 @@ OPERATIONS: dict[str, Operation] = dict(
         _binary("and", np.logical_and, jnp.logical_and, "{} & {}", 1),
         _binary("or", np.logical_or, jnp.logical_or, "{} | {}", 1),
         _unary("not", np.logical_not, jnp.logical_not, "~{}", 1),
+        _of_rows("sum", _along(jnp.sum), "jnp.sum({})", 2),
+        _of_rows("amax", _along(jnp.max), "jnp.max({})", 2),
+        _of_rows("mean", _along(jnp.mean), "jnp.mean({})", 6),
+        _of_rows("norm", _along(jnp.linalg.norm), "jnp.linalg.norm({})", 8),
+        _of_rows("logsumexp", _along(jax.nn.logsumexp), "jax.nn.logsumexp({})", 40),
+        _of_rows("log_softmax", jax.nn.log_softmax, "jax.nn.log_softmax({})", 40),
+        _of_rows("softmax", jax.nn.softmax, "jax.nn.softmax({})", 40),
+        _of_rows("nn_norm", _along(nn.norm), "stability.nn.norm({})", 30),
+        _of_rows("nn_logsumexp", _along(nn.logsumexp), "stability.nn.logsumexp({})", 80),
+        _of_rows("nn_log_softmax", nn.log_softmax, "stability.nn.log_softmax({})", 80),
+        _of_rows("nn_softmax", nn.softmax, "stability.nn.softmax({})", 80),
         ("select", Operation(3, np.where, _chosen, jnp.where, "jnp.where({}, {}, {})", 1)),
     ]
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -21,7 +21,7 @@ from stability.real.values import array
 from stability.real.walk import Semantics, called, walk
 from stability.rewriting.infinite import FALSE, NAN, NEGATIVE, POSITIVE, TRUE, Unsupported, built, is_finite
 from stability.rewriting.operations import OPERATIONS, TRUTHS
-from stability.rewriting.terms import Term, number, variable
+from stability.rewriting.terms import Term, number, operation, variable
 
 
 def names_of(fn: Callable) -> list[str]:
@@ -213,16 +213,54 @@ def whole_power(x: Term, n: int) -> Term:
     return built("mul", x, x) if n == 2 else built("pow", x, number(n))
 
 
-def term_of(fn: Callable, names: Sequence[str], fmt: FloatFormat) -> Term:
-    """The term that a function of scalars is, its arguments the variables of `names`.
+class RowSymbols(Symbols):
+    """Floats are terms, and so are rows, of `n` elements: arrays with one axis that is not 1."""
+
+    def __init__(self, n: int):
+        self.n = n
+
+    def literal(self, value: Any, aval: Any) -> Any:
+        value = np.asarray(value)
+        if value.size != 1 and (value != value.flat[0]).any():
+            raise Unsupported("it holds an array whose numbers differ, beside a row")
+        return super().literal(value.flat[0], jax.ShapeDtypeStruct((), aval.dtype))
+
+    def equation(self, eqn: Any, values: Sequence[Any], source: str) -> list:
+        name = _known(eqn) or eqn.primitive.name
+        if any(sum(k != 1 for k in v.aval.shape) > 1 or v.aval.size not in (1, self.n) for v in eqn.outvars):
+            raise Unsupported(f"{name} makes what is no row, at {source}")
+        if name in _LAID_OUT:
+            return list(values)
+        if name in _OF_ROWS:
+            return list(values) if eqn.invars[0].aval.size == 1 else [_OF_ROWS[name](*values)]
+        if name == "dot_general" and eqn.outvars[0].aval.size == 1:
+            return [operation("sum", operation("mul", *values))]
+        if name == "div" and values[0].op == "sum" and values[1].leaf == self.n:
+            return [operation("mean", *values[0].args)]
+        return [_of_numbers(name, eqn, source)(*map(_as_terms, values))]
+
+
+_LAID_OUT = frozenset({"broadcast_in_dim", "reshape", "squeeze", "expand_dims", "transpose"})
+_OF_ROWS: dict[str, Callable[[Term], Term]] = {
+    "reduce_sum": lambda x: operation("sum", x),
+    "reduce_max": lambda x: operation("amax", x),
+    "reduce_min": lambda x: operation("neg", operation("amax", operation("neg", x))),
+}
+
+
+def term_of(fn: Callable, names: Sequence[str], fmt: FloatFormat, rows: Mapping[str, int] | None = None) -> Term:
+    """The term that a function of scalars, and of rows, is, its arguments the variables of `names`.
+
+    **Arguments:** `rows` how many elements those arguments have that are rows, all of them as many.
 
     **Raises:** `Unsupported`.
     """
+    shapes = [(rows[name],) if rows and name in rows else () for name in names]
     with jax.enable_x64(fmt.bits == 64):
-        jaxpr = jax.make_jaxpr(fn)(*[jax.ShapeDtypeStruct((), fmt.dtype)] * len(names))
-        if len(jaxpr.out_avals) != 1 or jaxpr.out_avals[0].shape:
-            raise Unsupported("it does not return a scalar")
+        jaxpr = jax.make_jaxpr(fn)(*(jax.ShapeDtypeStruct(shape, fmt.dtype) for shape in shapes))
+        if len(jaxpr.out_avals) != 1 or jaxpr.out_avals[0].shape not in ((), *shapes):
+            raise Unsupported("it does not return a scalar" + (", or a row" if rows else ""))
         if jaxpr.out_avals[0].dtype != fmt.dtype:
             raise Unsupported(f"it returns {jaxpr.out_avals[0].dtype}, from {fmt.name}")
-        (out,) = walk(jaxpr, list(map(variable, names)), Symbols())
+        (out,) = walk(jaxpr, list(map(variable, names)), RowSymbols(max(rows.values())) if rows else Symbols())
     return out

@@ -356,7 +356,35 @@ ERRORS = rules_of(
     """,
 )
 
+ROWS = rules_of(
+    "rows",
+    """
+    log(sum(exp(a))) == logsumexp(a)
+    amax(a) + log(sum(exp(a - amax(a)))) = logsumexp(a)
+    logsumexp(a - amax(a)) = logsumexp(a) - amax(a)
+    exp(a) / sum(exp(a)) == softmax(a)
+    exp(a - logsumexp(a)) = softmax(a)
+    softmax(a - amax(a)) = softmax(a)
+    log(softmax(a)) == log_softmax(a)
+    exp(log_softmax(a)) = softmax(a)
+    a - logsumexp(a) == log_softmax(a)
+    log_softmax(a - amax(a)) = log_softmax(a)
+    sum(softmax(a)) = 1
+    sum(-a) == -sum(a)
+    mean(-a) == -mean(a)
+    sqrt(sum(a * a)) == norm(a)
+    norm(a) = amax(abs(a)) * norm(a / amax(abs(a))) if amax(abs(a)) > 0
+    norm(a) == nn_norm(a)
+    logsumexp(a) == nn_logsumexp(a)
+    log_softmax(a) == nn_log_softmax(a)
+    softmax(a) == nn_softmax(a)
+    mean(a * a) - mean(a) * mean(a) = mean((a - mean(a)) * (a - mean(a)))
+    """,
+)
+"""Of rows: `a` has several elements."""
+
 GROWING = {
+    "rows": ROWS,
     "erf": ERRORS,
     "sigmoid": SIGMOIDS,
     "trigonometry": TRIGONOMETRY,

@@ -88,7 +88,7 @@ class Search:
         self.found: dict[Term, None] = {}
         self.kept = Kept(known(self.reals.of(term), fmt), KEPT_AT_ROOT, fmt.bits)
         self.offer([term])
-        near = list(expansions(term, points.columns, self.kept.best))
+        near = [] if points.has_rows else list(expansions(term, points.columns, self.kept.best))
         self.approximate.update(near)
         self.offer(near)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import keyword
 import linecache
 import math
@@ -46,7 +47,7 @@ class Writer:
 
     def __init__(self, taken: Sequence[str]):
         self.lines: list[str] = []
-        self._taken = set(taken) | {"jnp", "jax"}
+        self._taken = set(taken) | {"jnp", "jax", "stability"}
 
     def fresh(self, stem: str) -> str:
         """A name that is not taken yet."""
@@ -215,6 +216,6 @@ def function_of(text: str, called: str) -> Callable[..., Any]:
     """The function that a text defines; its lines are there for tracebacks."""
     file = f"<stabilize {called} {hash(text):x}>"
     linecache.cache[file] = (len(text), None, text.splitlines(keepends=True), file)
-    space: dict[str, Any] = {"jax": jax, "jnp": jnp}
+    space: dict[str, Any] = {"jax": jax, "jnp": jnp, "stability": importlib.import_module("stability")}
     exec(compile(text, file, "exec"), space)
     return space[called]
