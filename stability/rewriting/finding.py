@@ -13,14 +13,30 @@ from stability.rewriting.extraction import Candidate
 from stability.rewriting.measuring import error_of, under_jit
 from stability.rewriting.pieces import Piece, pieces
 from stability.rewriting.programs import Unsupported
+from stability.rewriting.rational import rational_forms
 from stability.rewriting.regimes import LOST, Bisection, Regimes, chosen
-from stability.rewriting.sample import TRIES, Domain, Sample, beside, bits_of_error, drawn, ends_of, judged, moderate
+from stability.rewriting.sample import (
+    TRIES,
+    Domain,
+    Reals,
+    Sample,
+    beside,
+    bits_of_error,
+    drawn,
+    ends_of,
+    judged,
+    moderate,
+)
 from stability.rewriting.search import Search
 from stability.rewriting.source import function_of, source_of
-from stability.rewriting.terms import Term, cost, in_floats
+from stability.rewriting.steps import rewritten
+from stability.rewriting.terms import Term, cost, each_part, in_floats, replaced, size
+from stability.rewriting.tidy import tidied
 
 NOTHING = 0.01
 """A gain in mean bits that is none."""
+PART = 0.01
+"""Mean bits that a term may lose for each part by which it is smaller."""
 ROUNDS = 2
 TURNS = 4
 """How often points are added."""
@@ -105,8 +121,37 @@ def searched(problem: Problem, points: Sample, before: Found | None = None) -> F
     bisect = Bisection(problem.term, problem.names, fmt, problem.domain, problem.seed, valid)
     regimes = chosen(measured, {} if points.has_rows else points.columns, measured[0].bits, fmt, bisect)
     found = Found(regimes, tuple(searches), points)
-    tidy = {t: found.of(t)[1].tidied(t) for t in regimes.terms}
+    used = regimes.where(points.columns[regimes.name]) if regimes.name else np.zeros(len(points), int)
+    tidy = {}
+    for t in dict.fromkeys(regimes.terms):
+        search, there = found.of(t)[1], np.isin(used, [i for i, other in enumerate(regimes.terms) if other is t])
+        simple = simplified(t, points.at(np.flatnonzero(there))) if search.is_exact(t) else t
+        tidy[t] = search.written(t, tidied(simple))
     return found._replace(regimes=regimes._replace(terms=tuple(tidy[t] for t in regimes.terms)))
+
+
+def simplified(term: Term, points: Sample) -> Term:
+    """A smaller term that equals one by a rule or by algebra in some of its parts, as long as it keeps its digits: its
+    mean error grows by `PART` at most for each part less, and nowhere by over a bit."""
+    best, reals = term, Reals(points)
+    bits = bits_of_error(in_floats(term, points.columns), points.truth)
+
+    def serves(form: Term) -> bool:
+        if size(form) >= size(best):
+            return False
+        own = bits_of_error(in_floats(form, points.columns), points.truth)
+        allowed = bits.mean() + PART * (size(term) - size(form))
+        return bool(own.mean() <= allowed and not len(worse_at(bits, own)))
+
+    while smaller := [form for form in map(tidied, _forms(best, reals)) if serves(form)]:
+        best = min(smaller, key=size)
+    return best
+
+
+def _forms(term: Term, reals: Reals) -> Iterator[Term]:
+    for part in each_part(term):
+        yield from (replaced(term, {part: form}) for form in rational_forms(part))
+    yield from (form for form, _ in rewritten(term, reals))
 
 
 def _search(term: Term, points: Sample, fmt: FloatFormat, before: Found | None) -> Search:

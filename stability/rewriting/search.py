@@ -14,7 +14,6 @@ from stability.rewriting.rational import rational_forms
 from stability.rewriting.sample import Reals, Sample, known
 from stability.rewriting.saturation import FAMILIES, Graph
 from stability.rewriting.terms import Term, each_part, in_floats, size
-from stability.rewriting.tidy import tidied
 
 NODES, SEEDS = 2500, 6
 LARGEST_TOLD = 24
@@ -105,9 +104,8 @@ class Search:
     def close(self) -> None:
         self.found = dict.fromkeys([self.term, *(c.term for c in self.kept.candidates)])
 
-    def tidied(self, term: Term) -> Term:
-        """One of those found, as it is written; it is found then too."""
-        out = tidied(term)
+    def written(self, term: Term, out: Term) -> Term:
+        """One of those found, and how it is to be written, which is then found too."""
         self.found[out] = None
         if not self.is_exact(term):
             self.approximate.add(out)
