@@ -30,7 +30,7 @@ def conjugate(x):
 
 def told(given, stable, domain, orders=(0,), equal=(), names=("x",)):
     problem = Problem(term_of(given, names, F32), names, F32, domain, 0)
-    return list(everywhere(problem, swept_of(names, domain, "float32"), given, stable, equal, orders))
+    return list(everywhere(problem, swept_of(problem), given, stable, equal, orders))
 
 
 def one_by_one(given, stable, low, high):
@@ -91,13 +91,15 @@ def test_where_the_given_function_has_no_value_an_equal_term_has_none():
 )
 def test_what_has_too_many_floats_is_refused(names, domain, dtype, line):
     with pytest.raises(ValueError, match=line):
-        swept_of(names, domain, dtype)
+        swept_of(Problem(term("x"), names, FORMATS[dtype], domain, 0))
 
 
 def test_the_command_refuses_in_a_line(capsys):
     with pytest.raises(SystemExit) as stop:
         command.main(["jax.numpy:hypot", "--exhaustive"])
-    assert stop.value.code == 2 and "one argument, beside one that has a list" in capsys.readouterr().err
+    assert (
+        stop.value.code == 2 and "one argument that is a number, beside one that has a list" in capsys.readouterr().err
+    )
 
 
 def test_the_outcome_and_its_line_are_the_measured_ones():

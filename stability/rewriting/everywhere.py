@@ -19,7 +19,7 @@ from stability.formats import FORMATS, FloatFormat, to_ordinal
 from stability.measure import FAILURE_KINDS
 from stability.rewriting.finding import Problem, is_normal, worse_at
 from stability.rewriting.measuring import in_jax
-from stability.rewriting.sample import Domain, bits_of_error
+from stability.rewriting.sample import bits_of_error
 from stability.rewriting.terms import Term, size
 from stability.sweep import every
 from stability.sweep.blocks import BLOCK
@@ -105,15 +105,16 @@ class Swept(NamedTuple):
         return fn(*(x if name == self.name else value for name in self.names))
 
 
-def swept_of(names: tuple[str, ...], domain: Domain, dtype: str) -> Swept:
+def swept_of(problem: Problem) -> Swept:
     """**Raises:** `ValueError` where not every float can be measured."""
-    if dtype != "float32":
-        raise ValueError(f"every float is measured in float32 alone, not in {dtype}")
+    names, domain = problem.names, problem.domain
+    if problem.fmt is not FLOAT32:
+        raise ValueError(f"every float is measured in float32 alone, not in {problem.fmt.name}")
     lists = [name for name in names if isinstance(domain.get(name), list)]
     free = [name for name in names if name not in lists]
-    if len(free) != 1 or len(lists) > 1:
+    if len(free) != 1 or len(lists) > 1 or problem.rows:
         raise ValueError(
-            "every float is measured of one argument, beside one that has a list of values at most; "
+            "every float is measured of one argument that is a number, beside one that has a list of values at most; "
             f"free are {', '.join(free) or 'none'}, with a list {', '.join(lists) or 'none'}"
         )
     held = lists[0] if lists else None
