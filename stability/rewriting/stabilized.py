@@ -65,7 +65,7 @@ class Branch(NamedTuple):
         return f"{self.where}: {self.term}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Stabilized:
     """A function that `stabilize` made: called as the one that was given.
 
