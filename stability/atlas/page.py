@@ -9,13 +9,15 @@ from importlib.resources import files
 import jinja2
 
 from stability.atlas.functions import LEFT_OUT
+from stability.atlas.maps import LossMap
 from stability.atlas.profile import DENSE
-from stability.atlas.rows import Row
+from stability.atlas.rows import LOST, Row
 from stability.atlas.rules import DEFAULT, OURS
 from stability.atlas.store import Atlas, Change, is_failing, told
 from stability.atlas.threads import Thread, threads
 from stability.atlas.words import decimal, reproduction, threads_about
 from stability.formats import FORMATS, short_hex
+from stability.measure import KINDS
 from stability.report.page import MEANINGS, blob
 
 ORDER = {0: "value", 1: "first derivative", 2: "second derivative"}
@@ -44,6 +46,7 @@ def html(atlas: Atlas) -> str:
         for row in atlas.rows
     ]
     data = {"manifest": atlas.manifest, "seconds": atlas.seconds, "rows": rows, "dense": DENSE, "meanings": MEANINGS}
+    data |= {"maps": [m.to_json() for m in atlas.maps], "kinds": KINDS, "lost": LOST}
     return _environment().get_template("index.html.j2").render(atlas=atlas, data=blob(data), totals=list(totals(atlas)))
 
 
@@ -103,6 +106,13 @@ def told_format(atlas: Atlas) -> str:
     return next((dtype for dtype in ("float32", *FORMATS) if dtype in measured), "float32")
 
 
+def planes(atlas: Atlas) -> list[tuple[LossMap, LossMap]]:
+    """The maps of losses in `told_format`, of the value and of the derivative by each rule; those without any aside."""
+    here = [m for m in atlas.maps if m.dtype == told_format(atlas) and not m.error]
+    slopes = {(m.function, m.rule): m for m in here if m.order}
+    return [(m, slopes[place]) for m in here if not m.order and (place := (m.function, m.rule)) in slopes]
+
+
 def failing(atlas: Atlas) -> list[Row]:
     """The worst row of each derivative that fails in `told_format` by the library's own rule, the most floats first."""
     dtype = told_format(atlas)
@@ -131,6 +141,8 @@ def readme(atlas: Atlas) -> str:
             order=ORDER,
             standing=standing(atlas),
             families=families(atlas),
+            planes=planes(atlas),
+            lost=LOST,
             failing=bad[:SHOWN],
             more=len(bad) - SHOWN,
             left_out=LEFT_OUT,
