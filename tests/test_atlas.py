@@ -141,7 +141,26 @@ def test_a_row_that_can_not_be_measured_says_why(monkeypatch):
 def test_a_task_that_fails_as_a_whole_stops_no_other(monkeypatch):
     monkeypatch.setattr("stability.atlas.rows.measure", lambda task, settings: 1 / 0)
     rows = measure_in_turn(Task("jnp.sin(x)", "float16"), FEW)
-    assert {r.order for r in rows} == set(WAYS) and all(r.error == "ZeroDivisionError: division by zero" for r in rows)
+    assert {r.order for r in rows} == set(WAYS) and {r.error for r in rows} == {
+        "no true values: ZeroDivisionError: division by zero"
+    }
+
+
+def test_what_the_library_refuses_is_told_apart_from_true_values_that_are_not_known(monkeypatch):
+    def unknown(*args, **options):
+        raise NotImplementedError("no balls")
+
+    clamp = measure(Task("lax.clamp(-1.5, 0.25, x)", "float32"), FEW)
+    assert all(r.error.endswith("(only under jax.vmap)") and "clamp requires" in r.error for r in clamp)
+    refused = measure(Task("special.log_ndtr(x)", "bfloat16"), FEW)
+    assert all(r.error == "TypeError: x.dtype=bfloat16 is not supported." for r in refused)
+    monkeypatch.setattr("stability.atlas.rows.real.truth", unknown)
+    here = measure(Task("jnp.sin(x)", "float16"), FEW)
+    assert all(r.error == "no true values: NotImplementedError: no balls" for r in here)
+    undecided = row(points=9, counts={"ok": 4, "undecided": 5})
+    atlas = Atlas({}, (*clamp, *refused, *here, undecided, row(points=9, counts={"ok": 5, "undecided": 4})), {})
+    assert [(t.rows, t.refused, t.unknown) for t in page.totals(atlas)] == [(6, 4, 2), (14, 8, 5), (18, 12, 6)]
+    assert [(why, count) for why, count, _ in page.without(atlas)] == [(clamp[0].error, 12), (refused[0].error, 12)]
 
 
 def test_slow_true_values_are_of_fewer_floats():

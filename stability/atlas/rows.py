@@ -17,11 +17,10 @@ from dataclasses import MISSING, asdict, dataclass, fields
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from stability import real
-from stability.atlas import endless
+from stability.atlas import endless, refusals
 from stability.atlas import every as every_float32
 from stability.atlas.culprits import Culprit, culprit_of
 from stability.atlas.figures import condensed, rounded_down
@@ -30,7 +29,7 @@ from stability.atlas.models import Table, table_of
 from stability.atlas.profile import profile_text
 from stability.atlas.rules import DEFAULT, HIGHEST_NAME, OURS, rules_of
 from stability.atlas.threads import threads_of
-from stability.atlas.ways import MODES, WAYS, Scalar
+from stability.atlas.ways import MODES, WAYS, Scalar, evaluated
 from stability.formats import FORMATS, FloatFormat, from_ordinal, short_hex, to_ordinal, widen
 from stability.measure import FAILURE_KINDS, KINDS, classify, true_is_normal
 from stability.measure.regions import SPARING, Region, Sample, hex_at, looked_inside, number_of, refine, regions_of
@@ -40,7 +39,6 @@ from stability.sweep.points import grid
 from stability.truth import Truth
 
 SEED = 0
-BATCH = 8192
 TRIED = 256
 """True values by which it is told how long all take."""
 FLUSHED = "flushed"
@@ -170,7 +168,7 @@ def measure_in_turn(task: Task, settings: Settings) -> list[Row]:
     try:
         return measure(task, settings)
     except Exception as error:
-        told = first_line(error)
+        told = refusals.HERE + first_line(error)
         return [
             Row(task.function, DEFAULT, order, task.dtype, tuple(itertools.product(ways, MODES)), error=told)
             for order, ways in WAYS.items()
@@ -195,7 +193,7 @@ def _rows(task: Task, order: int, settings: Settings, table: Table | None) -> li
         ordinals, every = starting(task, order, settings, truth_at)
         truth_at(ordinals.tobytes())
     except Exception as error:
-        told = f"no true values: {first_line(error)}"
+        told = refusals.why_not(public_function(task.function).fn, fmt) or refusals.HERE + first_line(error)
         ways = tuple((way, mode) for way in WAYS[order] for mode in MODES)
         return [Row(task.function, DEFAULT, order, task.dtype, ways, error=told)]
     rows, chosen = [], {rule: fn for rule, fn in rules.items() if order in orders_of(rule)}
@@ -207,8 +205,9 @@ def _rows(task: Task, order: int, settings: Settings, table: Table | None) -> li
             if endless.goes_on(task):
                 found.append(Row(**place._asdict(), error="not tried: another program of it does not end"))
                 continue
+            program = make(fn)
             try:
-                run = functools.partial(_evaluated, wrap(jax.vmap(make(fn))), fmt)
+                run = functools.partial(evaluated, wrap(jax.vmap(program)), fmt)
                 over_all = swept.get((rule, way)) if mode == "jit" else None
                 if over_all is None:
                     found.append(_row(place, run, ordinals, every, truth_at, settings))
@@ -216,7 +215,7 @@ def _rows(task: Task, order: int, settings: Settings, table: Table | None) -> li
                     found.append(_row_of_all(place, run, over_all, truth_at))
             except Exception as error:
                 endless.note(task, error)
-                found.append(Row(**place._asdict(), error=first_line(error)))
+                found.append(Row(**place._asdict(), error=refusals.told(error, program, fmt)))
         alike = list(_joined(found))
         gravest = max(alike, key=lambda row: row.failing)
         rows += [_with_culprit(row, fn, settings) if row is gravest else row for row in alike]
@@ -229,7 +228,8 @@ def _swept(
     """Rows over every float32 by rule and way, where the models of an order cover them."""
     if table is None or table.open(order) > every_float32.MOST_OPEN:
         return {}
-    derived = {(rule, way): make(fn) for rule, fn in rules.items() for way, make in WAYS[order].items()}
+    made = {(rule, way): make(fn) for rule, fn in rules.items() for way, make in WAYS[order].items()}
+    derived = {place: run for place, run in made.items() if refusals.why_not(run, FORMATS["float32"]) is None}
     with jax.enable_x64(True):
         fn = public_function(task.function).fn
         named = {f"{rule}, {way}": run for (rule, way), run in derived.items()}
@@ -280,14 +280,6 @@ def starting(task: Task, order: int, settings: Settings, truth_at: Callable[[byt
         return ordinals, every
     fewer = ordinals[:: int(np.ceil(seconds / settings.seconds))]
     return np.union1d(np.union1d(fewer, reported), [-fmt.infinity - 1, -1, 0, fmt.infinity]), False
-
-
-def _evaluated(run: Scalar, fmt: FloatFormat, ordinals: np.ndarray) -> np.ndarray:
-    """Results at ordinals, in batches of one shape, so that each program is compiled once."""
-    size = 1 << 16 if fmt.bits == 16 else BATCH
-    padded = np.zeros(-(-len(ordinals) // size) * size, fmt.dtype)
-    padded[: len(ordinals)] = from_ordinal(ordinals, fmt)
-    return np.concatenate([endless.awaited(run(jnp.asarray(z))) for z in padded.reshape(-1, size)])[: len(ordinals)]
 
 
 def _row(

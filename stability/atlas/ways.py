@@ -6,7 +6,13 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
+
+from stability.atlas import endless
+from stability.atlas.refusals import LibraryError
+from stability.formats import FloatFormat, from_ordinal
+from stability.study.loading import first_line
 
 Scalar = Callable[[Array], Array]
 
@@ -27,3 +33,21 @@ WAYS: dict[int, dict[str, Callable[[Scalar], Scalar]]] = {
 """How a derivative is made, by its order."""
 
 MODES: dict[str, Callable[[Scalar], Scalar]] = {"jit": jax.jit, "eager": lambda fn: fn}
+
+BATCH = 8192
+
+
+def evaluated(run: Scalar, fmt: FloatFormat, ordinals: np.ndarray) -> np.ndarray:
+    """Results at ordinals, in batches of one shape, so that each program is compiled once.
+
+    **Raises:** `LibraryError`, and `endless.Endless`.
+    """
+    size = 1 << 16 if fmt.bits == 16 else BATCH
+    padded = np.zeros(-(-len(ordinals) // size) * size, fmt.dtype)
+    padded[: len(ordinals)] = from_ordinal(ordinals, fmt)
+    try:
+        return np.concatenate([endless.awaited(run(jnp.asarray(z))) for z in padded.reshape(-1, size)])[: len(ordinals)]
+    except endless.Endless:
+        raise
+    except Exception as error:
+        raise LibraryError(first_line(error)) from error

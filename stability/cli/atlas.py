@@ -195,9 +195,9 @@ def _maps(names: list[str], args: argparse.Namespace) -> tuple[maps.LossMap, ...
 
 def _tell(atlas: Atlas, found: list[Change], out: Path) -> None:
     console = Console(highlight=False, soft_wrap=True)
-    table = Table("order", "rows", "fail", "no result", box=None, pad_edge=False)
-    for order, count, failing, nothing in page.totals(atlas):
-        table.add_row(str(order), str(count), str(failing), str(nothing))
+    table = Table("order", "rows", "fail", "JAX has none", "no true values", box=None, pad_edge=False)
+    for total in page.totals(atlas):
+        table.add_row(*map(str, total))
     console.print(table)
     for change in found[:20]:
         place = f"{change.function} by {change.rule}, order {change.order}, {change.dtype}, {change.way}, {change.mode}"
