@@ -29,7 +29,7 @@ from stability.atlas.models import Table, table_of
 from stability.atlas.profile import profile_text
 from stability.atlas.rules import DEFAULT, HIGHEST_NAME, OURS, rules_of
 from stability.atlas.threads import threads_of
-from stability.atlas.ways import MODES, WAYS, Scalar, evaluated
+from stability.atlas.ways import MODES, WAYS, Scalar, evaluated, same_as
 from stability.formats import FORMATS, FloatFormat, from_ordinal, short_hex, to_ordinal, widen
 from stability.measure import FAILURE_KINDS, KINDS, classify, true_is_normal
 from stability.measure.regions import SPARING, Region, Sample, hex_at, looked_inside, number_of, refine, regions_of
@@ -197,22 +197,29 @@ def _rows(task: Task, order: int, settings: Settings, table: Table | None) -> li
         ways = tuple((way, mode) for way in WAYS[order] for mode in MODES)
         return [Row(task.function, DEFAULT, order, task.dtype, ways, error=told)]
     rows, chosen = [], {rule: fn for rule, fn in rules.items() if order in orders_of(rule)}
-    swept = _swept(task, chosen, order, table, settings)
+    programs = {(rule, way): make(fn) for rule, fn in chosen.items() for way, make in WAYS[order].items()}
+    first = same_as(programs, fmt)
+    measured: dict[tuple[tuple[str, str], str], Row] = {}
+    swept = _swept(task, programs, order, table, settings)
     for rule, fn in chosen.items():
         found = []
-        for (way, make), (mode, wrap) in itertools.product(WAYS[order].items(), MODES.items()):
+        for way, (mode, wrap) in itertools.product(WAYS[order], MODES.items()):
             place = Place(task.function, rule, order, task.dtype, ((way, mode),))
+            if (same := measured.get((first[rule, way], mode))) is not None:
+                found.append(Row(**{**vars(same), **place._asdict()}))
+                continue
             if endless.goes_on(task):
                 found.append(Row(**place._asdict(), error="not tried: another program of it does not end"))
                 continue
-            program = make(fn)
+            program = programs[rule, way]
             try:
                 run = functools.partial(evaluated, wrap(jax.vmap(program)), fmt)
                 over_all = swept.get((rule, way)) if mode == "jit" else None
                 if over_all is None:
-                    found.append(_row(place, run, ordinals, every, truth_at, settings))
+                    row = _row(place, run, ordinals, every, truth_at, settings)
                 else:
-                    found.append(_row_of_all(place, run, over_all, truth_at))
+                    row = _row_of_all(place, run, over_all, truth_at)
+                found.append(measured.setdefault(((rule, way), mode), row))
             except Exception as error:
                 endless.note(task, error)
                 found.append(Row(**place._asdict(), error=refusals.told(error, program, fmt)))
@@ -223,18 +230,20 @@ def _rows(task: Task, order: int, settings: Settings, table: Table | None) -> li
 
 
 def _swept(
-    task: Task, rules: dict[str, Scalar], order: int, table: Table | None, settings: Settings
+    task: Task, programs: dict[tuple[str, str], Scalar], order: int, table: Table | None, settings: Settings
 ) -> dict[tuple[str, str], sweep.Row]:
     """Rows over every float32 by rule and way, where the models of an order cover them."""
     if table is None or table.open(order) > every_float32.MOST_OPEN:
         return {}
-    made = {(rule, way): make(fn) for rule, fn in rules.items() for way, make in WAYS[order].items()}
-    derived = {place: run for place, run in made.items() if refusals.why_not(run, FORMATS["float32"]) is None}
+    fmt = FORMATS["float32"]
     with jax.enable_x64(True):
         fn = public_function(task.function).fn
-        named = {f"{rule}, {way}": run for (rule, way), run in derived.items()}
+        first = same_as({place: run for place, run in programs.items() if refusals.why_not(run, fmt) is None}, fmt)
+        if not first:
+            return {}
+        named = {", ".join(place): programs[place] for place in dict.fromkeys(first.values())}
         found = every_float32.rows(fn, named, order, table, settings.tolerance)
-    return {place: found[f"{place[0]}, {place[1]}"] for place in derived}
+    return {place: found[", ".join(same)] for place, same in first.items()}
 
 
 def _row_of_all(place: Place, run: Callable, row: sweep.Row, truth_at: Callable[[bytes], Truth]) -> Row:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Hashable, Mapping
+from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -33,6 +35,29 @@ WAYS: dict[int, dict[str, Callable[[Scalar], Scalar]]] = {
 """How a derivative is made, by its order."""
 
 MODES: dict[str, Callable[[Scalar], Scalar]] = {"jit": jax.jit, "eager": lambda fn: fn}
+
+OF_NO_MATTER = re.compile(r"name=\w+|0x[0-9a-f]+")
+"""What two printed programs may differ in."""
+
+
+def program_text(fn: Callable, fmt: FloatFormat, shape: tuple[int, ...] = ()) -> str | None:
+    """A program as text, or `None` where that does not tell all: it has constants, or can't be made."""
+    try:
+        closed = jax.make_jaxpr(fn)(jax.ShapeDtypeStruct(shape, fmt.dtype))
+    except Exception:
+        return None
+    return None if closed.consts else OF_NO_MATTER.sub("", str(closed))
+
+
+Key = TypeVar("Key", bound=Hashable)
+
+
+def same_as(programs: Mapping[Key, Scalar], fmt: FloatFormat) -> dict[Key, Key]:
+    """By program of one number the first that is the same over several, itself where there is none before it."""
+    first: dict[object, Key] = {}
+    texts = {key: program_text(jax.vmap(program), fmt, (2,)) for key, program in programs.items()}
+    return {key: key if text is None else first.setdefault(text, key) for key, text in texts.items()}
+
 
 BATCH = 8192
 
