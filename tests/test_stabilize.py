@@ -15,12 +15,13 @@ from stability import stabilize, true_value
 from stability.bench import stabilize as bench
 from stability.formats import FORMATS
 from stability.rewriting import Missing, Unsupported, saturation
+from stability.rewriting.finding import Problem
 from stability.rewriting.measuring import in_jax, under_jit
 from stability.rewriting.notation import term
 from stability.rewriting.plain import plain
 from stability.rewriting.programs import term_of
 from stability.rewriting.rational import rational_forms
-from stability.rewriting.sample import Reals, bits_of_error, flat, sample
+from stability.rewriting.sample import Reals, bits_of_error, flat
 from stability.rewriting.series import Expansion
 from stability.rewriting.slopes import derivative
 from stability.rewriting.steps import chain
@@ -76,7 +77,7 @@ def test_terms_with_the_same_parts_are_one_object():
 @pytest.mark.parametrize("text", ["exp(x) - 1", "atan2(x, 1 + x)", "(x + 1) ** (1/3)", "x ** 5 / (1 - x)", "tan(x)"])
 def test_the_search_computes_what_jit_computes(text):
     one = term(text)
-    points = sample(one, variables(one), 200, F32, {"x": (0.01, 8.0)}, 0)
+    points = Problem(one, tuple(variables(one)), F32, {"x": (0.01, 8.0)}, 0).sample(200)
     numpy, compiled = in_floats(one, points.columns), under_jit([one], points, F32)[0]
     assert np.abs(bits_of_error(numpy, points.truth) - bits_of_error(compiled, points.truth)).mean() < 1
 
@@ -109,7 +110,7 @@ def number(quotient):
     value = quotient.value()
     if value is not None:
         return mpmath.mpf(value.numerator) / value.denominator
-    ball = flat(next(iter(Reals(sample(term("x"), ["x"], 1, F64, {"x": (1.0, 1.0)}, 0)).of(quotient.term()))))
+    ball = flat(next(iter(Reals(Problem(term("x"), ("x",), F64, {"x": (1.0, 1.0)}, 0).sample(1)).of(quotient.term()))))
     return mpmath.mpf(str(ball.mid().str(30, radius=False)))
 
 
@@ -131,14 +132,14 @@ def test_a_derivative_is_that_of_jax(text):
 def test_a_chain_of_rules_leads_from_the_note_to_the_componentwise_form():
     given = term("(-y / logistic(z) + (1 - y) / (1 - logistic(z))) * (logistic(z) * (1 - logistic(z)))")
     last = term("(1 - y) * logistic(z) - y * logistic(-z)")
-    reals = Reals(sample(given, variables(given), 20, F32, {"y": [0.0, 1.0]}, 0))
+    reals = Reals(Problem(given, tuple(variables(given)), F32, {"y": [0.0, 1.0]}, 0).sample(20))
     links = chain(given, term("logistic(z) - y"), reals) + chain(term("logistic(z) - y"), last, reals)[1:]
     assert [str(t) for t, _ in links][1:] == ["logistic(z) - y", str(last)]
     assert "algebra" in links[1][1] and "sigmoid" in links[2][1]
 
 
 def test_no_chain_leads_to_what_is_not_equal():
-    reals = Reals(sample(term("x"), ["x"], 10, F32, {}, 0))
+    reals = Reals(Problem(term("x"), ("x",), F32, {}, 0).sample(10))
     assert chain(term("sqrt(x * x)"), term("x"), reals) is None
 
 

@@ -13,6 +13,7 @@ from stability.cli.executors import NoExecutor
 COMMANDS = {
     "diagnose": ("stability.bench.diagnose", "one call of `diagnose` on sums and networks of many sizes"),
     "fpcores": ("stability.bench.fpcores", "the screen by wider floats, beside proven truths, on FPCore files"),
+    "further": ("stability.bench.further", "`stabilize` on further functions of one number, before and after"),
     "losses": ("stability.bench.losses", "the losses of logits, beside optax and a copy of the array"),
     "nn": ("stability.bench.nn", "the functions of `stability.nn`, beside their namesakes of JAX"),
     "page": ("stability.bench.page", "the page of a report in a browser"),

@@ -2,8 +2,9 @@
 
 A file of problems is JSON, as of Herbie's published runs (`problems`, each with `name`, `expression` and, if known,
 `start` and `end`), or FPCore. Each problem is searched at `--points` points, uniform over the floats of each argument,
-where the precondition holds and the true value is a number that the format holds; and judged at `--others` points more,
-under jit. The error is `log2(1 + n)`, where `n` is the number of floats between a result and the true value.
+where the precondition holds and the true value is a number that the format holds; cores as `stabilize` does it, with
+points added where it is bad; and judged at `--others` points more, under jit. The error is `log2(1 + n)`, where `n`
+is the number of floats between a result and the true value.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ import numpy as np
 from stability.bench import Refused, figures
 from stability.cli.arguments import Parser, whole_number
 from stability.formats import FORMATS, FloatFormat
-from stability.rewriting.finding import Problem, searched, worse_at, written
+from stability.rewriting.finding import Problem, focused, searched, settled, worse_at, written
 from stability.rewriting.measuring import error_of
 from stability.rewriting.programs import Unsupported, term_of
 from stability.rewriting.regimes import Regimes
@@ -130,13 +131,17 @@ def measured(task: Task, fmt: FloatFormat, search: int, others: int, seed: int) 
     names = task.core.arguments if task.core else tuple(variables(task.term))
     ranges = {n: domain(task.core, n) for n in names} if task.core else {}
     problem = Problem(task.term, names, fmt, ranges, seed)
+    if task.core:
+        problem = problem._replace(allowed=task.core.meets)
     where = points_of(task, problem, search, seed)
     if not len(where):
         return None
     begun = time.perf_counter()
-    found = searched(problem, where)
-    given = found._replace(regimes=Regimes("", (), (task.term,)))
-    (_, fn), (text, stable) = (written(lambda: None, f, names) for f in (given, found))
+    found = focused(problem, search // 2) if task.core else searched(problem, where)
+    _, fn = written(lambda: None, found._replace(regimes=Regimes("", (), (task.term,))), names)
+    text, stable = written(lambda: None, found, names)
+    if task.core:
+        found, text, stable, *_ = settled(problem, fn, found, problem.mixed(4 * search, salt=1).joined(found.points))
     seconds = time.perf_counter() - begun
     rest = points_of(task, problem, others, seed + 1)
     before, after = (error_of(f, rest, names, fmt) for f in (fn, stable))

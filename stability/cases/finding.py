@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import jax
@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from stability.cases._case import DECLARED, Case
+from stability.cases.rewritten import Rewritten, rewritten
 from stability.diagnosis import Diagnosis, diagnose
 from stability.formats import FORMATS, from_ordinal, hex_of, to_ordinal
 from stability.measure import KINDS, OK, classify
@@ -33,7 +34,8 @@ class Finding:
     **Attributes:** `regions` the regions of the reported kind of the naive function by mode, the one around the point
     first; `fixed_kinds` the kinds that the fix shows at floats of that region, op by op, `ok` alone where it is clean
     (and `flushed`, where XLA flushes a subnormal result); `fixed_ulp` its largest error there where it is `ok`, in
-    ulps of the true value; `diagnosis` of the naive function at the point.
+    ulps of the true value; `diagnosis` of the naive function at the point; `rewritten` what `stabilize` makes of it, if
+    that was asked for.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Finding:
     fixed_kinds: tuple[str, ...]
     fixed_ulp: float
     diagnosis: Diagnosis
+    rewritten: Rewritten | None = None
 
     @property
     def case(self) -> Case:
@@ -72,6 +75,7 @@ class Finding:
             if culprit is None
             else {"primitive": culprit.primitive, "kind": culprit.kind, "source": place(culprit.source)},
             "fixed": {"kinds": list(self.fixed_kinds), "worst_ulp": self.fixed_ulp},
+            "stabilize": self.rewritten and self.rewritten.as_json(),
         }
 
 
@@ -103,13 +107,16 @@ def study(case: Case):
     return study_of(forms, reference=case.truth, name=case.name, domain=case.domain)
 
 
-def examine(name: str) -> Finding:
+def examine(name: str, *, rewrite: bool = False) -> Finding:
     """Sweeps both functions of a case, by its name, over its domain and diagnoses the naive one at its point.
 
-    float32 and float64 by a grid and exact ends, 16-bit formats on every float.
+    float32 and float64 by a grid and exact ends, 16-bit formats on every float. **Arguments:** `rewrite` whether
+    `stabilize` is tried too, which takes up to a minute.
     """
-    with jax.enable_x64(case_of(name).dtype == "float64"):
-        return _examined(case_of(name))
+    case = case_of(name)
+    with jax.enable_x64(case.dtype == "float64"):
+        found = _examined(case)
+        return replace(found, rewritten=rewritten(case, study(case).truth)) if rewrite else found
 
 
 def _examined(case: Case) -> Finding:

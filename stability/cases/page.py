@@ -7,6 +7,7 @@ import inspect
 
 from stability.cases._case import Case
 from stability.cases.finding import Finding, place, point_of
+from stability.cases.rewritten import SAME
 from stability.diagnosis import MEANINGS
 from stability.environment import untested
 from stability.formats import FORMATS
@@ -81,8 +82,16 @@ def _section(found: Finding) -> str:
             f"- **Fix**: {case.remedy} In that region: {kinds}, with an error up to {found.fixed_ulp:.3g} ulps.",
             "",
             _code(case.fixed),
+            *_source(found),
         ]
     )
+
+
+def _source(found: Finding) -> list[str]:
+    made = found.rewritten
+    if made is None or not made.source:
+        return []
+    return ["", "- **Rewritten** by `stabilize`:", "", f"```python\n{made.source.rstrip()}\n```"]
 
 
 INTRODUCTION = """
@@ -123,4 +132,32 @@ def page(findings: list[Finding], manifest: dict) -> str:
     introduction = INTRODUCTION.format(sum(map(as_expected, findings)), len(findings))
     table = "\n".join(map(_line, findings))
     sections = "\n\n".join(map(_section, findings))
-    return f"# Reported failures, reproduced\n\n{written}\n{introduction}{table}\n\n{sections}\n"
+    return f"# Reported failures, reproduced\n\n{written}\n{introduction}{table}\n{_rewritten(findings)}\n{sections}\n"
+
+
+REWRITTEN = """
+## What `stabilize` makes of them
+
+`stabilize` is given the function as it was reported, and its domain. The errors are those op by op at floats of the
+domain that are not subnormal: the share that fails, and the worst error of the others. As accurate as the fix (at no
+more floats that fail, and else within {:g} ulps, or within what the fix is): {} of {}; failing at more floats than the
+function as it was reported: {}.
+
+| case | as reported | the fix | rewritten | as accurate |
+|---|---|---|---|---|
+{}
+"""
+
+
+def _rewritten(findings: list[Finding]) -> str:
+    """The table of the rewritten functions, where those were asked for."""
+    known = [(f, f.rewritten) for f in findings if f.rewritten]
+    if not known:
+        return ""
+    lines = [
+        f"| [{f.case.name}](#{f.case.name}) | {r.naive} | {r.fixed} | {r.refused or r.stable} | "
+        f"{'yes' if r.as_accurate else 'no'} |"
+        for f, r in known
+    ]
+    good, worse = sum(r.as_accurate for _, r in known), sum(r.worse for _, r in known)
+    return REWRITTEN.format(SAME, good, len(known), worse, "\n".join(lines))

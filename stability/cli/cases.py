@@ -21,6 +21,9 @@ NAMES = [case.name for case in CASES]
 def parser() -> Parser:
     p = Parser(prog="stability cases", description=__doc__)
     p.add_argument("--case", action="append", choices=NAMES, help="a case (repeatable; default all)")
+    p.add_argument(
+        "--stabilize", action="store_true", help="rewrite each by `stabilize` too, which takes up to a minute a case"
+    )
     p.add_argument("--out", type=Path, default=Path("reports/cases"), metavar="DIR", help="default %(default)s")
     executors.add_arguments(p)
     return p
@@ -45,12 +48,15 @@ def main(argv: list[str]) -> int:
 
 def _examined(chosen: list[str], args: argparse.Namespace) -> list[Finding]:
     """Examines cases, and tells each in a line when it is done."""
-    console, findings = Console(), []
+    console, findings, look = Console(), [], partial(examine, rewrite=args.stabilize)
     with executors.executor(args.jobs, args.scheduler, few=len(chosen) <= 4) as pool:
-        for finding in pool.map(examine, chosen) if pool else map(examine, chosen):
+        for finding in pool.map(look, chosen) if pool else map(look, chosen):
             findings.append(finding)
             verdict = "as expected" if as_expected(finding) else "NOT the expected one"
             culprit = finding.diagnosis.culprit
             told = f"{culprit.primitive}, {culprit.kind}" if culprit else "none"
             console.print(f"{finding.case.name}: culprit {told}, {verdict}", soft_wrap=True, highlight=False)
+            if made := finding.rewritten:
+                told = f"fix {made.fixed}; rewritten {made.refused or made.stable}"
+                console.print(f"  reported {made.naive}; {told}", soft_wrap=True, highlight=False)
     return findings

@@ -10,8 +10,7 @@ from jax import Array
 
 from stability.formats import format_of
 from stability.rewriting.derivatives import with_slopes
-from stability.rewriting.finding import Found, Problem, focused, is_normal, worse_at, written
-from stability.rewriting.measuring import error_of
+from stability.rewriting.finding import Found, Problem, focused, settled
 from stability.rewriting.programs import names_of, term_of
 from stability.rewriting.proof import equality, in_16_bits
 from stability.rewriting.regimes import Regimes
@@ -23,10 +22,10 @@ from stability.rewriting.terms import Term, cost
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-NOTHING = 0.01
-"""A gain in mean bits that is none."""
 FEW = 64
 """At how many points the conditions of rules are decided, for the steps."""
+ROW = 5
+"""How many elements a row has."""
 OTHERS = 1000
 """What is added to the seed for the points that the outcome is judged at."""
 
@@ -38,16 +37,22 @@ def branches_of(regimes: Regimes) -> tuple[Branch, ...]:
 
 
 def steps_of(found: Found, given: Term) -> tuple[Step, ...]:
-    """From the given term by the simplest equal one to the terms that are used; those between are named by rules where
-    a chain of such is found."""
-    search, steps = found.search, [Step(given, "given")]
+    """From the given term, by its pieces and the simplest equal to each, to the terms that are used; those between are
+    named by rules where a chain of such is found."""
+    steps, told = [Step(given, "given")], set()
     some = Reals(found.points.at(slice(None, None, max(1, len(found.points) // FEW))))
-    if search.simplest is not given:
-        steps += _led(given, search.simplest, some)
     for t in dict.fromkeys(found.regimes.terms):
+        piece, search = found.of(t)
+        if t is given:
+            continue
+        if piece.term not in told and piece.term is not given:
+            steps.append(Step(piece.term, f"a piece, by {piece.name}"))
+        if piece.term not in told and search.simplest is not piece.term:
+            steps += _led(piece.term, search.simplest, some)
+        told.add(piece.term)
         if not search.is_exact(t):
             steps.append(Step(t, "a truncated power series"))
-        elif t is not given and t is not search.simplest:
+        elif t is not piece.term and t is not search.simplest:
             steps += _led(search.simplest, t, some)
     return tuple(steps)
 
@@ -64,6 +69,7 @@ def stabilize(
     domain: Mapping[str, Any] | None = None,
     orders: Sequence[int] = (0, 1),
     names: Sequence[str] | None = None,
+    rows: Sequence[str] = (),
     points: int = 128,
     seed: int = 0,
 ) -> Stabilized:
@@ -77,13 +83,16 @@ def stabilize(
 
     **Arguments:**
 
-    - `fn`: a function of scalars, of JAX.
+    - `fn`: a function of scalars, of JAX; it may make arrays inside.
     - `dtype`: the format in which it shall keep its digits.
     - `domain`: by the name of an argument, the range `(low, high)` where it is wanted, both ends included, or a list of
       the values that it takes. Without it: all finite floats.
     - `orders`: of the derivatives that shall keep their digits: the value alone, or with its first derivatives. Where
       those that `jax.grad` makes of the outcome don't, it has a `custom_jvp`, whose rule is rewritten as the value is.
     - `names`: of the arguments, where the signature does not tell.
+    - `rows`: the arguments that are rows, of one axis, as logits are: sums, means, extremes and norms of them, and
+      what is made of those element by element, to one number or one row. It is searched at rows of 5 numbers. Of such a
+      function the value alone is rewritten; its gradient is one more function.
     - `points`: how many points the search begins with, of each of two kinds: uniform over the floats, and over those
       that are moderate in size.
     - `seed`: of the points.
@@ -108,22 +117,18 @@ def stabilize(
         raise ValueError(
             f"domain: there is no argument {', '.join(sorted(unknown))} (the arguments: {', '.join(names)})"
         )
-    problem = Problem(term_of(fn, names, fmt), names, fmt, dict(domain or {}), seed)
+    if unknown := set(rows) - set(names):
+        raise ValueError(f"rows: there is no argument {', '.join(sorted(unknown))} (the arguments: {', '.join(names)})")
+    sizes = dict.fromkeys(rows, ROW)
+    problem = Problem(term_of(fn, names, fmt, sizes), names, fmt, dict(domain or {}), seed, rows=sizes)
     found = focused(problem, points)
-    text, function = written(fn, found, names)
-    others = problem.mixed(8 * points, salt=OTHERS).joined(found.points)
-    before, after = (error_of(f, others, names, fmt) for f in (fn, function))
-    normal = is_normal(others.truth, fmt)
-    improved = not len(worse_at(before[normal], after[normal])) and after.mean() < before.mean() - NOTHING
-    if not improved:
-        found = found._replace(regimes=Regimes("", (), (problem.term,)))
-        text, function, after = written(fn, found, names)[0], fn, before
-    search = found.search
-    agreed = equality(problem.term, found.regimes, found.points, search.reals, search.is_exact)
+    value = settled(problem, fn, found, problem.mixed(8 * points, salt=OTHERS).joined(found.points))
+    found, text, function, others, before, after, improved = value
+    agreed = equality(problem.term, found.regimes, found.points, Reals(found.points), found.is_exact)
     proof = {"equal over the reals": agreed}
-    if len(names) == 1 and improved:
+    if len(names) == 1 and improved and not rows:
         proof |= in_16_bits(problem.term, fn, function, names[0], inside(problem.domain.get(names[0])))
-    slopes = with_slopes(problem, fn, function, text, found) if 1 in orders else None
+    slopes = with_slopes(problem, fn, function, text, found) if 1 in orders and not rows else None
     if slopes is not None:
         text, function, improved = slopes.source, slopes.function, improved or slopes.improved
     return Stabilized(
@@ -132,8 +137,8 @@ def stabilize(
         improved,
         steps_of(found, problem.term),
         branches_of(found.regimes),
-        Errors(float(before.mean()), float(before.max()), len(before), *([slopes.before] if slopes else [])),
-        Errors(float(after.mean()), float(after.max()), len(after), *([slopes.after] if slopes else [])),
+        Errors(float(before.mean()), float(before.max()), len(others), *([slopes.before] if slopes else [])),
+        Errors(float(after.mean()), float(after.max()), len(others), *([slopes.after] if slopes else [])),
         (cost(problem.term), sum(cost(t) for t in set(found.regimes.terms))),
         proof,
     )

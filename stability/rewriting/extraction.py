@@ -17,7 +17,7 @@ from stability.formats import FloatFormat
 from stability.rewriting.operations import TRUTHS
 from stability.rewriting.sample import Known, Reals, Sample, bits_of_error, known
 from stability.rewriting.saturation import Node
-from stability.rewriting.terms import Term, applied, build, cost, in_floats, size
+from stability.rewriting.terms import Term, applied, build, cost, in_floats, size, spread
 
 KEPT, KEPT_AT_ROOT = 4, 24
 LARGEST = 60
@@ -41,16 +41,13 @@ class Kept:
 
     def __init__(self, truth: Known, most: int, width: int):
         self.truth, self.most = truth, most
-        self.unknown = np.isnan(truth.values.astype(np.float64))
         self.best = np.full(len(truth.values), float(width))
         self.candidates: list[Candidate] = []
         self.seen: set[Term] = set()
         self.width = width
 
     def judged(self, term: Term, values: np.ndarray) -> Candidate:
-        bits = bits_of_error(values, self.truth.values)
-        bits[self.unknown] = 0
-        return Candidate(term, values, bits, cost(term))
+        return Candidate(term, values, bits_of_error(values, self.truth.values), cost(term))
 
     def offer(self, new: Candidate) -> bool:
         """Whether it is kept."""
@@ -58,8 +55,9 @@ class Kept:
         if not self.candidates or gain > WORTH or new.bits.mean() < min(map(_mean, self.candidates)) - WORTH:
             self._keep(new)
             return True
-        cheaper = [c for c in self.candidates if c.cost > new.cost and (new.bits - c.bits).mean() < WORTH]
-        if cheaper and not np.any(np.mean([np.maximum(new.bits - c.bits, 0) for c in cheaper], axis=1) > WORTH):
+        dearer = [c for c in self.candidates if c.cost > new.cost]
+        cheaper = [c for c in dearer if np.maximum(new.bits - c.bits, 0).mean() <= WORTH]
+        if cheaper:
             self.candidates = [c for c in self.candidates if c not in cheaper]
             self._keep(new)
             return True
@@ -147,6 +145,6 @@ def _extend(kept: Kept, node: Node, operands: Sequence[Kept], points: Sample) ->
         if size(term) > LARGEST:
             continue
         with np.errstate(all="ignore"):
-            values = np.broadcast_to(applied(node.op, *(c.values for c in chosen)), (len(points),))
+            values = spread(applied(node.op, *(c.values for c in chosen)), points.columns)
         changed |= kept.offer(kept.judged(term, values))
     return changed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -11,8 +12,11 @@ import numpy as np
 import scipy.special
 from flint import arb
 
+from stability import nn
 from stability.real import powers, scalars
 from stability.real.records import TEXTS
+from stability.real.values import Scalar, Undefined
+from stability.rewriting import rows
 
 
 class Operation(NamedTuple):
@@ -53,10 +57,14 @@ def _chosen(condition: Any, then: Any, other: Any) -> Any:
     return TEXTS["select_n"](condition, other, then)
 
 
+MOST_BY_PRODUCTS = 64
+"""The largest whole power that is a product; a larger one is a `pow`."""
+
+
 def _power(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Of a whole constant by multiplications, as JAX has it."""
     y = np.asarray(y)
-    if y.ndim == 0 and y == np.rint(y) and abs(y) <= 64:
+    if y.ndim == 0 and y == np.rint(y) and abs(y) <= MOST_BY_PRODUCTS:
         whole = _by_squares(x, abs(int(y)))
         return 1 / whole if y < 0 else whole
     return np.power(x, y)
@@ -75,6 +83,14 @@ def _by_squares(x: Any, n: int) -> Any:
 
 def _jax_power(x: Any, y: Any) -> Any:
     return x**y if isinstance(y, int) else jnp.power(x, y)
+
+
+def _of_rows(name: str, jax_function: Callable, text: str, cost: int) -> tuple[str, Operation]:
+    return name, Operation(1, rows.FLOATS[name], rows.REALS[name], jax_function, text, cost)
+
+
+def _along(function: Callable) -> Callable:
+    return functools.partial(function, axis=-1, keepdims=True)
 
 
 def _unary(name: str, floats: Callable, jax_function: Callable, text: str, cost: int) -> tuple[str, Operation]:
@@ -136,16 +152,29 @@ OPERATIONS: dict[str, Operation] = dict(
         _binary("and", np.logical_and, jnp.logical_and, "{} & {}", 1),
         _binary("or", np.logical_or, jnp.logical_or, "{} | {}", 1),
         _unary("not", np.logical_not, jnp.logical_not, "~{}", 1),
+        _of_rows("sum", _along(jnp.sum), "jnp.sum({})", 2),
+        _of_rows("amax", _along(jnp.max), "jnp.max({})", 2),
+        _of_rows("mean", _along(jnp.mean), "jnp.mean({})", 6),
+        _of_rows("norm", _along(jnp.linalg.norm), "jnp.linalg.norm({})", 8),
+        _of_rows("logsumexp", _along(jax.nn.logsumexp), "jax.nn.logsumexp({})", 40),
+        _of_rows("log_softmax", jax.nn.log_softmax, "jax.nn.log_softmax({})", 40),
+        _of_rows("softmax", jax.nn.softmax, "jax.nn.softmax({})", 40),
+        _of_rows("nn_norm", _along(nn.norm), "stability.nn.norm({})", 30),
+        _of_rows("nn_logsumexp", _along(nn.logsumexp), "stability.nn.logsumexp({})", 80),
+        _of_rows("nn_log_softmax", nn.log_softmax, "stability.nn.log_softmax({})", 80),
+        _of_rows("nn_softmax", nn.softmax, "stability.nn.softmax({})", 80),
         ("select", Operation(3, np.where, _chosen, jnp.where, "jnp.where({}, {}, {})", 1)),
     ]
 )
 """By name: that of the primitive of JAX, where there is one."""
 
-CONSTANTS: dict[str, tuple[float, Callable[[], arb], str]] = {
+CONSTANTS: dict[str, tuple[float, Callable[[], Scalar], str]] = {
     "pi": (np.pi, arb.pi, "jnp.pi"),
     "e": (np.e, arb.const_e, "jnp.e"),
+    "inf": (np.inf, arb.pos_inf, "jnp.inf"),
+    "nan": (np.nan, lambda: Undefined("nan"), "jnp.nan"),
 }
-"""Numbers with a name: as a float, as a ball, and as text."""
+"""Numbers with a name, the infinities and NaN of branches among them: as a float, over the reals, and as text."""
 
 TRUTHS = frozenset({"lt", "le", "gt", "ge", "eq", "ne", "and", "or", "not"})
 """Operations whose value is true or false."""

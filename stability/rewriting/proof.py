@@ -9,6 +9,7 @@ import numpy as np
 from flint import arb
 
 from stability.formats import FORMATS, every_float, widen
+from stability.real.arrays import as_array
 from stability.real.values import Undefined
 from stability.rewriting.measuring import error_of
 from stability.rewriting.regimes import Regimes
@@ -32,25 +33,27 @@ def equality(term: Term, regimes: Regimes, points: Sample, reals: Reals, is_exac
     for i, t in enumerate(regimes.terms):
         own = reals.of(t)
         for k in np.flatnonzero(branches == i):
-            agreed = agreement(given[k], own[k], int(points.precisions[k]))
+            pairs = np.broadcast(as_array(given[k]), as_array(own[k]))
+            agreed = min(agreement(a, b, int(points.precisions[k])) for a, b in pairs)
             if is_exact(t) and agreed < float("inf"):
                 raise Wrong(f"{t} is not {term} at {point_told(points, int(k))}")
             exact += is_exact(t)
             nearest = min(nearest, agreed)
     told = [f"at {exact} of {len(points)} points, in balls"] if exact else []
-    if nearest < float("inf"):
-        told.append(f"a series within 2^-{nearest:.0f} of it at the other {len(points) - exact}")
+    if exact < len(points):
+        within = "of it" if nearest == float("inf") else f"within 2^-{nearest:.0f} of it"
+        told.append(f"a series {within} at {'the other ' * bool(exact)}{len(points) - exact}")
     return "; ".join(told)
 
 
 def agreement(x: object, y: object, precision: int) -> float:
     """In how many leading bits two numbers agree: infinite where balls around both overlap, or the second is not
     decided; 0 where it has no value."""
-    a, b = flat(x), flat(y)
-    if a is None or b is None:
-        certain = isinstance(y, Undefined) and y.certain
-        return 0.0 if certain else float("inf")
     with flint.ctx.workprec(2 * precision):
+        a, b = _around(x), _around(y)
+        if a is None or b is None:
+            certain = isinstance(y, Undefined) and y.certain
+            return 0.0 if certain else float("inf")
         difference = a - b
         if difference.contains(0):
             return float("inf")
@@ -60,12 +63,17 @@ def agreement(x: object, y: object, precision: int) -> float:
         return -_log2(ratio) if ratio < 1 else 0.0
 
 
+def _around(x: object) -> arb | None:
+    """A ball around a number."""
+    return None if flat(x) is None else x if type(x) is arb else x.ball()  # type: ignore[attr-defined, arg-type]
+
+
 def _log2(x: arb) -> float:
     return float((x.mid().log() / arb.const_log2()).mid())
 
 
 def point_told(points: Sample, i: int) -> str:
-    return ", ".join(f"{name} = {float(column[i])!r}" for name, column in points.columns.items())
+    return ", ".join(f"{name} = {column[i].tolist()}" for name, column in points.columns.items())
 
 
 def in_16_bits(

@@ -14,6 +14,7 @@ import numpy as np
 
 from stability.formats import FloatFormat, from_ordinal, to_ordinal
 from stability.rewriting.extraction import Candidate
+from stability.rewriting.pieces import Piece
 from stability.rewriting.sample import Domain, bits_of_error, drawn, true_value
 from stability.rewriting.terms import Term, in_floats
 
@@ -22,29 +23,32 @@ WORSE = 2.0
 """What a bit more than the given term has costs beyond itself."""
 CLEARLY = 0.5
 """By how many bits one of two terms is the better one, where they are not as good as each other."""
-STAYS = 0.05
-"""The mean bits that have to be gained before the given term is replaced."""
+STAYS, LOST = 0.05, 8.0
+"""The mean bits that have to be gained before the given term is replaced, or the bits at a single point."""
 COST = 2e-4
 """Bits that an addition is worth."""
 
 
 class Regimes(NamedTuple):
     """**Attributes:** `name` the variable, empty where there is one term; `bounds` the first floats of the second and
-    of later branches, in order; `terms` one more than bounds."""
+    of later branches, in order; `terms` one more than bounds; `instead` the term that serves where that is not finite,
+    if there is one."""
 
     name: str
     bounds: tuple[float, ...]
     terms: tuple[Term, ...]
+    instead: Term | None = None
 
     def where(self, column: np.ndarray) -> np.ndarray:
         """The number of the branch of each float."""
         return np.searchsorted(np.array(self.bounds, np.float64), column.astype(np.float64), side="right")
 
     def in_floats(self, columns: Mapping[str, np.ndarray]) -> np.ndarray:
-        if not self.bounds:
-            return in_floats(self.terms[0], columns)
-        found = np.array([in_floats(t, columns) for t in self.terms])
-        return np.take_along_axis(found, self.where(columns[self.name])[None], 0)[0]
+        found = in_floats(self.terms[0], columns)
+        if self.bounds:
+            every = np.array([in_floats(t, columns) for t in self.terms])
+            found = np.take_along_axis(every, self.where(columns[self.name])[None], 0)[0]
+        return found if self.instead is None else np.where(np.isfinite(found), found, in_floats(self.instead, columns))
 
 
 def weighed(candidates: Sequence[Candidate], given: np.ndarray) -> np.ndarray:
@@ -96,8 +100,10 @@ def chosen(
         if total < best[0] - 1e-9 and len(set(path)) > 1:
             table = np.array([c.bits[order] for c in candidates])
             best = total, _bounded(name, column[order], table, path, [c.term for c in candidates], fmt, bisect)
-    as_given = Regimes("", (), (candidates[0].term,))
-    return best[1] if best[0] < weights[0].sum() - STAYS * weights.shape[1] else as_given
+    lost = np.any(weights[0] - weights.min(axis=0) > LOST)
+    if best[0] < weights[0].sum() - (0 if lost else STAYS * weights.shape[1]):
+        return best[1]
+    return Regimes("", (), (candidates[0].term,))
 
 
 def _bounded(
@@ -123,11 +129,21 @@ def _bounded(
 
 
 class Bisection:
-    """Finds where one term begins to be better than another, by the errors at points that are drawn there."""
+    """Finds where one term begins to be better than another, by the errors at points that are drawn there, and by
+    where they are `valid`, if not everywhere."""
 
-    def __init__(self, term: Term, names: Sequence[str], fmt: FloatFormat, domain: Domain, seed: int, points: int = 6):
+    def __init__(
+        self,
+        term: Term,
+        names: Sequence[str],
+        fmt: FloatFormat,
+        domain: Domain,
+        seed: int,
+        valid: Mapping[Term, Piece],
+        points: int = 6,
+    ):
         self.term, self.fmt, self.domain, self.seed, self.points = term, fmt, domain, seed, points
-        self.names = names
+        self.names, self.valid = names, valid
         self._truths: dict[tuple, Any] = {}
 
     def __call__(self, name: str, one: Term, other: Term, low: int, high: int) -> int:
@@ -143,11 +159,18 @@ class Bisection:
 
     def _prefers(self, name: str, one: Term, other: Term, ordinal: int) -> bool:
         """Whether the first of two terms is better near a float."""
+        first_holds, second_holds = (self._holds(name, t, ordinal) for t in (one, other))
+        if first_holds != second_holds:
+            return first_holds
         columns, truth = self._near(name, ordinal)
         if not len(truth):
             return True
         first, second = (bits_of_error(in_floats(t, columns), truth).sum() for t in (one, other))
         return bool(first <= second)
+
+    def _holds(self, name: str, term: Term, ordinal: int) -> bool:
+        piece = self.valid.get(term)
+        return piece is None or piece.name != name or any(a <= ordinal <= b for a, b in piece.intervals)
 
     def _near(self, name: str, ordinal: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
         """Points at a float and right beside it, away from 0, the other variables drawn, and the truth."""

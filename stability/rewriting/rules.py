@@ -186,6 +186,7 @@ ROOTS = rules_of(
     sqrt(a) + b = (a - b * b) / (sqrt(a) - b) if sqrt(a) - b != 0
     -b - sqrt(a) = (b * b - a) / (sqrt(a) - b) if sqrt(a) - b != 0
     sqrt(a) - sqrt(b) = (a - b) / (sqrt(a) + sqrt(b)) if sqrt(a) + sqrt(b) != 0
+    cbrt(a) - 1 = (a - 1) / ((cbrt(a) * cbrt(a) + 1) + cbrt(a))
     cbrt(a) - cbrt(b) = (a - b) / ((cbrt(a) * cbrt(a) + cbrt(b) * cbrt(b)) + cbrt(a) * cbrt(b)) if abs(a) + abs(b) > 0
     sqrt(a * a) = abs(a)
     sqrt(a) * sqrt(b) = sqrt(a * b)
@@ -245,6 +246,8 @@ EXPONENTIALS = rules_of(
     tanh(a) = -tanh(-a)
     sinh(-a) == -sinh(a)
     cosh(-a) = cosh(a)
+    acosh(a) = 2 * asinh(sqrt((a - 1) / 2))
+    acosh(1 + a) = 2 * asinh(sqrt(a / 2))
     """,
 )
 
@@ -338,6 +341,8 @@ TRIGONOMETRY = rules_of(
     atan(a) + atan(b) = atan2(a + b, 1 - a * b)
     atan(-a) == -atan(a)
     atan(a) = pi / 2 - atan(1 / a) if a > 0
+    acos(a) = 2 * asin(sqrt((1 - a) / 2))
+    acos(1 - a) = 2 * asin(sqrt(a / 2))
     """,
 )
 
@@ -351,7 +356,35 @@ ERRORS = rules_of(
     """,
 )
 
+ROWS = rules_of(
+    "rows",
+    """
+    log(sum(exp(a))) == logsumexp(a)
+    amax(a) + log(sum(exp(a - amax(a)))) = logsumexp(a)
+    logsumexp(a - amax(a)) = logsumexp(a) - amax(a)
+    exp(a) / sum(exp(a)) == softmax(a)
+    exp(a - logsumexp(a)) = softmax(a)
+    softmax(a - amax(a)) = softmax(a)
+    log(softmax(a)) == log_softmax(a)
+    exp(log_softmax(a)) = softmax(a)
+    a - logsumexp(a) == log_softmax(a)
+    log_softmax(a - amax(a)) = log_softmax(a)
+    sum(softmax(a)) = 1
+    sum(-a) == -sum(a)
+    mean(-a) == -mean(a)
+    sqrt(sum(a * a)) == norm(a)
+    norm(a) = amax(abs(a)) * norm(a / amax(abs(a))) if amax(abs(a)) > 0
+    norm(a) == nn_norm(a)
+    logsumexp(a) == nn_logsumexp(a)
+    log_softmax(a) == nn_log_softmax(a)
+    softmax(a) == nn_softmax(a)
+    mean(a * a) - mean(a) * mean(a) = mean((a - mean(a)) * (a - mean(a)))
+    """,
+)
+"""Of rows: `a` has several elements."""
+
 GROWING = {
+    "rows": ROWS,
     "erf": ERRORS,
     "sigmoid": SIGMOIDS,
     "trigonometry": TRIGONOMETRY,

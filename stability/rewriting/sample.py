@@ -15,9 +15,10 @@ import numpy as np
 from flint import arb
 
 from stability.formats import FloatFormat, bits_of, from_ordinal, to_ordinal
-from stability.real.values import Scalar, Undefined, real
-from stability.rewriting.operations import CONSTANTS, OPERATIONS
-from stability.rewriting.terms import Term, exactly, folded, in_reals
+from stability.real.arrays import as_array
+from stability.real.values import Scalar, Undefined, array, infinite, real
+from stability.rewriting.operations import CONSTANTS
+from stability.rewriting.terms import Term, exactly, folded, in_reals, over_reals
 from stability.truth.balls import round_ball
 
 PRECISIONS = (128, 256, 512, 1024, 2048, 4096, 8192)
@@ -47,6 +48,11 @@ class Sample(NamedTuple):
     def __len__(self) -> int:
         return len(self.truth)
 
+    @property
+    def has_rows(self) -> bool:
+        """Whether a point has rows: then all arrays have a second axis, of 1 where there is one number."""
+        return self.truth.ndim > 1
+
     def joined(self, other: Sample) -> Sample:
         """Both, one after the other."""
         columns = {name: np.concatenate([x, other.columns[name]]) for name, x in self.columns.items()}
@@ -61,19 +67,31 @@ def flat(x: Scalar) -> arb | None:
     return x if type(x) is arb else x.resolved()
 
 
-def true_value(term: Term, point: Mapping[str, float], fmt: FloatFormat) -> tuple[float, int] | None:
+def true_value(term: Term, point: Mapping[str, Any], fmt: FloatFormat) -> tuple[Any, int] | None:
     """The correctly rounded value of a term at a point, infinite where it overflows, and the bits that decided it;
-    `None` where it has none, or it is not decided."""
+    `None` where it has none, or it is not decided. Of a point with a row, an array."""
     for precision in PRECISIONS:
         with flint.ctx.workprec(precision):
-            found = in_reals(term, {name: real(x) for name, x in point.items()})
-            if isinstance(found, Undefined) and found.certain:
+            found = in_reals(term, {name: _lifted(x) for name, x in point.items()})
+            values = [_rounded(x, fmt) for x in np.ravel(as_array(found))]
+            if any(v is Ellipsis for v in values):
                 return None
-            ball = flat(found)
-            value = None if ball is None or not ball.is_finite() else round_ball(ball, fmt)
-        if value is not None:
-            return value, precision
+        if None not in values:
+            of_rows = any(np.ndim(x) for x in point.values())
+            return np.array(values) if of_rows else values[0], precision
     return None
+
+
+def _lifted(x: Any) -> Any:
+    return array([real(v) for v in x.tolist()], x.shape) if np.ndim(x) else real(float(x))
+
+
+def _rounded(x: Scalar, fmt: FloatFormat) -> Any:
+    """A real number rounded; `None` where it is not decided, `...` where there is none."""
+    if isinstance(x, Undefined) and x.certain:
+        return ...
+    ball = flat(x)
+    return None if ball is None or not ball.is_finite() else round_ball(ball, fmt)
 
 
 def ordinals(rng: np.random.Generator, n: int, fmt: FloatFormat, ends: tuple[float, float] | list[float] | None):
@@ -102,10 +120,11 @@ def drawn(names: Sequence[str], fmt: FloatFormat, domain: Domain, seed: int) -> 
 TRIES = 100
 
 
-def sample(term: Term, names: Sequence[str], n: int, fmt: FloatFormat, domain: Domain, seed: int) -> Sample:
-    """`n` points where a term's true value is a number that the format holds; fewer where so few are found in
-    `TRIES` times as many."""
-    return judged(term, names, n, fmt, itertools.islice(drawn(names, fmt, domain, seed), TRIES * n))
+def ends_of(names: Sequence[str], domain: Domain) -> Iterator[dict[str, Any]]:
+    """The corners of a domain in which every argument has a range, or a list of values; infinite ends are of it."""
+    if all(name in domain for name in names):
+        for corner in itertools.product(*(dict.fromkeys(domain[name]) for name in names)):
+            yield dict(zip(names, corner, strict=True))
 
 
 def judged(term: Term, names: Sequence[str], n: int, fmt: FloatFormat, points: Iterable[Mapping[str, Any]]) -> Sample:
@@ -114,11 +133,13 @@ def judged(term: Term, names: Sequence[str], n: int, fmt: FloatFormat, points: I
     for point in points:
         if len(kept) == n:
             break
-        found = true_value(term, {name: float(x) for name, x in point.items()}, fmt)
-        if found is not None and np.isfinite(found[0]):
+        found = true_value(term, {name: np.float64(x) for name, x in point.items()}, fmt)
+        if found is not None and np.all(np.isfinite(found[0])):
             kept.append((*point.values(), *found))
     columns = list(zip(*kept, strict=True)) or [()] * (len(names) + 2)
     arrays = [np.array(c, fmt.dtype) for c in columns[:-1]]
+    if any(a.ndim > 1 for a in arrays):
+        arrays = [a if a.ndim > 1 else a[:, None] for a in arrays]
     return Sample(dict(zip(names, arrays, strict=False)), arrays[-1], np.array(columns[-1], np.int64))
 
 
@@ -173,26 +194,24 @@ class Reals:
         return folded(term, self._step, self._known)
 
     def _step(self, t: Term, args: list[np.ndarray]) -> np.ndarray:
-        out = np.empty(len(self._points), object)
+        out: np.ndarray | None = None
         for precision, index in self._groups:
             with flint.ctx.workprec(precision):
-                out[index] = _held(self._values(t, index, [a[index] for a in args]))
-        return out
+                values = self._values(t, index, [a[index] for a in args])
+            if out is None:
+                out = np.empty((len(self._points), *values.shape[1:]), object)
+            out[index] = values
+        return np.empty(0, object) if out is None else out
 
-    def _values(self, t: Term, index: np.ndarray, args: list[np.ndarray]) -> list:
+    def _values(self, t: Term, index: np.ndarray, args: list[np.ndarray]) -> np.ndarray:
         if t.op == "var":
-            return [real(x) for x in self._points.columns[str(t.leaf)][index].astype(np.float64).tolist()]
+            x = self._points.columns[str(t.leaf)][index].astype(np.float64)
+            return array([real(v) for v in x.ravel().tolist()], x.shape)
         if not t.args:
             value = CONSTANTS[t.op][1]() if t.leaf is None else exactly(t.leaf)  # type: ignore[arg-type]
-            return [value] * len(index)
-        function = OPERATIONS[t.op].reals
-        return [function(*operands) for operands in zip(*args, strict=True)]
-
-
-def _held(values: list) -> np.ndarray:
-    out = np.empty(len(values), object)
-    out[:] = values
-    return out
+            shape = (len(index), *(1,) * (self._points.truth.ndim - 1))
+            return array([value] * len(index), shape)
+        return over_reals(t.op, *args)
 
 
 class Known(NamedTuple):
@@ -208,15 +227,17 @@ class Known(NamedTuple):
 
 def known(values: np.ndarray, fmt: FloatFormat) -> Known:
     """Of real numbers, as `Reals` has them."""
-    n = len(values)
-    floats, sign = np.full(n, np.nan), np.full(n, 2, np.int8)
-    for i, x in enumerate(values):
+    floats, sign = np.full(values.shape, np.nan), np.full(values.shape, 2, np.int8)
+    for i, x in np.ndenumerate(values):
         ball = flat(x)
+        if ball is not None and infinite(ball):
+            sign[i] = 1 if ball > 0 else -1
+            floats[i] = sign[i] * np.inf
         if ball is None or not ball.is_finite():
             continue
         sign[i] = 1 if ball > 0 else -1 if ball < 0 else 0 if ball == 0 else 2
         if sign[i] != 2 and (ball.is_exact() or ball.rel_accuracy_bits() > fmt.precision + 4):
-            floats[i] = _float(ball, sign[i])
+            floats[i] = _float(ball, int(sign[i]))
     with np.errstate(all="ignore"):
         return Known(floats.astype(fmt.dtype), sign)
 
@@ -229,13 +250,15 @@ def _float(ball: arb, sign: int) -> float:
 
 def bits_of_error(results: np.ndarray, truth: np.ndarray) -> np.ndarray:
     """`log2(1 + n)`, where `n` is how many floats a result is from the true one; the two zeros are one float. Of NaN
-    it is the width of the format."""
-    truth = np.asarray(truth)
-    results = np.ascontiguousarray(results, truth.dtype)
+    it is the width of the format; of a row, the most of any element. It is 0 where the true value is NaN: not known."""
+    results, truth = np.broadcast_arrays(np.asarray(results, np.asarray(truth).dtype), truth)
+    results, truth = np.ascontiguousarray(results), np.ascontiguousarray(truth)
     a, b = bits_of(results), bits_of(truth)
     width = 8 * truth.dtype.itemsize
     mask = a.dtype.type(2 ** (width - 1) - 1)
     m, n = (a & mask).astype(np.int64), (b & mask).astype(np.int64)
     apart = (a ^ b) > mask
     far = np.where(apart, m.astype(np.float64) + n.astype(np.float64), np.abs(m - n).astype(np.float64))
-    return np.where(np.isnan(results), float(width), np.log2(1 + far))
+    bits = np.where(np.isnan(results), float(width), np.log2(1 + far))
+    bits = np.where(np.isnan(truth.astype(np.float64)), 0, bits)
+    return bits if bits.ndim == 1 else bits.max(axis=-1)

@@ -76,7 +76,7 @@ class Search:
     """A search over the points of one sample.
 
     **Attributes:** `kept` the candidates for the term; `approximate` those that do not equal it, but come near,
-    as polynomials; `simplest` the smallest term that equals it.
+    as polynomials; `simplest` the smallest term that equals it; `found`, once closed, the terms to choose from.
     """
 
     def __init__(self, term: Term, points: Sample, fmt: FloatFormat):
@@ -84,13 +84,12 @@ class Search:
         self.reals = Reals(points)
         self.approximate: set[Term] = set()
         self.simplest = term
+        self.found: dict[Term, None] = {}
         self.kept = Kept(known(self.reals.of(term), fmt), KEPT_AT_ROOT, fmt.bits)
-        self.offer([term, *self._near(term)])
-
-    def _near(self, term: Term) -> list[Term]:
-        found = list(expansions(term))
-        self.approximate.update(found)
-        return found
+        self.offer([term])
+        near = [] if points.has_rows else list(expansions(term, points.columns, self.kept.best))
+        self.approximate.update(near)
+        self.offer(near)
 
     def offer(self, terms: Iterable[Term]) -> None:
         for term in terms:
@@ -101,6 +100,16 @@ class Search:
         self.approximate |= other.approximate
         self.simplest = other.simplest
         self.offer(c.term for c in other.kept.candidates)
+
+    def close(self) -> None:
+        self.found = dict.fromkeys([self.term, *(c.term for c in self.kept.candidates)])
+
+    def written(self, term: Term, out: Term) -> Term:
+        """One of those found, and how it is to be written, which is then found too."""
+        self.found[out] = None
+        if not self.is_exact(term):
+            self.approximate.add(out)
+        return out
 
     def is_exact(self, term: Term) -> bool:
         return term not in self.approximate
@@ -116,3 +125,4 @@ class Search:
         smallest = representatives(classes)[roots[0]]
         if smallest is not None and size(smallest) < size(self.simplest):
             self.simplest = smallest
+            self.offer([smallest])

@@ -63,7 +63,7 @@ _TESTS = {
 def _all(op: str, values: np.ndarray) -> bool:
     test = _TESTS[op]
     try:
-        return all(test(x) for x in values)
+        return all(test(x) for x in values.ravel())
     except TypeError:
         return False
 

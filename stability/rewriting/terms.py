@@ -15,8 +15,10 @@ import ml_dtypes
 import numpy as np
 from flint import arb, fmpq
 
-from stability.real.values import Scalar
-from stability.rewriting.operations import CONSTANTS, OPERATIONS
+from stability.real.arrays import elementwise
+from stability.real.values import LITERAL_ZERO, Scalar
+from stability.rewriting import rows
+from stability.rewriting.operations import CONSTANTS, MOST_BY_PRODUCTS, OPERATIONS
 
 Leaf = str | Fraction | None
 
@@ -71,6 +73,13 @@ def operation(op: str, *args: Term) -> Term:
     if op not in OPERATIONS or OPERATIONS[op].arity != len(args):
         raise ValueError(f"there is no operation {op} of {len(args)}")
     return build(op, args)
+
+
+def whole_exponent(t: Term) -> int | None:
+    """The exponent of a power that is a product."""
+    n = t.args[1].leaf if t.op == "pow" else None
+    small = isinstance(n, Fraction) and n.denominator == 1 and abs(n) <= MOST_BY_PRODUCTS
+    return int(n) if small else None  # type: ignore[arg-type]
 
 
 def subterms(term: Term) -> list[Term]:
@@ -159,7 +168,14 @@ def in_floats(term: Term, columns: Mapping[str, np.ndarray], known: dict[Term, A
 
     with np.errstate(all="ignore"):
         out = folded(term, step, known)
-    return np.broadcast_to(out, next(iter(columns.values())).shape)
+    return spread(out, columns)
+
+
+def spread(values: Any, columns: Mapping[str, Any]) -> np.ndarray:
+    """Values at the points of `columns`, one a point, or a row a point where those have rows."""
+    some = next(iter(columns.values()))
+    shape = (len(some),) if some.ndim == 1 else (len(some), 1)
+    return np.broadcast_to(values, np.broadcast_shapes(np.shape(values), shape))
 
 
 def rounded(value: Any) -> float:
@@ -180,13 +196,21 @@ def in_reals(term: Term, point: Mapping[str, Scalar], known: dict[Term, Scalar] 
             return exactly(t.leaf)
         if t.op in CONSTANTS:
             return CONSTANTS[t.op][1]()
-        return OPERATIONS[t.op].reals(*args)
+        return over_reals(t.op, *args)
 
     return folded(term, step, known)
 
 
+def over_reals(op: str, *args: Any) -> Any:
+    """An operation on real numbers, or on object arrays of them."""
+    function = OPERATIONS[op].reals
+    return function(*args) if op in rows.REALS else elementwise(function)(*args)
+
+
 def exactly(value: Fraction) -> arb:
-    """A ball around a fraction: a point, where it can be one."""
+    """A ball around a fraction: a point, where it can be one; the zero that a program spells out."""
+    if value == 0:
+        return LITERAL_ZERO
     return arb(value.numerator) if value.denominator == 1 else arb(fmpq(value.numerator, value.denominator))
 
 
