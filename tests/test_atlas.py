@@ -30,7 +30,7 @@ from stability.atlas.rows import (
 from stability.atlas.rules import DEFAULT, HIGHEST_NAME, rules_of, with_rule
 from stability.atlas.store import ATLAS, Atlas, Progress, Refused, changes, identity, packed, read
 from stability.atlas.threads import threads
-from stability.atlas.ways import WAYS
+from stability.atlas.ways import WAYS, same_as
 from stability.atlas.words import code_of, reproduction
 from stability.formats import FORMATS, every_float, widen
 from stability.measure.regions import Region
@@ -63,6 +63,19 @@ def test_a_declared_function_is_of_one_number(name):
 def test_ways_of_an_order_agree_where_nothing_is_lost():
     for order, wanted in ((0, math.sin(0.75)), (1, math.cos(0.75)), (2, -math.sin(0.75))):
         assert all(abs(way(jnp.sin)(jnp.float32(0.75)) - wanted) < 1e-6 for way in WAYS[order].values())
+
+
+def test_programs_of_the_same_text_are_one_and_others_are_not():
+    table = jnp.arange(4.0)
+    programs = {
+        "exp": jnp.exp,
+        "again": lambda x: jnp.exp(x),
+        "times 2": lambda x: jnp.exp(x) * 2,
+        "times 3": lambda x: jnp.exp(x) * 3,
+        "constants": lambda x: x + table[0] + table.sum(),
+        "constants again": lambda x: x + table[0] + table.sum(),
+    }
+    assert same_as(programs, FORMATS["float32"]) == {name: name for name in programs} | {"again": "exp"}
 
 
 def sigmoid_slope(x):
