@@ -205,7 +205,7 @@ LONG = (
         "stability.bench.sweep.measure",
     ),
     *("stability.cli.compare.compared", "stability.bench.page.measured", "stability.cli.atlas._measured"),
-    *("stability.bench.diagnose.sums", "stability.bench.watch.measured"),
+    *("stability.bench.diagnose.sums", "stability.bench.watch.measured", "stability.bench.note.stabilize"),
     *("stability.bench.stabilize.measured", "stability.cli.stabilize.stabilize"),
 )
 """Where the jobs begin."""

@@ -8,12 +8,12 @@ import pytest
 from mpmath import mpf
 
 from stability import real
-from stability.atlas.models import BLOCKS, Table, ends, models, table_of
 from stability.atlas.rows import Settings, Task, measure
 from stability.formats import FORMATS
 from stability.measure import KINDS
 from stability.real import Order, straight_line
 from stability.sweep import blocks
+from stability.sweep.models import BLOCKS, Table, ends, models, table_of
 from stability.truth import State
 from stability.truth.device import in_float64
 

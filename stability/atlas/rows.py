@@ -21,11 +21,9 @@ import numpy as np
 
 from stability import real
 from stability.atlas import endless, refusals
-from stability.atlas import every as every_float32
 from stability.atlas.culprits import Culprit, culprit_of
 from stability.atlas.figures import condensed, rounded_down
 from stability.atlas.functions import public_function
-from stability.atlas.models import Table, table_of
 from stability.atlas.profile import profile_text
 from stability.atlas.rules import DEFAULT, HIGHEST_NAME, OURS, rules_of
 from stability.atlas.threads import threads_of
@@ -34,7 +32,9 @@ from stability.formats import FORMATS, FloatFormat, from_ordinal, short_hex, to_
 from stability.measure import FAILURE_KINDS, KINDS, classify, true_is_normal
 from stability.measure.regions import SPARING, Region, Sample, hex_at, looked_inside, number_of, refine, regions_of
 from stability.study.loading import first_line
+from stability.sweep import every as every_float32
 from stability.sweep import outcome as sweep
+from stability.sweep.models import Table, table_of
 from stability.sweep.points import grid
 from stability.truth import Truth
 

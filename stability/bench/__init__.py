@@ -16,6 +16,7 @@ COMMANDS = {
     "further": ("stability.bench.further", "`stabilize` on further functions of one number, before and after"),
     "losses": ("stability.bench.losses", "the losses of logits, beside optax and a copy of the array"),
     "nn": ("stability.bench.nn", "the functions of `stability.nn`, beside their namesakes of JAX"),
+    "note": ("stability.bench.note", "`stabilize` on the lines of the course note, at every float32"),
     "page": ("stability.bench.page", "the page of a report in a browser"),
     "points": ("stability.bench.points", "true values, and sweeps of functions that are measured in balls"),
     "softmax": ("stability.bench.softmax", "the losses of several classes, beside optax"),

@@ -66,6 +66,9 @@ def parser() -> Parser:
     p.add_argument("--dtype", choices=list(FORMATS), default="float32", help="the format (default %(default)s)")
     p.add_argument("--points", type=whole_number(1), default=128, help="points of the search (default %(default)s)")
     p.add_argument("--seed", type=whole_number(0), default=0, help="of the points (default %(default)s)")
+    p.add_argument(
+        "--exhaustive", action="store_true", help="measure both at every float32 (one argument, or one and --values)"
+    )
     return p
 
 
@@ -120,6 +123,7 @@ def main(argv: list[str]) -> int:
             rows=options.row,
             points=options.points,
             seed=options.seed,
+            exhaustive=options.exhaustive,
         )
     except (Missing, ValueError, TypeError) as error:
         p.error(str(error).splitlines()[0])

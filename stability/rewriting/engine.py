@@ -10,6 +10,7 @@ from jax import Array
 
 from stability.formats import format_of
 from stability.rewriting.derivatives import with_slopes
+from stability.rewriting.everywhere import Everywhere, everywhere, swept_of
 from stability.rewriting.finding import Found, Problem, focused, settled
 from stability.rewriting.programs import names_of, term_of
 from stability.rewriting.proof import equality, in_16_bits
@@ -72,6 +73,7 @@ def stabilize(
     rows: Sequence[str] = (),
     points: int = 128,
     seed: int = 0,
+    exhaustive: bool = False,
 ) -> Stabilized:
     """A function that equals `fn` over the reals and keeps its digits, with its source and what was checked of it.
 
@@ -96,10 +98,13 @@ def stabilize(
     - `points`: how many points the search begins with, of each of two kinds: uniform over the floats, and over those
       that are moderate in size.
     - `seed`: of the points.
+    - `exhaustive`: whether both functions are measured at every float32, by Taylor models with a proven bound, each of
+      `orders`: of a function of one argument, or of one beside another with a list of values. It takes minutes.
 
     **Returns:** a `Stabilized`, which is called as `fn` is.
 
-    **Raises:** `Unsupported` for what is no function of scalars, or has no value; `Missing` without the package
+    **Raises:** `Unsupported` for what is no function of scalars, or has no value; `ValueError` for a `domain` of other
+    arguments, and where not every float can be measured; `Missing` without the package
     `egglog`, which the extra `stabilize` brings.
 
     ```python
@@ -121,6 +126,7 @@ def stabilize(
         raise ValueError(f"rows: there is no argument {', '.join(sorted(unknown))} (the arguments: {', '.join(names)})")
     sizes = dict.fromkeys(rows, ROW)
     problem = Problem(term_of(fn, names, fmt, sizes), names, fmt, dict(domain or {}), seed, rows=sizes)
+    swept = swept_of(problem) if exhaustive else None
     found = focused(problem, points)
     value = settled(problem, fn, found, problem.mixed(8 * points, salt=OTHERS).joined(found.points))
     found, text, function, others, before, after, improved = value
@@ -131,6 +137,9 @@ def stabilize(
     slopes = with_slopes(problem, fn, function, text, found) if 1 in orders and not rows else None
     if slopes is not None:
         text, function, improved = slopes.source, slopes.function, improved or slopes.improved
+    measured: tuple[Everywhere, ...] = ()
+    if swept is not None:
+        measured = tuple(everywhere(problem, swept, fn, function, equal_terms(found), orders))
     return Stabilized(
         function,
         text,
@@ -140,8 +149,16 @@ def stabilize(
         Errors(float(before.mean()), float(before.max()), len(others), *([slopes.before] if slopes else [])),
         Errors(float(after.mean()), float(after.max()), len(others), *([slopes.after] if slopes else [])),
         (cost(problem.term), sum(cost(t) for t in set(found.regimes.terms))),
-        proof,
+        proof | {e.what: str(e) for e in measured},
+        measured,
     )
+
+
+def equal_terms(found: Found) -> list[Term]:
+    """Terms that equal the given one everywhere; none where it was taken by pieces."""
+    if len(found.searches) > 1:
+        return []
+    return [found.searches[0][1].simplest, *filter(found.is_exact, found.regimes.terms)]
 
 
 def inside(ends: tuple[float, float] | list[float] | None) -> Callable[[np.ndarray], np.ndarray]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from stability.formats import short_hex
+from stability.rewriting.everywhere import Everywhere
 from stability.rewriting.terms import Term
 
 
@@ -57,7 +58,8 @@ class Stabilized:
     **Attributes:** `source` its text, in Python and JAX; `improved` whether it is another function than the given one;
     `steps` the terms from the given one to it, each with what makes it of the one before; `branches` which term is used
     where; `before` and `after` the errors of both at the same points (`Errors`); `cost` of both, in additions;
-    `proof` what was checked of it, in words, by what was checked.
+    `proof` what was checked of it, in words, by what was checked; `everywhere` what both do at every float32, where
+    that was asked for.
 
     ```python
     import jax.numpy as jnp
@@ -78,13 +80,15 @@ class Stabilized:
     after: Errors
     cost: tuple[int, int]
     proof: Mapping[str, str] = field(repr=False)
+    everywhere: tuple[Everywhere, ...] = field(default=(), repr=False)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self.function(*args, **kwargs)
 
     def __str__(self) -> str:
         if not self.improved:
-            return f"nothing better was found; the function as it was given: {self.before}"
+            told = f"nothing better was found; the function as it was given: {self.before}"
+            return "\n".join([told, *(f"{e.what}: {e}" for e in self.everywhere)])
         lines = [self.source.rstrip(), "", f"before  {self.before}, cost {self.cost[0]}"]
         lines += [f"after   {self.after}, cost {self.cost[1]}", "", "steps"]
         lines += [f"  {step}" for step in self.steps]

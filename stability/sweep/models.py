@@ -19,10 +19,12 @@ binade below it.
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import flint
 import jax
@@ -196,9 +198,39 @@ class Table:
     least: np.ndarray
     most: np.ndarray
 
+    @cached_property
+    def is_open(self) -> np.ndarray:
+        """Which blocks have no model whose bound is within a quarter of an ulp of the value in their middle: of shape
+        `(ORDERS, 2, BLOCKS)`."""
+        return _is_open(self.coefficients[..., 0], self.bound, 0.25)
+
     def open(self, order: int) -> int:
-        """How many blocks have no model whose bound is within a quarter of an ulp of the value in their middle."""
-        return int(_is_open(self.coefficients[order, ..., 0], self.bound[order], 0.25).sum())
+        """How many blocks that is."""
+        return int(self.is_open[order].sum())
+
+    def filled(self, other: Table) -> Table:
+        """With the models of another table of the same function where this one's are open."""
+        degrees = max(t.coefficients.shape[-1] for t in (self, other))
+        mine, theirs = (
+            np.pad(t.coefficients, [(0, 0)] * 3 + [(0, degrees - t.coefficients.shape[-1])]) for t in (self, other)
+        )
+        bounds = [(getattr(self, name), getattr(other, name)) for name in ("bound", "least", "most")]
+        return Table(
+            np.where(self.is_open[..., None], theirs, mine), *(np.where(self.is_open, b, a) for a, b in bounds)
+        )
+
+    def where_defined(self, fn: Callable, blocks: Sequence[int]) -> Table:
+        """Without a value in those blocks where another function has none."""
+        line = straight_line(fn, jax.ShapeDtypeStruct((), np.float32))
+        if line is None:
+            return self
+        nowhere = np.zeros((2, BLOCKS), bool)
+        with flint.ctx.workprec(PRECISION):
+            for negative, block in itertools.product((False, True), blocks):
+                first, _, last = ends(block, negative)
+                nowhere[int(negative), block] = _is_nowhere(line, min(first, last), max(first, last))
+        coefficients = np.where(nowhere[..., None], NOWHERE.coefficients[0], self.coefficients)
+        return replace(self, coefficients=coefficients, bound=np.where(nowhere, 0.0, self.bound))
 
     def truth(self, order: int) -> DeviceTruth:
         """The true values of a derivative on the device; needs `jax_enable_x64`."""
@@ -236,7 +268,7 @@ def _blunt(found: list[Model]) -> int:
     return sum(int(_is_open(m.coefficients[:1], np.array([m.bound]), SHARP).sum()) for m in found)
 
 
-def table_of(fn: Callable, blocks: range = range(BLOCKS)) -> Table | None:
+def table_of(fn: Callable, blocks: Sequence[int] = range(BLOCKS)) -> Table | None:
     """The models of a function of one number, in some blocks (in others there is none); `None` where its program is
     not straight."""
     line = straight_line(fn, jax.ShapeDtypeStruct((), np.float32))
@@ -246,7 +278,7 @@ def table_of(fn: Callable, blocks: range = range(BLOCKS)) -> Table | None:
     return _table(fn, line, blocks, low, high) or _table(fn, line, blocks, high, high)
 
 
-def _table(fn: Callable, line: Line, blocks: range, degree: int, higher: int) -> Table | None:
+def _table(fn: Callable, line: Line, blocks: Sequence[int], degree: int, higher: int) -> Table | None:
     """By models of a degree; `None` where those of a higher one do in a block in which they don't."""
     shape = ORDERS, 2, BLOCKS
     coefficients, bound = np.zeros((*shape, degree + 1)), np.full(shape, np.inf)
