@@ -22,7 +22,7 @@ SAME = 3.0
 
 @dataclass(frozen=True)
 class Errors:
-    """Of a function at floats of the domain: the share that fails (a subnormal result that XLA takes for 0 does not), and
+    """Of a function at floats of the domain: the share that fails (not by a subnormal result that XLA takes for 0), and
     the worst ulps of those that are `ok`."""
 
     failing: float
