@@ -30,7 +30,7 @@ from stability.atlas.rows import (
 from stability.atlas.rules import DEFAULT, HIGHEST_NAME, rules_of, with_rule
 from stability.atlas.store import ATLAS, Atlas, Progress, Refused, changes, identity, packed, read
 from stability.atlas.threads import threads
-from stability.atlas.ways import WAYS
+from stability.atlas.ways import WAYS, same_as
 from stability.atlas.words import code_of, reproduction
 from stability.formats import FORMATS, every_float, widen
 from stability.measure.regions import Region
@@ -63,6 +63,19 @@ def test_a_declared_function_is_of_one_number(name):
 def test_ways_of_an_order_agree_where_nothing_is_lost():
     for order, wanted in ((0, math.sin(0.75)), (1, math.cos(0.75)), (2, -math.sin(0.75))):
         assert all(abs(way(jnp.sin)(jnp.float32(0.75)) - wanted) < 1e-6 for way in WAYS[order].values())
+
+
+def test_programs_of_the_same_text_are_one_and_others_are_not():
+    table = jnp.arange(4.0)
+    programs = {
+        "exp": jnp.exp,
+        "again": lambda x: jnp.exp(x),
+        "times 2": lambda x: jnp.exp(x) * 2,
+        "times 3": lambda x: jnp.exp(x) * 3,
+        "constants": lambda x: x + table[0] + table.sum(),
+        "constants again": lambda x: x + table[0] + table.sum(),
+    }
+    assert same_as(programs, FORMATS["float32"]) == {name: name for name in programs} | {"again": "exp"}
 
 
 def sigmoid_slope(x):
@@ -141,7 +154,26 @@ def test_a_row_that_can_not_be_measured_says_why(monkeypatch):
 def test_a_task_that_fails_as_a_whole_stops_no_other(monkeypatch):
     monkeypatch.setattr("stability.atlas.rows.measure", lambda task, settings: 1 / 0)
     rows = measure_in_turn(Task("jnp.sin(x)", "float16"), FEW)
-    assert {r.order for r in rows} == set(WAYS) and all(r.error == "ZeroDivisionError: division by zero" for r in rows)
+    assert {r.order for r in rows} == set(WAYS) and {r.error for r in rows} == {
+        "no true values: ZeroDivisionError: division by zero"
+    }
+
+
+def test_what_the_library_refuses_is_told_apart_from_true_values_that_are_not_known(monkeypatch):
+    def unknown(*args, **options):
+        raise NotImplementedError("no balls")
+
+    clamp = measure(Task("lax.clamp(-1.5, 0.25, x)", "float32"), FEW)
+    assert all(r.error.endswith("(only under jax.vmap)") and "clamp requires" in r.error for r in clamp)
+    refused = measure(Task("special.log_ndtr(x)", "bfloat16"), FEW)
+    assert all(r.error == "TypeError: x.dtype=bfloat16 is not supported." for r in refused)
+    monkeypatch.setattr("stability.atlas.rows.real.truth", unknown)
+    here = measure(Task("jnp.sin(x)", "float16"), FEW)
+    assert all(r.error == "no true values: NotImplementedError: no balls" for r in here)
+    undecided = row(points=9, counts={"ok": 4, "undecided": 5})
+    atlas = Atlas({}, (*clamp, *refused, *here, undecided, row(points=9, counts={"ok": 5, "undecided": 4})), {})
+    assert [(t.rows, t.refused, t.unknown) for t in page.totals(atlas)] == [(6, 4, 2), (14, 8, 5), (18, 12, 6)]
+    assert [(why, count) for why, count, _ in page.without(atlas)] == [(clamp[0].error, 12), (refused[0].error, 12)]
 
 
 def test_slow_true_values_are_of_fewer_floats():

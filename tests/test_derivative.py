@@ -265,3 +265,14 @@ def test_high_orders_of_the_logistic_family_cost_little(name):
         wanted = float(mpmath.taylor(exact, mpmath.mpf(0.375), 20)[20] * mpmath.factorial(20))
     found = true_derivative(getattr(jax.nn, name), np.float64(0.375), order=20)
     assert float(found) == pytest.approx(wanted, rel=1e-12)
+
+
+def test_a_derivative_undefined_from_a_side_is_told_from_a_number_beside_it():
+    """Of a softmax with a label so small that one side of a kink is a number next to an exact one."""
+
+    def loss(x):
+        logits = jnp.stack([x, jnp.zeros_like(x)])
+        return jax.nn.logsumexp(logits) * (1 + 2.0**-1022) - jnp.float64(2.0**-1022) * x
+
+    with jax.enable_x64(True):
+        assert true_derivative(loss, np.float64(0)) == 0.5

@@ -2,6 +2,10 @@
 
 import dataclasses
 import json
+import os
+import signal
+import subprocess
+import sys
 
 import jax.numpy as jnp
 import pytest
@@ -110,3 +114,34 @@ def test_a_study_by_its_name_is_the_study():
 def test_a_name_that_is_not_there_is_told(options):
     with pytest.raises(ValueError, match="allowed are"):
         STUDY.sweep(**options)
+
+
+WAITS = """
+import os, time
+from stability import cli
+from stability.cli.executors import executor
+
+def main(argv):
+    with executor(2, None, False) as pool:
+        list(pool.map(time.sleep, [1, 1]))
+        print(pool.submit(os.getpid).result(), flush=True)
+        list(pool.map(time.sleep, [600] * 4))
+
+cli.main = main
+cli.run()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_an_interrupt_ends_what_is_measured_in_other_processes(number):
+    """At once, though each is at work for minutes; from the keyboard it reaches all of them."""
+    begun = subprocess.Popen(
+        [sys.executable, "-c", WAITS], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    worker = int(begun.stdout.readline())
+    (os.killpg if number == signal.SIGINT else os.kill)(begun.pid, number)
+    _, told = begun.communicate(timeout=60)
+    assert begun.returncode == 128 + number and told.startswith("interrupted: ") and told.count("\n") == 1
+    with pytest.raises(ProcessLookupError):
+        os.kill(worker, 0)

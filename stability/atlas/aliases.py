@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import jax
 
@@ -11,27 +10,15 @@ from stability.atlas.functions import public_function
 from stability.atlas.rows import Row, Task
 from stability.atlas.rules import rules_of
 from stability.atlas.threads import threads_of
-from stability.atlas.ways import WAYS
+from stability.atlas.ways import WAYS, program_text
 from stability.formats import FORMATS
-
-OF_NO_MATTER = re.compile(r"name=\w+|0x[0-9a-f]+")
-"""What two printed programs may differ in."""
-
-
-def _text(fn: Callable, dtype: str) -> str | None:
-    """A program as text, or `None` where that does not tell all: it has constants, or can't be made."""
-    try:
-        closed = jax.make_jaxpr(fn)(jax.ShapeDtypeStruct((), FORMATS[dtype].dtype))
-    except Exception:
-        return None
-    return None if closed.consts else OF_NO_MATTER.sub("", str(closed))
 
 
 def _programs(task: Task) -> tuple | None:
     """All that the rows of a task hang on but its name."""
     fn = public_function(task.function).fn
     with jax.enable_x64(task.dtype == "float64"):
-        texts = [_text(make(fn), task.dtype) for ways in WAYS.values() for make in ways.values()]
+        texts = [program_text(make(fn), FORMATS[task.dtype]) for ways in WAYS.values() for make in ways.values()]
     if None in texts:
         return None
     reported = tuple(sorted((t.order, t.dtype, t.points) for t in threads_of(task.function)))
@@ -44,7 +31,7 @@ def same_programs(tasks: Iterable[Task]) -> dict[Task, Task]:
     found = {}
     for task in tasks:
         found[task] = task
-        text = _text(public_function(task.function).fn, "float32")
+        text = program_text(public_function(task.function).fn, FORMATS["float32"])
         if text is not None:
             by_value.setdefault(text, []).append(task)
     first: dict[tuple, Task] = {}

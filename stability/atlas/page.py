@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from importlib.resources import files
+from typing import NamedTuple
 
 import jinja2
 
 from stability.atlas.functions import LEFT_OUT
+from stability.atlas.maps import LossMap
 from stability.atlas.profile import DENSE
-from stability.atlas.rows import Row
+from stability.atlas.refusals import HERE
+from stability.atlas.rows import LOST, Row
 from stability.atlas.rules import DEFAULT, OURS
 from stability.atlas.store import Atlas, Change, is_failing, told
 from stability.atlas.threads import Thread, threads
 from stability.atlas.words import decimal, reproduction, threads_about
 from stability.formats import FORMATS, short_hex
+from stability.measure import KINDS, UNDECIDED
 from stability.report.page import MEANINGS, blob
 
 ORDER = {0: "value", 1: "first derivative", 2: "second derivative"}
@@ -44,19 +48,48 @@ def html(atlas: Atlas) -> str:
         for row in atlas.rows
     ]
     data = {"manifest": atlas.manifest, "seconds": atlas.seconds, "rows": rows, "dense": DENSE, "meanings": MEANINGS}
-    return _environment().get_template("index.html.j2").render(atlas=atlas, data=blob(data), totals=list(totals(atlas)))
+    data |= {"maps": [m.to_json() for m in atlas.maps], "kinds": KINDS, "lost": LOST}
+    return _environment().get_template("index.html.j2").render(atlas=atlas, data=blob(data))
 
 
-def totals(atlas: Atlas) -> Iterator[tuple[int, int, int, int]]:
-    """By order: rows a way and mode, those that fail, and those without a result, of the libraries' own rules."""
+class Total(NamedTuple):
+    """Of an order, by the libraries' own rules, a way and mode each: `rows`, those that `fail`, those of which the
+    library has no result (`refused`), and those of which no true values are known (`unknown`)."""
+
+    order: int
+    rows: int
+    fail: int
+    refused: int
+    unknown: int
+
+
+def totals(atlas: Atlas) -> list[Total]:
+    """By order."""
+    found = []
     for order in ORDER:
-        here = [(r, len(r.ways)) for r in atlas.rows if r.order == order and r.rule == DEFAULT]
-        yield (
-            order,
-            sum(n for _, n in here),
-            sum(n for r, n in here if is_failing(r)),
-            sum(n for r, n in here if r.error),
-        )
+        here = [r for r in atlas.rows if r.order == order and r.rule == DEFAULT]
+        unknown = [r for r in here if is_unknown(r)]
+        refused = [r for r in here if r.error and r not in unknown]
+        failing = [r for r in here if is_failing(r)]
+        found.append(Total(order, *(sum(len(r.ways) for r in rows) for rows in (here, failing, refused, unknown))))
+    return found
+
+
+def is_unknown(row: Row) -> bool:
+    """Whether a row has no result for want of true values: none at all, or most are undecided."""
+    if row.error:
+        return row.error.startswith(HERE)
+    return 2 * (row.counts or {}).get(KINDS[UNDECIDED], 0) > row.points
+
+
+def without(atlas: Atlas) -> list[tuple[str, int, list[str]]]:
+    """The reasons for which the library has no result, how many rows each, and of which functions; most rows first."""
+    rows: dict[str, list[Row]] = {}
+    for row in atlas.rows:
+        if row.error and row.rule == DEFAULT and not is_unknown(row):
+            rows.setdefault(row.error, []).append(row)
+    found = [(why, sum(len(r.ways) for r in of), sorted({r.function for r in of})) for why, of in rows.items()]
+    return sorted(found, key=lambda reason: (-reason[1], reason[0]))
 
 
 def standing(atlas: Atlas) -> list[tuple[Thread, str, Row | None]]:
@@ -103,6 +136,13 @@ def told_format(atlas: Atlas) -> str:
     return next((dtype for dtype in ("float32", *FORMATS) if dtype in measured), "float32")
 
 
+def planes(atlas: Atlas) -> list[tuple[LossMap, LossMap]]:
+    """The maps of losses in `told_format`, of the value and of the derivative by each rule; those without any aside."""
+    here = [m for m in atlas.maps if m.dtype == told_format(atlas) and not m.error]
+    slopes = {(m.function, m.rule): m for m in here if m.order}
+    return [(m, slopes[place]) for m in here if not m.order and (place := (m.function, m.rule)) in slopes]
+
+
 def failing(atlas: Atlas) -> list[Row]:
     """The worst row of each derivative that fails in `told_format` by the library's own rule, the most floats first."""
     dtype = told_format(atlas)
@@ -125,12 +165,15 @@ def readme(atlas: Atlas) -> str:
             atlas=atlas,
             functions=len(functions),
             rows=sum(len(r.ways) for r in atlas.rows),
-            totals=list(totals(atlas)),
+            totals=totals(atlas),
+            without=without(atlas),
             dtype=told_format(atlas),
             formats=", ".join(f for f in FORMATS if any(r.dtype == f for r in atlas.rows)),
             order=ORDER,
             standing=standing(atlas),
             families=families(atlas),
+            planes=planes(atlas),
+            lost=LOST,
             failing=bad[:SHOWN],
             more=len(bad) - SHOWN,
             left_out=LEFT_OUT,

@@ -17,18 +17,17 @@ from dataclasses import MISSING, asdict, dataclass, fields
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from stability import real
-from stability.atlas import endless
+from stability.atlas import endless, refusals
 from stability.atlas.culprits import Culprit, culprit_of
 from stability.atlas.figures import condensed, rounded_down
 from stability.atlas.functions import public_function
 from stability.atlas.profile import profile_text
 from stability.atlas.rules import DEFAULT, HIGHEST_NAME, OURS, rules_of
 from stability.atlas.threads import threads_of
-from stability.atlas.ways import MODES, WAYS, Scalar
+from stability.atlas.ways import MODES, WAYS, Scalar, evaluated, same_as
 from stability.formats import FORMATS, FloatFormat, from_ordinal, short_hex, to_ordinal, widen
 from stability.measure import FAILURE_KINDS, KINDS, classify, true_is_normal
 from stability.measure.regions import SPARING, Region, Sample, hex_at, looked_inside, number_of, refine, regions_of
@@ -40,7 +39,6 @@ from stability.sweep.points import grid
 from stability.truth import Truth
 
 SEED = 0
-BATCH = 8192
 TRIED = 256
 """True values by which it is told how long all take."""
 FLUSHED = "flushed"
@@ -170,7 +168,7 @@ def measure_in_turn(task: Task, settings: Settings) -> list[Row]:
     try:
         return measure(task, settings)
     except Exception as error:
-        told = first_line(error)
+        told = refusals.HERE + first_line(error)
         return [
             Row(task.function, DEFAULT, order, task.dtype, tuple(itertools.product(ways, MODES)), error=told)
             for order, ways in WAYS.items()
@@ -195,28 +193,36 @@ def _rows(task: Task, order: int, settings: Settings, table: Table | None) -> li
         ordinals, every = starting(task, order, settings, truth_at)
         truth_at(ordinals.tobytes())
     except Exception as error:
-        told = f"no true values: {first_line(error)}"
+        told = refusals.why_not(public_function(task.function).fn, fmt) or refusals.HERE + first_line(error)
         ways = tuple((way, mode) for way in WAYS[order] for mode in MODES)
         return [Row(task.function, DEFAULT, order, task.dtype, ways, error=told)]
     rows, chosen = [], {rule: fn for rule, fn in rules.items() if order in orders_of(rule)}
-    swept = _swept(task, chosen, order, table, settings)
+    programs = {(rule, way): make(fn) for rule, fn in chosen.items() for way, make in WAYS[order].items()}
+    first = same_as(programs, fmt)
+    measured: dict[tuple[tuple[str, str], str], Row] = {}
+    swept = _swept(task, programs, order, table, settings)
     for rule, fn in chosen.items():
         found = []
-        for (way, make), (mode, wrap) in itertools.product(WAYS[order].items(), MODES.items()):
+        for way, (mode, wrap) in itertools.product(WAYS[order], MODES.items()):
             place = Place(task.function, rule, order, task.dtype, ((way, mode),))
+            if (same := measured.get((first[rule, way], mode))) is not None:
+                found.append(Row(**{**vars(same), **place._asdict()}))
+                continue
             if endless.goes_on(task):
                 found.append(Row(**place._asdict(), error="not tried: another program of it does not end"))
                 continue
+            program = programs[rule, way]
             try:
-                run = functools.partial(_evaluated, wrap(jax.vmap(make(fn))), fmt)
+                run = functools.partial(evaluated, wrap(jax.vmap(program)), fmt)
                 over_all = swept.get((rule, way)) if mode == "jit" else None
                 if over_all is None:
-                    found.append(_row(place, run, ordinals, every, truth_at, settings))
+                    row = _row(place, run, ordinals, every, truth_at, settings)
                 else:
-                    found.append(_row_of_all(place, run, over_all, truth_at))
+                    row = _row_of_all(place, run, over_all, truth_at)
+                found.append(measured.setdefault(((rule, way), mode), row))
             except Exception as error:
                 endless.note(task, error)
-                found.append(Row(**place._asdict(), error=first_line(error)))
+                found.append(Row(**place._asdict(), error=refusals.told(error, program, fmt)))
         alike = list(_joined(found))
         gravest = max(alike, key=lambda row: row.failing)
         rows += [_with_culprit(row, fn, settings) if row is gravest else row for row in alike]
@@ -224,17 +230,20 @@ def _rows(task: Task, order: int, settings: Settings, table: Table | None) -> li
 
 
 def _swept(
-    task: Task, rules: dict[str, Scalar], order: int, table: Table | None, settings: Settings
+    task: Task, programs: dict[tuple[str, str], Scalar], order: int, table: Table | None, settings: Settings
 ) -> dict[tuple[str, str], sweep.Row]:
     """Rows over every float32 by rule and way, where the models of an order cover them."""
     if table is None or table.open(order) > every_float32.MOST_OPEN:
         return {}
-    derived = {(rule, way): make(fn) for rule, fn in rules.items() for way, make in WAYS[order].items()}
+    fmt = FORMATS["float32"]
     with jax.enable_x64(True):
         fn = public_function(task.function).fn
-        named = {f"{rule}, {way}": run for (rule, way), run in derived.items()}
+        first = same_as({place: run for place, run in programs.items() if refusals.why_not(run, fmt) is None}, fmt)
+        if not first:
+            return {}
+        named = {", ".join(place): programs[place] for place in dict.fromkeys(first.values())}
         found = every_float32.rows(fn, named, order, table, settings.tolerance)
-    return {place: found[f"{place[0]}, {place[1]}"] for place in derived}
+    return {place: found[", ".join(same)] for place, same in first.items()}
 
 
 def _row_of_all(place: Place, run: Callable, row: sweep.Row, truth_at: Callable[[bytes], Truth]) -> Row:
@@ -280,14 +289,6 @@ def starting(task: Task, order: int, settings: Settings, truth_at: Callable[[byt
         return ordinals, every
     fewer = ordinals[:: int(np.ceil(seconds / settings.seconds))]
     return np.union1d(np.union1d(fewer, reported), [-fmt.infinity - 1, -1, 0, fmt.infinity]), False
-
-
-def _evaluated(run: Scalar, fmt: FloatFormat, ordinals: np.ndarray) -> np.ndarray:
-    """Results at ordinals, in batches of one shape, so that each program is compiled once."""
-    size = 1 << 16 if fmt.bits == 16 else BATCH
-    padded = np.zeros(-(-len(ordinals) // size) * size, fmt.dtype)
-    padded[: len(ordinals)] = from_ordinal(ordinals, fmt)
-    return np.concatenate([endless.awaited(run(jnp.asarray(z))) for z in padded.reshape(-1, size)])[: len(ordinals)]
 
 
 def _row(

@@ -12,6 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from stability.atlas.maps import LossMap
 from stability.atlas.rows import FLUSHED, Row, Settings, Task
 from stability.files import write_atomically
 from stability.formats import FORMATS
@@ -32,19 +33,22 @@ class Refused(ValueError):
 @dataclass(frozen=True)
 class Atlas:
     """**Attributes:** `manifest` what it was measured on, and how; `rows` in the order of their functions; `seconds`
-    that a value with its derivative takes at 2^20 float32 by each rule of a function, as a ratio to JAX's own."""
+    that a value with its derivative takes at 2^20 float32 by each rule of a function, as a ratio to JAX's own; `maps`
+    of losses over logit and label."""
 
     manifest: dict[str, Any]
     rows: tuple[Row, ...]
     seconds: dict[str, dict[str, float]]
+    maps: tuple[LossMap, ...] = ()
 
     def to_json(self) -> dict:
-        rows = [row.to_json() for row in self.rows]
-        return {"schema": SCHEMA, "manifest": self.manifest, "seconds": self.seconds, "rows": rows}
+        told = {"schema": SCHEMA, "manifest": self.manifest, "seconds": self.seconds}
+        return told | {"maps": [m.to_json() for m in self.maps], "rows": [row.to_json() for row in self.rows]}
 
     @classmethod
     def from_json(cls, data: dict) -> Atlas:
-        return cls(data["manifest"], tuple(map(Row.from_json, data["rows"])), data["seconds"])
+        rows, maps = map(Row.from_json, data["rows"]), map(LossMap.from_json, data.get("maps", ()))
+        return cls(data["manifest"], tuple(rows), data["seconds"], tuple(maps))
 
 
 def packed(atlas: Atlas) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import io
 import os
@@ -65,17 +66,21 @@ def run() -> NoReturn:
     signal.signal(signal.SIGTERM, _terminate)
     if isinstance(sys.stderr, io.TextIOWrapper):
         sys.stderr.reconfigure(errors="replace")
-    output = lasting()
+    output, interrupted = lasting(), 0
     try:
         status = main(sys.argv[1:])
     except KeyboardInterrupt as stop:
         told = "interrupted: what was there before is as it was; --resume continues an atlas or an exhaustive sweep"
         print(told, file=sys.stderr, flush=True)
-        # An interpreter that ends while a device computes may crash.
-        os._exit(128 + (signal.SIGTERM if isinstance(stop, Terminated) else signal.SIGINT))
+        interrupted = 128 + (signal.SIGTERM if isinstance(stop, Terminated) else signal.SIGINT)
     finally:
         if output:
             output.flush()
+    if interrupted:
+        # Semaphores that other processes shared are told of if they are left.
+        gc.collect()
+        # An interpreter that ends while a device computes may crash.
+        os._exit(interrupted)
     if output and output.problem and not isinstance(output.problem, BrokenPipeError):
         print(f"stability: the output: {output.problem.strerror}", file=sys.stderr)
         status = 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import sys
 from collections.abc import Iterator
 from concurrent.futures import Executor, as_completed
@@ -12,7 +13,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from stability.atlas import endless, page
+from stability.atlas import endless, maps, page
 from stability.atlas.aliases import same_programs, under_name
 from stability.atlas.functions import LEFT_OUT, public_functions, stem
 from stability.atlas.rows import Row, Settings, Task, measure_in_turn
@@ -102,12 +103,13 @@ def main(argv: list[str]) -> int:
         try:
             progress = Progress(args.out / PROGRESS, identity(settings), args.resume)
             _measured(sorted(set(measured_as.values()), key=_in_turn), settings, args, progress)
+            found_maps = _maps(names, args)
         except (Refused, NoExecutor) as refusal:
             p.error(str(refusal))
         earlier = _reports(args.out / ATLAS)
         rows = [under_name(row, task.function) for task in tasks for row in progress.done[measured_as[task]]]
         manifest = {"command": command("stability atlas", argv), **environment(), "settings": asdict(settings)}
-        atlas = Atlas(manifest, tuple(rows), seconds_by_rule(names))
+        atlas = Atlas(manifest, tuple(rows), seconds_by_rule(names), found_maps)
         found = list(changes(before, atlas)) if before else []
         texts: dict[str, str | bytes] = {ATLAS: packed(atlas)}
         texts |= {"index.html": page.html(atlas), "README.md": page.readme(atlas)}
@@ -180,11 +182,22 @@ def _results(tasks: list[Task], settings: Settings, pool: Executor | None) -> It
     yield from ((waiting[done], done.result()) for done in as_completed(waiting))
 
 
+def _maps(names: list[str], args: argparse.Namespace) -> tuple[maps.LossMap, ...]:
+    """Of the losses among some functions, over logit and label."""
+    tasks = [(loss, dtype, args.tolerance) for loss in maps.of_functions(names) for dtype in args.dtype or FORMATS]
+    if not tasks:
+        return ()
+    with executors.executor(args.jobs, args.scheduler, len(tasks) < 3) as pool:
+        columns = zip(*tasks, strict=True)
+        found = map(maps.measure, *columns) if pool is None else pool.map(maps.measure, *columns)
+        return tuple(itertools.chain.from_iterable(found))
+
+
 def _tell(atlas: Atlas, found: list[Change], out: Path) -> None:
     console = Console(highlight=False, soft_wrap=True)
-    table = Table("order", "rows", "fail", "no result", box=None, pad_edge=False)
-    for order, count, failing, nothing in page.totals(atlas):
-        table.add_row(str(order), str(count), str(failing), str(nothing))
+    table = Table("order", "rows", "fail", "JAX has none", "no true values", box=None, pad_edge=False)
+    for total in page.totals(atlas):
+        table.add_row(*map(str, total))
     console.print(table)
     for change in found[:20]:
         place = f"{change.function} by {change.rule}, order {change.order}, {change.dtype}, {change.way}, {change.mode}"

@@ -5,13 +5,17 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import os
+import signal
 import sys
+import threading
 from collections.abc import Iterator
 from concurrent.futures import CancelledError, Executor, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing import forkserver
 from multiprocessing.context import BaseContext
+from multiprocessing.process import BaseProcess
+from typing import NoReturn
 
 from stability.cli.arguments import whole_number
 from stability.study.loading import first_line
@@ -48,14 +52,29 @@ def executor(jobs: int | None, scheduler: str | None, few: bool) -> Iterator[Exe
     elif processes(jobs, few) == 1:
         yield None
     else:
-        pool = ProcessPoolExecutor(processes(jobs, few), mp_context=_context())
+        pool = ProcessPoolExecutor(processes(jobs, few), mp_context=_context(), initializer=_bound)
         try:
             yield pool
         except BrokenProcessPool:
             told = f"--jobs {jobs}: one of the processes was ended from outside; fewer need less memory"
             raise NoExecutor(told) from None
+        except KeyboardInterrupt:
+            for process in multiprocessing.active_children():
+                process.terminate()
+            raise
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+def _bound() -> None:
+    """Makes a process end with the one that began it, to which interrupts from the keyboard are left."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_ended_with, args=(multiprocessing.parent_process(),), daemon=True).start()
+
+
+def _ended_with(parent: BaseProcess) -> NoReturn:
+    parent.join()
+    os._exit(1)
 
 
 def _context() -> BaseContext:

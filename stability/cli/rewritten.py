@@ -39,8 +39,9 @@ def told(fn: Callable, values: Mapping[str, np.ndarray]) -> str | None:
             )
         except Unsupported:
             return None
-        if found.improved and _better_at(fn, found, list(values.values())):
-            return f"rewritten: {expression(found, values)}  ({found.before.mean:.1f} → {found.after.mean:.1f} bits)"
+        before, after = _bits(fn, found, list(values.values()))
+        if found.improved and after < before:
+            return f"rewritten: {expression(found, values)}  ({before:.1f} → {after:.1f} bits)"
     return None
 
 
@@ -59,14 +60,15 @@ def _near(x: float, fmt: FloatFormat) -> tuple[float, float]:
     return min(ends), max(ends)
 
 
-def _better_at(fn: Callable, found: Stabilized, point: Sequence[np.ndarray]) -> bool:
+def _bits(fn: Callable, found: Stabilized, point: Sequence[np.ndarray]) -> tuple[float, float]:
+    """How far off both are at a point under jit; NaN where there is no finite true value."""
     with jax.enable_x64(point[0].dtype == np.float64):
         exact = np.asarray(true_value(fn, *point))
         results = [np.asarray(jax.jit(f)(*point)) for f in (fn, found)]
     if not np.isfinite(exact):
-        return False
-    before, after = (bits_of_error(r[None], exact[None])[0] for r in results)
-    return bool(after < before)
+        return math.nan, math.nan
+    before, after = (float(bits_of_error(r[None], exact[None])[0]) for r in results)
+    return before, after
 
 
 def expression(found: Stabilized, values: Mapping[str, np.ndarray]) -> str:

@@ -54,6 +54,13 @@ def parser() -> Parser:
         "--values", action="append", type=values, default=[], metavar="NAME=X,Y,...", help="all that an argument takes"
     )
     p.add_argument(
+        "--row",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="an argument that is a row, as of logits (repeatable)",
+    )
+    p.add_argument(
         "--fix", action="append", default=[], metavar="NAME=VALUE", help="hold another argument (repeatable)"
     )
     p.add_argument(
@@ -103,6 +110,9 @@ def found_by(options: argparse.Namespace, reference: Reference) -> Stabilized:
     for name in domain:
         if name not in names:
             raise BadFunction(f"{name}: {reference} has no such argument{meant(name, names)}")
+    for name in options.row:
+        if name not in names:
+            raise BadFunction(f"--row {name}: {reference} has no such argument{meant(name, names)}")
     if options.grad is not None and options.grad >= len(names):
         raise BadFunction(f"--grad {options.grad}: {reference} has {len(names)} arguments")
     return stabilize(
@@ -110,6 +120,7 @@ def found_by(options: argparse.Namespace, reference: Reference) -> Stabilized:
         dtype=options.dtype,
         domain=domain,
         names=names,
+        rows=options.row,
         points=options.points,
         seed=options.seed,
         exhaustive=options.exhaustive,

@@ -119,10 +119,15 @@ def _from_both_sides(side: Callable[[Series, int, int], list[Scalar]], x: Scalar
             more = [arb(0)] * (n * (max(order, 1) + EXTRA - 1))
             both.append(side(Series([x, *nothing, arb(sign), *more]), sign, n))
         again = [_together(left, right) for left, right in zip(*both, strict=True)]
-        found = [b if UNDECIDED in a else a for a, b in zip(found, again, strict=True)] if found else again
-        if not any(UNDECIDED in sides for sides in found):
+        found = [b if _undecided(a) else a for a, b in zip(found, again, strict=True)] if found else again
+        if not any(map(_undecided, found)):
             break
     return found
+
+
+def _undecided(sides: Sides) -> bool:
+    """Whether a limit from a side is undecided."""
+    return any(isinstance(v, Undefined) and v == UNDECIDED for v in sides)
 
 
 def _is_open(v: Scalar) -> bool:

@@ -224,13 +224,15 @@ def truth(
         else _decided(real(x), fast, slow, fmt, sides.get(i), PRECISIONS[1:] if wide_ball[i] else PRECISIONS)
         for i, x in zip(left.tolist(), wide[left].tolist(), strict=True)
     ]
-    points = [first for first, _ in ends] + [point for at, point in shared for _ in at]
-    known = truths.of_quanta(quanta, fraction, exponent, fmt, n).put(np.concatenate([left, together]), points)
+    known = truths.of_quanta(quanta, fraction, exponent, fmt, n)
+    known = known.put(left, truths.of_points([first for first, _ in ends], fmt))
+    groups = np.repeat(np.arange(len(shared)), np.array([len(at) for at, _ in shared], int))
+    known = known.put(together, truths.of_points([point for _, point in shared], fmt).at(groups))
     kinks = {i: second for i, (_, second) in enumerate(ends) if second is not None}
     if not kinks:
         return known
     second = truths.of_quanta(np.full(n, np.nan), np.zeros(n), np.full(n, fmt.least_exponent), fmt)
-    return truths.within(known, second.put(left[list(kinks)], list(kinks.values())))
+    return truths.within(known, second.put(left[list(kinks)], truths.of_points(kinks.values(), fmt)))
 
 
 MANY = 16

@@ -41,6 +41,8 @@ ROUNDS = 2
 TURNS = 4
 """How often points are added."""
 MOST_ENDS = 16
+MOST_TRIED = 3
+"""Terms that are tried in place of an outcome that is worse than what was given."""
 BAD, MOST_BAD = 3.0, 32
 """The bits from which a result is bad; how many of the worst points are added."""
 
@@ -215,19 +217,34 @@ class Settled(NamedTuple):
 
 def settled(problem: Problem, fn: Callable, found: Found, points: Sample) -> Settled:
     """An outcome that is nowhere worse than `fn` at some points: as it is; with the given term where its result is not
-    finite; or else the given term alone."""
+    finite; one of the other terms that were found; or else the given term alone."""
     names, fmt = problem.names, problem.fmt
     before, normal = error_of(fn, points, names, fmt), is_normal(points.truth, fmt)
-    for instead in (None,) if problem.rows else (None, problem.term):
-        chosen = found._replace(regimes=found.regimes._replace(instead=instead))
+    for regimes in _outcomes(problem, found, points, before, normal):
+        chosen = found._replace(regimes=regimes)
         text, function = written(fn, chosen, names)
         after = error_of(function, points, names, fmt)
-        worse = worse_at(before[normal], after[normal])
         gain = before[normal] - after[normal]
-        if not len(worse) and (gain.mean() > NOTHING or gain.max() > LOST):
+        if not len(worse_at(before[normal], after[normal])) and (gain.mean() > NOTHING or gain.max() > LOST):
             return Settled(chosen, text, function, points, before, after, True)
     given = found._replace(regimes=Regimes("", (), (problem.term,)))
     return Settled(given, written(fn, given, names)[0], fn, points, before, before, False)
+
+
+def _outcomes(
+    problem: Problem, found: Found, points: Sample, before: np.ndarray, normal: np.ndarray
+) -> Iterator[Regimes]:
+    """What is to be tried, the best first."""
+    yield found.regimes
+    if not problem.rows:
+        yield found.regimes._replace(instead=problem.term)
+    others: list[tuple[float, int, Term]] = []
+    for piece, search in found.searches:
+        for t in list(search.found) if piece.term is problem.term else ():
+            bits = bits_of_error(in_floats(t, points.columns), points.truth)
+            if not len(worse_at(before[normal], bits[normal])):
+                others.append((float(bits.mean()), len(others), search.written(t, tidied(t))))
+    yield from (Regimes("", (), (t,)) for _, _, t in sorted(others)[:MOST_TRIED])
 
 
 def is_normal(truth: np.ndarray, fmt: FloatFormat) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
@@ -19,6 +20,9 @@ from stability.truth.device import DeviceTruth
 
 MOST_OPEN = 8
 """Blocks without a model that are measured by balls, float by float; of a function with more, not every float is."""
+
+KEPT = 16
+"""Blocks whose true values are kept."""
 
 FLOAT32 = FORMATS["float32"]
 
@@ -43,9 +47,15 @@ def rows(
 
 
 def truth_of(fn_at: Callable[[float], Callable[[Array], Array]], order: int) -> Truths:
-    """The true values of a derivative of the function of a label."""
+    """The true values of a derivative of the function of a label; those of the last blocks are kept, for programs of
+    one derivative ask for the same ones."""
     derivative = real.Order(0, order) if order else None
-    return lambda z, label, fmt: real.truth(fn_at(label), z, fmt=fmt, derivative=derivative)
+
+    @functools.lru_cache(maxsize=KEPT)
+    def at(z: bytes, label: float) -> Truth:
+        return real.truth(fn_at(label), np.frombuffer(z, np.float32), fmt=FLOAT32, derivative=derivative)
+
+    return lambda z, label, fmt: at(z.tobytes(), float(label))
 
 
 def measured(

@@ -303,11 +303,26 @@ def rows(study: Study, streams: list[Stream], tolerance: float) -> tuple[Row, ..
 def _worst(study: Study, stream: Stream, at: int, tolerance: float) -> tuple[float, float]:
     """The largest error in ulps, up to `tolerance`, in the block at `at`, by the proven truth, and where."""
     z = inputs(at, stream.negative)
-    truth = study.truth(z, stream.label, FLOAT32)
     result = np.asarray(jax.jit(study.forms[stream.form])(jnp.asarray(z), jnp.float32(stream.label)))
-    kinds, ulps = classify(result, truth, tolerance)
+    may_be = _candidates(study, stream, z, result, tolerance)
+    z, truth = z[may_be], study.truth(z[may_be], stream.label, FLOAT32)
+    kinds, ulps = classify(result[may_be], truth, tolerance)
     ulps = np.where((kinds == OK) & true_is_normal(truth), ulps, -1)
     return float(ulps.max()), float(z[ulps.argmax()])
+
+
+def _candidates(study: Study, stream: Stream, z: np.ndarray, result: np.ndarray, tolerance: float) -> np.ndarray:
+    """Positions of a block among which the largest error is: what the device leaves undecided, and errors that its
+    bound does not tell from the largest."""
+    assert study.device_truth is not None
+    magnitude = jnp.asarray(z.view(np.int32) & 0x7FFFFFFF)
+    truth = study.device_truth(magnitude, stream.label, stream.negative)
+    points = blocks.measure(jnp.asarray(result), truth, magnitude, tolerance)
+    error, undecided = np.asarray(points.error), np.asarray(points.undecided)
+    decided = ~undecided & (np.asarray(points.kind) == OK) & (error >= 0)
+    errors = np.where(decided, error.view(np.float32), -1.0).astype(np.float64)
+    slack = 2 * np.broadcast_to(truth.bound, error.shape)[decided].max(initial=0.0)
+    return np.flatnonzero(undecided | (decided & (errors >= errors.max() * (1 - 2.0**-20) - slack)))
 
 
 def _row(study: Study, above: Stream, below: Stream, tolerance: float) -> Row:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -23,6 +24,13 @@ def inputs(first: int, negative: bool) -> np.ndarray:
 
 def _half_profile() -> list[list[int]]:
     return [[-1, 0] for _ in range(PROFILE_BINS // 2)]
+
+
+@functools.lru_cache(maxsize=64)
+def _bin(magnitude: int) -> int:
+    """The bin of the profile of a float."""
+    position = float(profile_position(np.array([magnitude], np.int32).view(np.float32), FORMATS["float32"])[0])
+    return min(int(position * PROFILE_BINS / 2), PROFILE_BINS // 2 - 1)
 
 
 @dataclass
@@ -78,9 +86,7 @@ class Stream:
         if ok_error > self.ok_error:
             self.ok_error, self.ok_at = ok_error, first
         if error >= 0:
-            z = np.array([first], np.int32).view(np.float32)
-            position = float(profile_position(z, FORMATS["float32"])[0])
-            bin = self.profile[min(int(position * PROFILE_BINS / 2), PROFILE_BINS // 2 - 1)]
+            bin = self.profile[_bin(first)]
             if error > bin[0]:
                 bin[:] = error, first
 

@@ -103,9 +103,8 @@ class Truth:
         why = None if self.why is None else self.why[index]
         return replace(self, **arrays, why=why, other=None if self.other is None else self.other.at(index))
 
-    def put(self, index: np.ndarray, points: list[Point]) -> Truth:
+    def put(self, index: np.ndarray, given: Truth) -> Truth:
         """With other values at some positions."""
-        given = of_points(points, self.fmt)
         arrays = {}
         for name in ("quanta", "fraction", "exponent", "state", "why"):
             arrays[name] = getattr(self, name).copy()
