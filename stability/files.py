@@ -43,6 +43,22 @@ def foreign(directory: Path, page: str, data: str) -> str | None:
     return None
 
 
+def holds_others(directory: Path, data: str, beginning: str, what: str) -> str | None:
+    """Why nothing may be written into a directory, in one line, or `None`: it may be empty, or hold the file `data` of
+    an earlier run, which begins so, and is called `what`."""
+    if not directory.is_dir() or not any(directory.iterdir()) or _begins(directory / data, beginning):
+        return None
+    return f"{directory}: holds files, but no {what}; give a new directory, an empty one, or one with a {what}"
+
+
+def _begins(path: Path, beginning: str) -> bool:
+    try:
+        with path.open(encoding="utf-8") as file:
+            return file.read(len(beginning)) == beginning
+    except (OSError, ValueError):
+        return False
+
+
 def write_atomically(path: Path, text: str) -> None:
     """Replaces `path` by `text` in one step, so that no reader ever sees half of it; writes to what is no file."""
     if path.exists() and not path.is_file():

@@ -19,12 +19,14 @@ import numpy as np
 from jax.extend import source_info_util
 from rich.console import Console
 
-from stability.cli import fpcore
+from stability.cli import fpcore, rewritten
 from stability.cli.arguments import Parser, number, number_in, whole_number
 from stability.diagnosis import diagnose
 from stability.environment import tell_untested
 from stability.files import write_json
 from stability.formats import FORMATS
+from stability.measure import FAILURE_KINDS
+from stability.rewriting import Missing
 from stability.study.functions import parse_fixed
 from stability.study.loading import BadFunction, Reference, first_line, load, meant, value_of
 
@@ -136,6 +138,11 @@ def parser() -> Parser:
         default=16.0,
         help="error over which a value is inaccurate, in ulps of the true value (default %(default)g)",
     )
+    p.add_argument(
+        "--rewrite",
+        action="store_true",
+        help="end with the function near the point of --at, rewritten so that it keeps its digits (takes seconds)",
+    )
     p.add_argument("--json", metavar="FILE", type=Path, help="write the diagnosis here as well")
     return p
 
@@ -144,8 +151,8 @@ Called = tuple[Callable, Sequence[Any], Mapping[str, Any]]
 """A function, and its positional and keyword arguments."""
 
 
-def at_numbers(options: argparse.Namespace, reference: Reference) -> Called:
-    """A function of scalars at the numbers of `--at`.
+def at_numbers(options: argparse.Namespace, reference: Reference) -> tuple[Called, dict[str, np.ndarray]]:
+    """A function of scalars at the numbers of `--at`, and those by the names of its arguments.
 
     **Raises:** `BadFunction`.
     """
@@ -153,7 +160,8 @@ def at_numbers(options: argparse.Namespace, reference: Reference) -> Called:
     fn, values = bound(load(reference), str(reference), options.at, parse_fixed(options.fix))
     with np.errstate(over="ignore"):
         arguments = [np.asarray(x).astype(dtype) for x in values.values()]
-    return scalar_function(fn, str(reference), arguments, options.grad), arguments, {}
+    chosen = scalar_function(fn, str(reference), arguments, options.grad)
+    return (chosen, arguments, {}), dict(zip(values, arguments, strict=True))
 
 
 def at_arrays(options: argparse.Namespace, reference: Reference) -> Called:
@@ -178,16 +186,23 @@ def at_arrays(options: argparse.Namespace, reference: Reference) -> Called:
 def main(argv: list[str]) -> int:
     p = parser()
     options = p.parse_args(argv)
-    for option, value in (("--dtype", options.dtype), ("--fix", options.fix)):
+    for option, value in (("--dtype", options.dtype), ("--fix", options.fix), ("--rewrite", options.rewrite)):
         if options.args is not None and value:
             p.error(f"{option} goes with --at; --args gives arguments as they are")
     try:
         reference = fpcore.chosen(options)
-        fn, args, kwargs = (at_numbers if options.args is None else at_arrays)(options, reference)
+        numbers: dict[str, np.ndarray] = {}
+        if options.args is None:
+            (fn, args, kwargs), numbers = at_numbers(options, reference)
+        else:
+            fn, args, kwargs = at_arrays(options, reference)
         found = diagnose(fn, *args, mode=options.mode, tolerance=options.tolerance, **kwargs)
-    except (ValueError, TypeError) as error:
+        line = rewritten.told(fn, numbers) if options.rewrite and found.verdict in FAILURE_KINDS else None
+    except (Missing, ValueError, TypeError) as error:
         p.error(str(error).splitlines()[0])
     found.print(Console(width=None if sys.stdout.isatty() else 160))
+    if line:
+        print(line)
     tell_untested()
     if options.json is not None:
         try:

@@ -7,19 +7,22 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import inspect
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import jax
 
 from stability.cli import fpcore
-from stability.cli.arguments import Parser, numbers, whole_number
-from stability.environment import tell_untested
+from stability.cli.arguments import Parser, command, numbers, whole_number
+from stability.environment import environment, tell_untested
 from stability.formats import FORMATS
-from stability.rewriting import Missing, stabilize
+from stability.report import rewriting
+from stability.rewriting import Missing, Stabilized, stabilize
 from stability.study.functions import parse_fixed
-from stability.study.loading import BadFunction, first_line, load, meant
+from stability.study.loading import BadFunction, Reference, first_line, load, meant
 
 
 def values(text: str) -> tuple[str, list[float]]:
@@ -69,6 +72,7 @@ def parser() -> Parser:
     p.add_argument(
         "--exhaustive", action="store_true", help="measure both at every float32 (one argument, or one and --values)"
     )
+    p.add_argument("--out", type=Path, metavar="DIR", help="write a report with pictures here")
     return p
 
 
@@ -99,34 +103,43 @@ def held(fn: Callable, reference: str, fixed: dict[str, Any]) -> tuple[Callable,
     return of_free, free
 
 
+def found_by(options: argparse.Namespace, reference: Reference) -> Stabilized:
+    """**Raises:** `BadFunction` and what `stabilize` does."""
+    fn, names = held(load(reference), str(reference), parse_fixed(options.fix))
+    domain = dict([*options.range, *options.values])
+    for name in domain:
+        if name not in names:
+            raise BadFunction(f"{name}: {reference} has no such argument{meant(name, names)}")
+    for name in options.row:
+        if name not in names:
+            raise BadFunction(f"--row {name}: {reference} has no such argument{meant(name, names)}")
+    if options.grad is not None and options.grad >= len(names):
+        raise BadFunction(f"--grad {options.grad}: {reference} has {len(names)} arguments")
+    return stabilize(
+        fn if options.grad is None else jax.grad(fn, argnums=options.grad),
+        dtype=options.dtype,
+        domain=domain,
+        names=names,
+        rows=options.row,
+        points=options.points,
+        seed=options.seed,
+        exhaustive=options.exhaustive,
+    )
+
+
 def main(argv: list[str]) -> int:
     p = parser()
     options = p.parse_args(argv)
-    try:
-        reference = fpcore.chosen(options)
-        fn, names = held(load(reference), str(reference), parse_fixed(options.fix))
-        domain = dict([*options.range, *options.values])
-        for name in domain:
-            if name not in names:
-                raise BadFunction(f"{name}: {reference} has no such argument{meant(name, names)}")
-        for name in options.row:
-            if name not in names:
-                raise BadFunction(f"--row {name}: {reference} has no such argument{meant(name, names)}")
-        if options.grad is not None and options.grad >= len(names):
-            raise BadFunction(f"--grad {options.grad}: {reference} has {len(names)} arguments")
-        chosen = fn if options.grad is None else jax.grad(fn, argnums=options.grad)
-        found = stabilize(
-            chosen,
-            dtype=options.dtype,
-            domain=domain,
-            names=names,
-            rows=options.row,
-            points=options.points,
-            seed=options.seed,
-            exhaustive=options.exhaustive,
-        )
-    except (Missing, ValueError, TypeError) as error:
-        p.error(str(error).splitlines()[0])
-    print(found)
+    with p.writing(options.out, rewriting.foreign) if options.out else contextlib.nullcontext():
+        try:
+            reference = fpcore.chosen(options)
+            found = found_by(options, reference)
+        except (Missing, ValueError, TypeError) as error:
+            p.error(str(error).splitlines()[0])
+        print(found)
+        if options.out:
+            manifest = {"command": command("stability stabilize", argv), **environment()}
+            files = rewriting.write(found, str(reference), options.out, manifest)
+            print(f"\nreport in {options.out}: {', '.join(sorted(files))}")
     tell_untested()
     return 0

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from stability.files import write_together
+from stability.files import holds_others, write_together
 from stability.formats import FORMATS, FloatFormat, short_hex
 from stability.report.tables import LABEL, both, label_text, labelled, value
 from stability.report.writer import _TEMPLATES
@@ -34,17 +34,7 @@ def foreign(directory: Path) -> str | None:
 
     It may be empty, or hold an earlier comparison, which alone is replaced.
     """
-    if not directory.is_dir() or not any(directory.iterdir()) or _is_comparison(directory / "compare.json"):
-        return None
-    return f"{directory}: holds files, but no comparison; give a new directory, an empty one, or one with a comparison"
-
-
-def _is_comparison(path: Path) -> bool:
-    try:
-        with path.open(encoding="utf-8") as file:
-            return file.read(len(_BEGINNING)) == _BEGINNING
-    except (OSError, ValueError):
-        return False
+    return holds_others(directory, "compare.json", _BEGINNING, "comparison")
 
 
 def sentence(found: Comparison) -> str:

@@ -16,7 +16,7 @@ from stability.rewriting.programs import names_of, term_of
 from stability.rewriting.proof import equality, in_16_bits
 from stability.rewriting.regimes import Regimes
 from stability.rewriting.sample import Reals
-from stability.rewriting.stabilized import Branch, Errors, Stabilized, Step
+from stability.rewriting.stabilized import Branch, Errors, Judged, Stabilized, Step
 from stability.rewriting.steps import chain
 from stability.rewriting.terms import Term, cost
 
@@ -150,6 +150,7 @@ def stabilize(
         Errors(float(after.mean()), float(after.max()), len(others), *([slopes.after] if slopes else [])),
         (cost(problem.term), sum(cost(t) for t in set(found.regimes.terms))),
         proof | {e.what: str(e) for e in measured},
+        Judged(others.columns, before, after),
         measured,
     )
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from stability.formats import short_hex
 from stability.rewriting.everywhere import Everywhere
@@ -27,6 +30,15 @@ class Errors(NamedTuple):
         return told if self.slope != self.slope else f"{told}, derivative {self.slope:.2f} bits"
 
 
+class Judged(NamedTuple):
+    """The points that both functions were judged at. **Attributes:** `columns` the floats by the name of the argument;
+    `before` and `after` the bits of error of both, of shape `(points,)`."""
+
+    columns: Mapping[str, np.ndarray]
+    before: np.ndarray
+    after: np.ndarray
+
+
 class Step(NamedTuple):
     """A term on the way, and what makes it of the one before: the name of a rule, or of a method."""
 
@@ -45,21 +57,23 @@ class Branch(NamedTuple):
     high: float
     term: Term
 
+    @property
+    def where(self) -> str:
+        return f"{short_hex(self.low)} <= {self.name} < {short_hex(self.high)}" if self.name else "everywhere"
+
     def __str__(self) -> str:
-        if not self.name:
-            return f"everywhere: {self.term}"
-        return f"{short_hex(self.low)} <= {self.name} < {short_hex(self.high)}: {self.term}"
+        return f"{self.where}: {self.term}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Stabilized:
     """A function that `stabilize` made: called as the one that was given.
 
     **Attributes:** `source` its text, in Python and JAX; `improved` whether it is another function than the given one;
     `steps` the terms from the given one to it, each with what makes it of the one before; `branches` which term is used
-    where; `before` and `after` the errors of both at the same points (`Errors`); `cost` of both, in additions;
-    `proof` what was checked of it, in words, by what was checked; `everywhere` what both do at every float32, where
-    that was asked for.
+    where; `before` and `after` the errors of both at the same points (`Errors`); `cost` of both, in additions; `proof`
+    what was checked of it, in words, by what was checked; `judged` the points that the errors are of; `everywhere` what
+    both do at every float32, where that was asked for.
 
     ```python
     import jax.numpy as jnp
@@ -80,6 +94,7 @@ class Stabilized:
     after: Errors
     cost: tuple[int, int]
     proof: Mapping[str, str] = field(repr=False)
+    judged: Judged = field(repr=False)
     everywhere: tuple[Everywhere, ...] = field(default=(), repr=False)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -97,4 +112,28 @@ class Stabilized:
         return "\n".join([*lines, "", *(f"{what}: {told}" for what, told in self.proof.items())])
 
     def _repr_html_(self) -> str:
-        return f"<pre>{html.escape(str(self))}</pre>"
+        rows = [("before", self.before, self.cost[0]), ("after", self.after, self.cost[1])]
+        errors = [(what, f"{e.mean:.2f}", f"{e.worst:.1f}", _bits(e.slope), str(cost)) for what, e, cost in rows]
+        parts = [
+            _pre(self.source) if self.improved else "<p>nothing better was found; the function as it was given</p>",
+            _table(("", "mean bits", "worst", "derivative, mean bits", "cost"), errors),
+        ]
+        if self.improved:
+            parts.append(_table(("step", "by"), [(str(s.term), s.why) for s in self.steps]))
+        if len(self.branches) > 1:
+            parts.append(_table(("where", "term"), [(b.where, str(b.term)) for b in self.branches]))
+        return "\n".join([*parts, _table(("checked", "found"), list(self.proof.items()))])
+
+
+def _bits(x: float) -> str:
+    return "" if math.isnan(x) else f"{x:.2f}"
+
+
+def _pre(text: str) -> str:
+    return f"<pre>{html.escape(text)}</pre>"
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = ["".join(f"<th>{html.escape(head)}</th>" for head in heads)]
+    lines += ["".join(f"<td style='text-align: left'>{html.escape(cell)}</td>" for cell in row) for row in rows]
+    return f"<table>{''.join(f'<tr>{line}</tr>' for line in lines)}</table>"

@@ -55,7 +55,11 @@ def _half(text: str) -> float:
 
 def axis_of(rows: Sequence[Row], fmt: FloatFormat, swept: str) -> Axis:
     """A signed logarithm of the logit where rows have labels, else the ordinal between the ends of the sweep."""
-    return _signed_log(fmt, swept) if rows[0].label is not None else _by_ordinal(rows, fmt, swept)
+    if rows[0].label is not None:
+        return _signed_log(fmt, swept)
+    ends = [int(n) for row in rows for n in to_ordinal(row.profile.z.astype(fmt.dtype))]
+    ends += [n for row in rows for r in row.regions for n in (r.start, r.stop)]
+    return by_ordinal(min(ends, default=0), max(ends, default=0), fmt, swept)
 
 
 def reach(fmt: FloatFormat) -> float:
@@ -77,13 +81,11 @@ def _signed_log(fmt: FloatFormat, swept: str) -> Axis:
     return Axis(f"{swept} (signed log axis)", place, ticks)
 
 
-def _by_ordinal(rows: Sequence[Row], fmt: FloatFormat, swept: str) -> Axis:
-    ends = [int(n) for row in rows for n in to_ordinal(row.profile.z.astype(fmt.dtype))]
-    ends += [n for row in rows for r in row.regions for n in (r.start, r.stop)]
-    first, last = float(min(ends, default=0)), float(max(ends, default=0))
+def by_ordinal(first: int, last: int, fmt: FloatFormat, swept: str) -> Axis:
+    """The floats from one ordinal to another, each as wide as the others."""
 
     def place(ordinals: np.ndarray) -> np.ndarray:
-        return (np.asarray(ordinals, np.float64) - first) / max(last - first, 1.0)
+        return (np.asarray(ordinals, np.float64) - float(first)) / max(float(last - first), 1.0)
 
     def ticks(pairs: list[tuple[float, ...]]) -> list[tuple[tuple[float, str], ...]]:
         found = []
