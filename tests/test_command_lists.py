@@ -206,7 +206,8 @@ LONG = (
     ),
     *("stability.cli.compare.compared", "stability.bench.page.measured", "stability.cli.atlas._measured"),
     *("stability.bench.diagnose.sums", "stability.bench.watch.measured", "stability.bench.note.stabilize"),
-    *("stability.bench.stabilize.measured", "stability.cli.stabilize.stabilize", "stability.cli.rewritten.stabilize"),
+    *("stability.bench.stabilize.measured", "stability.bench.further.measured", "stability.cli.stabilize.stabilize"),
+    "stability.cli.rewritten.stabilize",
 )
 """Where the jobs begin."""
 
