@@ -117,9 +117,11 @@ def test_a_name_that_is_not_there_is_told(options):
 
 
 WAITS = """
-import os, time
+import os, signal, time
 from stability import cli
 from stability.cli.executors import executor
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 def main(argv):
     with executor(2, None, False) as pool:

@@ -192,7 +192,7 @@ def test_the_subcommands_and_options_in_the_text_are_there():
     assert named.split("|") == list(cli.COMMANDS)
     parsers = (
         sweep.parser(declared()["sigmoid_bce"]),
-        *(m.parser() for m in (function, diagnose, stabilize, atlas, training)),
+        *(m.parser() for m in (function, diagnose, stabilize, atlas, cases, training)),
     )
     known = {"--ulp-report", "--case"} | {o for p in parsers for o in re.findall(r"--[\w-]+", p.format_help())}
     assert cases.CASES and set(re.findall(r"(?<![\w-])--[a-z][\w-]*", README)) <= known

@@ -59,7 +59,7 @@ def holds(op, x):
     return {"gt": x > 0, "ge": x >= 0, "lt": x < 0, "le": x <= 0, "ne": x != 0}[op]
 
 
-@pytest.mark.parametrize("rule", rules.RULES, ids=str)
+@pytest.mark.parametrize("rule", [rule for rule in rules.RULES if rule not in rules.ROWS], ids=str)
 def test_both_sides_of_a_rule_are_one_number(rule):
     seen, wrong = disagreements(rule)
     assert seen == POINTS and not wrong, wrong
