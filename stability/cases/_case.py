@@ -15,6 +15,9 @@ from stability.environment import numbers
 
 Scalar = Callable[[Array], Array]
 
+POINTS, TOLERANCE = 4096, 16.0
+"""At how many floats of its domain a case is measured, and the ulps within which a result is `ok`."""
+
 RELEASE = numbers(jax.__version__)
 """What JAX's own derivatives are made of depends on the release, and with it the culprit."""
 

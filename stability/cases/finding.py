@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from stability.cases._case import DECLARED, Case
+from stability.cases._case import DECLARED, POINTS, TOLERANCE, Case
 from stability.cases.rewritten import Rewritten, rewritten
 from stability.diagnosis import Diagnosis, diagnose
 from stability.formats import FORMATS, from_ordinal, hex_of, to_ordinal
@@ -21,8 +21,6 @@ from stability.sweep.outcome import Outcome, Row
 from stability.sweep.points import floats_of
 from stability.sweep.rows import evaluate
 
-POINTS = 4096
-TOLERANCE = 16.0
 REGIONS_WRITTEN = 10
 MODES = ["eager", "jit"]
 

@@ -19,9 +19,8 @@ from stability.real.arrays import elementwise
 from stability.real.records import TEXTS
 from stability.real.values import Undefined
 
-_add, _sub, _max = (elementwise(getattr(f, "rule", f)) for f in (scalars.add, scalars.sub, TEXTS["max"]))
-_exp, _log, _sqrt, _square, _div = (
-    elementwise(f) for f in (scalars.exp, scalars.log, scalars.sqrt, scalars.square, scalars.div)
+_add, _sub, _exp, _log, _sqrt, _square = (
+    elementwise(f) for f in (scalars.add, scalars.sub, scalars.exp, scalars.log, scalars.sqrt, scalars.square)
 )
 
 
@@ -52,7 +51,7 @@ def _counted_floats(rule: Callable[[np.ndarray], np.ndarray]) -> Callable[[np.nd
     return apply
 
 
-def total(x: np.ndarray) -> np.ndarray:
+def _total(x: np.ndarray) -> np.ndarray:
     return _folded(scalars.add, x)
 
 
@@ -61,12 +60,12 @@ def _greatest(x: Any) -> Any:
 
 
 def _mean(x: Any) -> Any:
-    return elementwise(lambda s: scalars.div(s, arb(x.shape[-1])))(total(x)) if isinstance(x, np.ndarray) else x
+    return elementwise(lambda s: scalars.div(s, arb(x.shape[-1])))(_total(x)) if isinstance(x, np.ndarray) else x
 
 
 def _logsumexp(x: np.ndarray) -> np.ndarray:
     most = _greatest(x)
-    return _add(most, _log(total(_exp(_sub(x, most)))))
+    return _add(most, _log(_total(_exp(_sub(x, most)))))
 
 
 def _log_softmax(x: np.ndarray) -> np.ndarray:
@@ -74,10 +73,10 @@ def _log_softmax(x: np.ndarray) -> np.ndarray:
 
 
 REALS: dict[str, Callable[[Any], Any]] = {
-    "sum": _counted(total),
+    "sum": _counted(_total),
     "amax": _greatest,
     "mean": _mean,
-    "norm": _counted(lambda x: _sqrt(total(_square(x)))),
+    "norm": _counted(lambda x: _sqrt(_total(_square(x)))),
     "logsumexp": _counted(_logsumexp),
     "log_softmax": _counted(_log_softmax),
     "softmax": _counted(lambda x: _exp(_log_softmax(x))),
