@@ -15,10 +15,10 @@ from stability import stabilize, true_value
 from stability.bench import stabilize as bench
 from stability.formats import FORMATS
 from stability.rewriting import Missing, Unsupported, saturation
-from stability.rewriting.finding import Problem
 from stability.rewriting.measuring import in_jax, under_jit
 from stability.rewriting.notation import term
 from stability.rewriting.plain import plain
+from stability.rewriting.problems import Problem
 from stability.rewriting.programs import term_of
 from stability.rewriting.rational import rational_forms
 from stability.rewriting.sample import Reals, bits_of_error, flat

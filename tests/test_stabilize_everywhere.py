@@ -10,9 +10,10 @@ from stability.bench import note
 from stability.cli import stabilize as command
 from stability.formats import FORMATS, from_ordinal, to_ordinal
 from stability.measure import KINDS, classify, true_is_normal
+from stability.rewriting.comparison import worse_at
 from stability.rewriting.everywhere import LOST, TOLERANCE, everywhere, swept_of
-from stability.rewriting.finding import Problem, worse_at
 from stability.rewriting.notation import term
+from stability.rewriting.problems import Problem
 from stability.rewriting.programs import term_of
 from stability.rewriting.sample import bits_of_error
 from stability.study.sigmoid import forms

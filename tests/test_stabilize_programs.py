@@ -8,9 +8,9 @@ import pytest
 from stability import stabilize
 from stability.formats import FORMATS, from_ordinal, to_ordinal
 from stability.rewriting import Unsupported
-from stability.rewriting.finding import Problem
 from stability.rewriting.infinite import NEGATIVE, POSITIVE, built
 from stability.rewriting.pieces import pieces
+from stability.rewriting.problems import Problem
 from stability.rewriting.programs import term_of
 from stability.rewriting.terms import in_floats, number, variable
 

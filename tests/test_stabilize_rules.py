@@ -10,9 +10,9 @@ import pytest
 from stability.formats import FORMATS
 from stability.real.values import Undefined, real
 from stability.rewriting import rules
-from stability.rewriting.finding import Problem
 from stability.rewriting.notation import term
 from stability.rewriting.operations import CONSTANTS, OPERATIONS
+from stability.rewriting.problems import Problem
 from stability.rewriting.proof import Wrong, equality
 from stability.rewriting.regimes import Regimes
 from stability.rewriting.sample import Reals, flat

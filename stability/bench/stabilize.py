@@ -24,11 +24,14 @@ import numpy as np
 from stability.bench import Refused, figures
 from stability.cli.arguments import Parser, whole_number
 from stability.formats import FORMATS, FloatFormat
-from stability.rewriting.finding import Problem, focused, searched, settled, worse_at, written
+from stability.rewriting.comparison import MOST, worse_around, worse_at
+from stability.rewriting.finding import focused, searched, written
 from stability.rewriting.measuring import error_of
+from stability.rewriting.problems import Problem
 from stability.rewriting.programs import Unsupported, term_of
 from stability.rewriting.regimes import Regimes
 from stability.rewriting.sample import Sample, judged
+from stability.rewriting.settling import settled
 from stability.rewriting.slopes import NoSlope, derivative
 from stability.rewriting.terms import Term, number, operation, variable, variables
 from stability.study.fpcore import Core, domain, points, read
@@ -47,7 +50,8 @@ class Task(NamedTuple):
 
 class Row(NamedTuple):
     """What came of a problem: mean bits before and after, of the function and of its first derivatives; at how many of
-    the points judged it is worse, and by how much at most; branches, and seconds of the search."""
+    the points judged it is worse, by how much at most, and at how many of the `looked_around` it is so around them too;
+    branches, and seconds of the search."""
 
     name: str
     before: float
@@ -57,6 +61,8 @@ class Row(NamedTuple):
     slope_after: float
     worse: int
     most_worse: float
+    looked_around: int
+    worse_around: int
     judged: int
     branches: int
     seconds: float
@@ -145,7 +151,7 @@ def measured(task: Task, fmt: FloatFormat, search: int, others: int, seed: int) 
     seconds = time.perf_counter() - begun
     rest = points_of(task, problem, others, seed + 1)
     before, after = (error_of(f, rest, names, fmt) for f in (fn, stable))
-    few = rest.at(slice(0, 512))
+    worse, few = worse_at(before, after), rest.at(slice(0, 512))
     slope_before, slope_after = (slopes(f, problem, few) for f in (fn, stable))
     return Row(
         task.name,
@@ -154,8 +160,10 @@ def measured(task: Task, fmt: FloatFormat, search: int, others: int, seed: int) 
         task.published,
         slope_before,
         slope_after,
-        len(worse_at(before, after)),
+        len(worse),
         float((after - before).max()),
+        min(len(worse), MOST),
+        len(worse_around(problem, fn, stable, rest, before, after)),
         len(rest),
         len(found.regimes.terms),
         round(seconds, 2),
@@ -180,12 +188,13 @@ def parser() -> Parser:
 def told(row: Row) -> str:
     there = f"{row.published[0]:7.2f}{row.published[1]:7.2f}" if row.published else " " * 14
     ours = f"{row.before:7.2f}{row.after:7.2f}{row.slope_before:8.2f}{row.slope_after:7.2f}"
-    return f"{row.name[:34]:34}{there}{ours}{row.worse:7}{row.most_worse:7.1f}{row.branches:4}{row.seconds:7.1f} s"
+    worse = f"{row.worse:7}{row.worse_around:7}{row.most_worse:7.1f}"
+    return f"{row.name[:34]:34}{there}{ours}{worse}{row.branches:4}{row.seconds:7.1f} s"
 
 
 def run(args: argparse.Namespace) -> int:
     fmt, rows = FORMATS[args.dtype], []
-    print(f"{'bits of error':34}{'published':>14}{'value':>14}{'derivative':>15}{'worse':>7}{'by':>7}")
+    print(f"{'bits of error':34}{'published':>14}{'value':>14}{'derivative':>15}{'worse':>7}{'around':>7}{'by':>7}")
     for path in args.files:
         try:
             tasks = list(tasks_of(path, fmt, args.inputs))

@@ -8,8 +8,10 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from stability.rewriting.finding import Found, Problem, is_normal, searched, worse_at, written
+from stability.rewriting.comparison import is_normal, worse_around
+from stability.rewriting.finding import Found, searched, written
 from stability.rewriting.measuring import error_of
+from stability.rewriting.problems import Problem
 from stability.rewriting.sample import Sample
 from stability.rewriting.slopes import NoSlope, derivative
 from stability.rewriting.source import function_of
@@ -57,8 +59,10 @@ def with_slopes(problem: Problem, given: Callable, function: Callable, text: str
     after = slope_errors(ruled, where, problem)
     if after is None or before is None or _mean(after) > _mean(plain) - PAYS:
         return as_it_is
-    if any(len(worse_at(b, a)) for b, a in zip(before, after, strict=True)):
-        return as_it_is
+    looked_at = [(i, slope, points) for i, (slope, points) in enumerate(zip(own, where, strict=True)) if len(points)]
+    for (i, slope, points), b, a in zip(looked_at, before, after, strict=True):
+        if len(worse_around(slope, jax.grad(given, i), jax.grad(ruled, i), points, b, a)):
+            return as_it_is
     return Slopes(source, ruled, _mean(before), _mean(after), True)
 
 

@@ -11,11 +11,13 @@ from jax import Array
 from stability.formats import format_of
 from stability.rewriting.derivatives import with_slopes
 from stability.rewriting.everywhere import Everywhere, everywhere, swept_of
-from stability.rewriting.finding import Found, Problem, focused, settled
+from stability.rewriting.finding import Found, focused
+from stability.rewriting.problems import Problem
 from stability.rewriting.programs import names_of, term_of
 from stability.rewriting.proof import equality, in_16_bits
 from stability.rewriting.regimes import Regimes
 from stability.rewriting.sample import Reals
+from stability.rewriting.settling import settled
 from stability.rewriting.stabilized import Branch, Errors, Judged, Stabilized, Step
 from stability.rewriting.steps import chain
 from stability.rewriting.terms import Term, cost

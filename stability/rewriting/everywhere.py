@@ -17,8 +17,9 @@ from jax import Array
 
 from stability.formats import FORMATS, FloatFormat, to_ordinal
 from stability.measure import FAILURE_KINDS
-from stability.rewriting.finding import Problem, is_normal, worse_at
+from stability.rewriting.comparison import is_normal, worse_at
 from stability.rewriting.measuring import in_jax
+from stability.rewriting.problems import Problem
 from stability.rewriting.sample import bits_of_error
 from stability.rewriting.terms import Term, size
 from stability.sweep import every

@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from stability.formats import FloatFormat, to_ordinal
+from stability.formats import FloatFormat
+from stability.rewriting.comparison import is_normal, worse_at
 from stability.rewriting.extraction import Candidate
 from stability.rewriting.measuring import error_of, under_jit
 from stability.rewriting.pieces import Piece, pieces
+from stability.rewriting.problems import Problem
 from stability.rewriting.programs import Unsupported
 from stability.rewriting.rational import rational_forms
-from stability.rewriting.regimes import LOST, Bisection, Regimes, chosen
+from stability.rewriting.regimes import Bisection, Regimes, chosen
 from stability.rewriting.sample import (
-    TRIES,
-    Domain,
     Reals,
     Sample,
-    beside,
     bits_of_error,
-    drawn,
-    ends_of,
-    judged,
-    moderate,
 )
 from stability.rewriting.search import Search
 from stability.rewriting.source import function_of, source_of
@@ -33,16 +27,11 @@ from stability.rewriting.steps import rewritten
 from stability.rewriting.terms import Term, cost, each_part, in_floats, replaced, size
 from stability.rewriting.tidy import tidied
 
-NOTHING = 0.01
-"""A gain in mean bits that is none."""
 PART = 0.01
 """Mean bits that a term may lose for each part by which it is smaller."""
 ROUNDS = 2
 TURNS = 4
 """How often points are added."""
-MOST_ENDS = 16
-MOST_TRIED = 3
-"""Terms that are tried in place of an outcome that is worse than what was given."""
 BAD, MOST_BAD = 3.0, 32
 """The bits from which a result is bad; how many of the worst points are added."""
 
@@ -62,46 +51,6 @@ class Found(NamedTuple):
 
     def is_exact(self, term: Term) -> bool:
         return self.of(term)[1].is_exact(term)
-
-
-class Problem(NamedTuple):
-    """A term and where it is wanted: the domain, and those points of it that are `allowed`; `rows` how many elements
-    those of its variables have that are rows."""
-
-    term: Term
-    names: tuple[str, ...]
-    fmt: FloatFormat
-    domain: Domain
-    seed: int
-    allowed: Callable[..., bool] = lambda *point: True
-    rows: Mapping[str, int] = {}
-
-    def sample(self, points: int, salt: int = 0) -> Sample:
-        """Uniform over the floats of the domain."""
-        return self._judged(self._drawn(drawn, salt), points)
-
-    def _drawn(self, draw: Callable, salt: int) -> Iterator[dict[str, Any]]:
-        """Points without end, the elements of rows drawn one by one."""
-        slots = {name: [f"{name}.{i}" for i in range(self.rows.get(name, 1))] for name in self.names}
-        domain = {slot: self.domain[name] for name in self.names if name in self.domain for slot in slots[name]}
-        for point in draw([slot for each in slots.values() for slot in each], self.fmt, domain, self.seed + salt):
-            of = {name: [point[slot] for slot in each] for name, each in slots.items()}
-            yield {name: np.array(x) if name in self.rows else x[0] for name, x in of.items()}
-
-    def mixed(self, points: int, salt: int = 0) -> Sample:
-        """The ends of the domain, and half uniform over the floats, half over those of moderate numbers."""
-        found = self.sample(points // 2, salt).joined(self._judged(self._drawn(moderate, salt), points // 2))
-        return found if self.rows else self._judged(ends_of(self.names, self.domain), MOST_ENDS).joined(found)
-
-    def beside(self, points: Sample, each: int) -> Sample:
-        """Points around others."""
-        return self._judged(beside(points, each, self.fmt, self.domain, self.seed), each * len(points))
-
-    def _judged(self, points: Iterable[dict[str, Any]], n: int) -> Sample:
-        """The first `n`, of `TRIES` times as many, where there is a value."""
-        tried = itertools.islice(points, TRIES * n)
-        kept = (point for point in tried if self.allowed(*(point[name] for name in self.names)))
-        return judged(self.term, self.names, n, self.fmt, kept)
 
 
 def searched(problem: Problem, points: Sample, before: Found | None = None) -> Found:
@@ -184,92 +133,56 @@ def focused(problem: Problem, points: int) -> Found:
     if not len(where):
         raise Unsupported("it has no value anywhere in the domain")
     found = searched(problem, where)
+    given = _function_of(problem.term, problem.names)
     for turn in range(1, TURNS):
         fresh = problem.mixed(8 * points, salt=turn)
-        given, got = (
-            bits_of_error(x, fresh.truth)
-            for x in (in_floats(problem.term, fresh.columns), found.regimes.in_floats(fresh.columns))
-        )
-        bad = np.flatnonzero(is_normal(fresh.truth, problem.fmt) & ((got > BAD) | (got > np.maximum(given + 1, 2))))
+        own = written(given, found, problem.names)[1]
+        before, got = (error_of(f, fresh, problem.names, problem.fmt) for f in (given, own))
+        bad = np.flatnonzero(is_normal(fresh.truth, problem.fmt) & ((got > BAD) | (got > np.maximum(before + 1, 2))))
         if not len(bad):
             break
         worst = bad[np.argsort(-got[bad], kind="stable")][:MOST_BAD]
-        around = fresh.at(worst)
-        where = where.joined(around)
-        if not problem.rows:
-            where = where.joined(problem.beside(around, 1 + MOST_BAD // (2 * len(worst))))
-        found = searched(problem, where, found)
+        found = searched(problem, joined_around(problem, found.points, fresh.at(worst)), found)
     return found
 
 
-class Settled(NamedTuple):
-    """What is used of a search, as text and as a function; the errors of the given function and of this one at some
-    `points`; whether it is another function than the given one."""
-
-    found: Found
-    text: str
-    function: Callable[..., Any]
-    points: Sample
-    before: np.ndarray
-    after: np.ndarray
-    improved: bool
+def joined_around(problem: Problem, points: Sample, others: Sample) -> Sample:
+    """A sample with others, and with points around those."""
+    points = points.joined(others)
+    return points if problem.rows else points.joined(problem.beside(others, 1 + MOST_BAD // (2 * len(others))))
 
 
-def settled(problem: Problem, fn: Callable, found: Found, points: Sample) -> Settled:
-    """An outcome that is nowhere worse than `fn` at some points: as it is; with the given term where its result is not
-    finite; one of the other terms that were found; or else the given term alone."""
-    names, fmt = problem.names, problem.fmt
-    before, normal = error_of(fn, points, names, fmt), is_normal(points.truth, fmt)
-    for regimes in _outcomes(problem, found, points, before, normal):
-        chosen = found._replace(regimes=regimes)
-        text, function = written(fn, chosen, names)
-        after = error_of(function, points, names, fmt)
-        gain = before[normal] - after[normal]
-        if not len(worse_at(before[normal], after[normal])) and (gain.mean() > NOTHING or gain.max() > LOST):
-            return Settled(chosen, text, function, points, before, after, True)
-    given = found._replace(regimes=Regimes("", (), (problem.term,)))
-    return Settled(given, written(fn, given, names)[0], fn, points, before, before, False)
-
-
-def _outcomes(
-    problem: Problem, found: Found, points: Sample, before: np.ndarray, normal: np.ndarray
-) -> Iterator[Regimes]:
-    """What is to be tried, the best first."""
-    yield found.regimes
-    if not problem.rows:
-        yield found.regimes._replace(instead=problem.term)
-    others: list[tuple[float, int, Term]] = []
-    for piece, search in found.searches:
-        for t in list(search.found) if piece.term is problem.term else ():
-            bits = bits_of_error(in_floats(t, points.columns), points.truth)
-            if not len(worse_at(before[normal], bits[normal])):
-                others.append((float(bits.mean()), len(others), search.written(t, tidied(t))))
-    yield from (Regimes("", (), (t,)) for _, _, t in sorted(others)[:MOST_TRIED])
-
-
-def is_normal(truth: np.ndarray, fmt: FloatFormat) -> np.ndarray:
-    """Where the true value is no subnormal number, which XLA has no better answer to than 0 on a CPU."""
-    normal = (np.abs(truth.astype(np.float64)) >= fmt.smallest_normal) | (truth == 0)
-    return normal if normal.ndim == 1 else normal.all(axis=-1)
+def _function_of(term: Term, names: tuple[str, ...]) -> Callable[..., Any]:
+    return function_of(source_of(Regimes("", (), (term,)), names, {}, "given"), "given")
 
 
 def harmless_points(regimes: Regimes, points: Sample) -> dict[Term, dict[str, float]]:
-    """For each term a point where it is used: the one in the middle of its points, or next to its bounds."""
+    """For each term a point where it is used and has a result: one of moderate numbers, of two digits where that is
+    such a point too."""
     out: dict[Term, dict[str, float]] = {}
     if points.has_rows:
         return {}
-    branches = regimes.where(points.columns[regimes.name]) if regimes.name else np.zeros(len(points), int)
+    branches, sizes = _branches(regimes, points.columns), _sizes(points)
     for t in dict.fromkeys(regimes.terms):
         own = np.flatnonzero([regimes.terms[b] is t for b in branches])
-        order = own[np.argsort(to_ordinal(points.truth[own]), kind="stable")] if len(own) else own
-        i = int(order[len(order) // 2]) if len(order) else 0
-        out[t] = {name: float(column[i]) for name, column in points.columns.items()}
+        i = int(own[np.argmin(sizes[own])]) if len(own) else int(np.argmin(sizes))
+        point = {name: column[i : i + 1] for name, column in points.columns.items()}
+        short = {name: np.array([f"{float(x[0]):.2g}"], x.dtype) for name, x in point.items()}
+        serves = len(own) and regimes.terms[_branches(regimes, short)[0]] is t and np.isfinite(in_floats(t, short)[0])
+        out[t] = {name: float(x[0]) for name, x in (short if serves else point).items()}
     return out
 
 
-def worse_at(before: np.ndarray, after: np.ndarray) -> np.ndarray:
-    """Where one error is over another by more than a bit, and over two bits, which is three floats."""
-    return np.flatnonzero(after > np.maximum(before, 2) + 1)
+def _branches(regimes: Regimes, columns: Mapping[str, np.ndarray]) -> np.ndarray:
+    n = len(next(iter(columns.values())))
+    return regimes.where(columns[regimes.name]) if regimes.name else np.zeros(n, np.int64)
+
+
+def _sizes(points: Sample) -> np.ndarray:
+    """How far from 1 in size the numbers of a point are, in bits."""
+    with np.errstate(divide="ignore"):
+        logs = [np.abs(np.log2(np.abs(x.astype(np.float64)))) for x in points.columns.values()]
+    return np.max(logs, axis=0)
 
 
 def written(fn: Callable, found: Found, names: tuple[str, ...]) -> tuple[str, Callable[..., Any]]:

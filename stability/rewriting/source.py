@@ -192,7 +192,7 @@ def _identifiers(names: Sequence[str]) -> dict[str, str]:
 
 
 def _number(x: float) -> str:
-    return repr(float(x))
+    return repr(float(x)) if math.isfinite(x) else f'float("{float(x)}")'
 
 
 def _intervals(regimes: Regimes, term: Term, x: str) -> str:
