@@ -147,7 +147,7 @@ def measured(task: Task, fmt: FloatFormat, search: int, others: int, seed: int) 
     _, fn = written(lambda: None, found._replace(regimes=Regimes("", (), (task.term,))), names)
     text, stable = written(lambda: None, found, names)
     if task.core:
-        found, text, stable, *_ = settled(problem, fn, found, problem.mixed(4 * search, salt=1).joined(found.points))
+        found, text, stable, *_ = settled(problem, fn, found, problem.mixed(32 * search, salt=1).joined(found.points))
     seconds = time.perf_counter() - begun
     rest = points_of(task, problem, others, seed + 1)
     before, after = (error_of(f, rest, names, fmt) for f in (fn, stable))

@@ -30,7 +30,9 @@ FEW = 64
 ROW = 5
 """How many elements a row has."""
 OTHERS = 1000
-"""What is added to the seed for the points that the outcome is judged at."""
+JUDGED = 64
+"""What is added to the seed for the points that the outcome is judged at, and how many times as many they are as those
+of a search begins with."""
 
 
 def branches_of(regimes: Regimes) -> tuple[Branch, ...]:
@@ -130,7 +132,8 @@ def stabilize(
     problem = Problem(term_of(fn, names, fmt, sizes), names, fmt, dict(domain or {}), seed, rows=sizes)
     swept = swept_of(problem) if exhaustive else None
     found = focused(problem, points)
-    value = settled(problem, fn, found, problem.mixed(8 * points, salt=OTHERS).joined(found.points))
+    others = problem.mixed((8 if rows else JUDGED) * points, salt=OTHERS)
+    value = settled(problem, fn, found, others.joined(found.points))
     found, text, function, others, before, after, improved = value
     agreed = equality(problem.term, found.regimes, found.points, Reals(found.points), found.is_exact)
     proof = {"equal over the reals": agreed}

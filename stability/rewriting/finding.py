@@ -30,8 +30,8 @@ from stability.rewriting.tidy import tidied
 PART = 0.01
 """Mean bits that a term may lose for each part by which it is smaller."""
 ROUNDS = 2
-TURNS = 4
-"""How often points are added."""
+TURNS, FRESH = 4, 32
+"""How often points are added, and how many times as many points as those of a search are looked at for it."""
 BAD, MOST_BAD = 3.0, 32
 """The bits from which a result is bad; how many of the worst points are added."""
 
@@ -53,7 +53,7 @@ class Found(NamedTuple):
         return self.of(term)[1].is_exact(term)
 
 
-def searched(problem: Problem, points: Sample, before: Found | None = None) -> Found:
+def searched(problem: Problem, points: Sample, before: Found | None = None, rounds: int = ROUNDS) -> Found:
     """The best terms for one at the points of a sample. Those of a search before are tried first: another is made where
     they are bad at some point, all of them."""
     fmt = problem.fmt
@@ -63,7 +63,7 @@ def searched(problem: Problem, points: Sample, before: Found | None = None) -> F
         inside = piece.holds(points.columns[piece.name]) if piece.name else np.ones(len(points), bool)
         if not inside.any():
             continue
-        search = _search(piece.term, points.at(np.flatnonzero(inside)), fmt, before)
+        search = _search(piece.term, points.at(np.flatnonzero(inside)), fmt, before, rounds)
         searches.append((piece, search))
         terms = [t for t in search.found if t is not problem.term]
         for candidate in _judged(terms, points, fmt):
@@ -105,14 +105,14 @@ def _forms(term: Term, reals: Reals) -> Iterator[Term]:
     yield from (form for form, _ in rewritten(term, reals))
 
 
-def _search(term: Term, points: Sample, fmt: FloatFormat, before: Found | None) -> Search:
+def _search(term: Term, points: Sample, fmt: FloatFormat, before: Found | None, rounds: int) -> Search:
     """The candidates of a search before, and those of another where they are bad."""
     search = Search(term, points, fmt)
     for piece, other in before.searches if before else ():
         if piece.term is term:
             search.take(other)
     if before is None or np.any(search.kept.best[is_normal(points.truth, fmt)] > BAD):
-        for _ in range(ROUNDS):
+        for _ in range(rounds):
             search.round()
     search.close()
     return search
@@ -135,7 +135,7 @@ def focused(problem: Problem, points: int) -> Found:
     found = searched(problem, where)
     given = _function_of(problem.term, problem.names)
     for turn in range(1, TURNS):
-        fresh = problem.mixed(8 * points, salt=turn)
+        fresh = problem.mixed((8 if problem.rows else FRESH) * points, salt=turn)
         own = written(given, found, problem.names)[1]
         before, got = (error_of(f, fresh, problem.names, problem.fmt) for f in (given, own))
         bad = np.flatnonzero(is_normal(fresh.truth, problem.fmt) & ((got > BAD) | (got > np.maximum(before + 1, 2))))

@@ -19,6 +19,9 @@ from stability.rewriting.tidy import tidied
 
 NOTHING = 0.01
 """A gain in mean bits that is none."""
+AGAIN = (2, 0, 0, 0)
+"""How many rounds the searches have that follow, each with the points added at which the outcome before is worse; with
+none, the terms are shared out anew."""
 MOST_TRIED = 3
 """Terms that are tried in place of an outcome that is worse than what was given."""
 
@@ -75,10 +78,13 @@ def _trials(
     """What is to be tried, the best first; what comes next is made of what went wrong."""
     first = trial(found)
     yield first
-    if not problem.rows and len(first.worse):
-        first = trial(searched(problem, joined_around(problem, found.points, points.at(first.worse)), found))
-        yield first
     if not problem.rows:
+        for rounds in AGAIN:
+            if len(first.worse):
+                found = first.found
+                there = joined_around(problem, found.points, points.at(first.worse))
+                first = trial(searched(problem, there, found, rounds))
+                yield first
         guarded = trial(first.found._replace(regimes=first.found.regimes._replace(instead=problem.term)))
         yield guarded
         for last in (first, guarded):
