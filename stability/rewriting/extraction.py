@@ -24,6 +24,8 @@ LARGEST = 60
 """How many parts a term may have."""
 WORTH = 0.02
 """The mean gain, in bits, that a further term of a class has to bring."""
+PRICE = 2e-3
+"""Bits that an addition is worth, where a short term is kept beside those that are nearer."""
 
 
 class Candidate(NamedTuple):
@@ -36,8 +38,8 @@ class Candidate(NamedTuple):
 
 
 class Kept:
-    """The terms of a class that are kept: the best one throughout, and those that are better somewhere; `best` the
-    least error of any of them at each point."""
+    """The terms of a class that are kept: the best one throughout, those that are better somewhere, and a cheap one;
+    `best` the least error of any of them at each point."""
 
     def __init__(self, truth: Known, most: int, width: int):
         self.truth, self.most = truth, most
@@ -52,7 +54,8 @@ class Kept:
     def offer(self, new: Candidate) -> bool:
         """Whether it is kept."""
         gain = float(np.maximum(self.best - new.bits, 0).mean())
-        if not self.candidates or gain > WORTH or new.bits.mean() < min(map(_mean, self.candidates)) - WORTH:
+        better = gain > WORTH or new.bits.mean() < min(map(_mean, self.candidates), default=np.inf) - WORTH
+        if better or _price(new) < min(map(_price, self.candidates), default=np.inf):
             self._keep(new)
             return True
         dearer = [c for c in self.candidates if c.cost > new.cost]
@@ -69,13 +72,17 @@ class Kept:
             table = np.array([c.bits for c in self.candidates])
             lowest = np.partition(table, 1, axis=0)[:2]
             alone = np.where(table == lowest[0], lowest[1] - lowest[0], 0).mean(axis=1)
-            alone[np.argmin(table.mean(axis=1))] = np.inf
+            alone[[np.argmin(table.mean(axis=1)), np.argmin(list(map(_price, self.candidates)))]] = np.inf
             self.candidates.pop(int(np.argmin(alone)))
         self.best = np.min([c.bits for c in self.candidates], axis=0)
 
 
 def _mean(candidate: Candidate) -> float:
     return float(candidate.bits.mean())
+
+
+def _price(candidate: Candidate) -> float:
+    return _mean(candidate) + PRICE * candidate.cost
 
 
 def representatives(classes: Sequence[Sequence[Node]]) -> list[Term | None]:

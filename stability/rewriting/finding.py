@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -76,14 +77,15 @@ def searched(problem: Problem, points: Sample, before: Found | None = None, roun
     tidy = {}
     for t in dict.fromkeys(regimes.terms):
         search, there = found.of(t)[1], np.isin(used, [i for i, other in enumerate(regimes.terms) if other is t])
-        simple = simplified(t, points.at(np.flatnonzero(there))) if search.is_exact(t) else t
+        known = filter(search.is_exact, search.found)
+        simple = simplified(t, points.at(np.flatnonzero(there)), known) if search.is_exact(t) else t
         tidy[t] = search.written(t, tidied(simple))
     return found._replace(regimes=regimes._replace(terms=tuple(tidy[t] for t in regimes.terms)))
 
 
-def simplified(term: Term, points: Sample) -> Term:
-    """A smaller term that equals one by a rule or by algebra in some of its parts, as long as it keeps its digits: its
-    mean error grows by `PART` at most for each part less, and nowhere by over a bit."""
+def simplified(term: Term, points: Sample, known: Iterable[Term]) -> Term:
+    """A smaller term, of those known or one that equals it by a rule or by algebra in some of its parts, as long as it
+    keeps its digits: its mean error grows by `PART` at most for each part less, and nowhere by over a bit."""
     best, reals = term, Reals(points)
     bits = bits_of_error(in_floats(term, points.columns), points.truth)
 
@@ -94,8 +96,10 @@ def simplified(term: Term, points: Sample) -> Term:
         allowed = bits.mean() + PART * (size(term) - size(form))
         return bool(own.mean() <= allowed and not len(worse_at(bits, own)))
 
-    while smaller := [form for form in map(tidied, _forms(best, reals)) if serves(form)]:
+    forms: Iterator[Term] = itertools.chain(known, _forms(best, reals))
+    while smaller := list(filter(serves, map(tidied, forms))):
         best = min(smaller, key=size)
+        forms = _forms(best, reals)
     return best
 
 
@@ -167,9 +171,10 @@ def harmless_points(regimes: Regimes, points: Sample) -> dict[Term, dict[str, fl
         own = np.flatnonzero([regimes.terms[b] is t for b in branches])
         i = int(own[np.argmin(sizes[own])]) if len(own) else int(np.argmin(sizes))
         point = {name: column[i : i + 1] for name, column in points.columns.items()}
-        short = {name: np.array([f"{float(x[0]):.2g}"], x.dtype) for name, x in point.items()}
-        serves = len(own) and regimes.terms[_branches(regimes, short)[0]] is t and np.isfinite(in_floats(t, short)[0])
-        out[t] = {name: float(x[0]) for name, x in (short if serves else point).items()}
+        short = {name: float(f"{float(x[0]):.2g}") for name, x in point.items()}
+        near = {name: np.array([short[name]], x.dtype) for name, x in point.items()}
+        serves = len(own) and regimes.terms[_branches(regimes, near)[0]] is t and np.isfinite(in_floats(t, near)[0])
+        out[t] = short if serves else {name: float(x[0]) for name, x in point.items()}
     return out
 
 

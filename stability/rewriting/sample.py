@@ -149,7 +149,7 @@ MODERATE = 14
 
 def moderate(names: Sequence[str], fmt: FloatFormat, domain: Domain, seed: int) -> Iterator[dict[str, Any]]:
     """Points without end of moderate numbers of the domain, where it has such: uniform over the floats of a sign."""
-    rng, size = np.random.default_rng(seed), 2.0**MODERATE
+    rng, size = np.random.default_rng([seed, 1]), 2.0**MODERATE
     while True:
         table = []
         for name in names:
@@ -166,7 +166,7 @@ def moderate(names: Sequence[str], fmt: FloatFormat, domain: Domain, seed: int) 
 
 def beside(points: Sample, each: int, fmt: FloatFormat, domain: Domain, seed: int) -> Iterator[dict[str, Any]]:
     """Points around those of a sample, within an eighth of a binade, inside of the domain."""
-    rng, reach = np.random.default_rng(seed), 1 << (fmt.precision - 4)
+    rng, reach = np.random.default_rng([seed, 2]), 1 << (fmt.precision - 4)
     for _ in range(each):
         for i in range(len(points)):
             point = {}
