@@ -54,8 +54,9 @@ def with_slopes(problem: Problem, given: Callable, function: Callable, text: str
     texts = [_slope(slope, points, f"slope_{i}") for i, (slope, points) in enumerate(zip(own, where, strict=True))]
     if None in texts:
         return as_it_is
-    source = _with_rule(text, function.__name__, texts, problem)  # type: ignore[arg-type]
-    ruled = function_of(source, function.__name__)
+    called = text.removeprefix("def ").partition("(")[0]
+    source = _with_rule(text, called, texts, problem)  # type: ignore[arg-type]
+    ruled = function_of(source, called)
     after = slope_errors(ruled, where, problem)
     if after is None or before is None or _mean(after) > _mean(plain) - PAYS:
         return as_it_is

@@ -19,6 +19,8 @@ _DEFINED: dict[str, Term] = {
     "cosh": term("(exp(a) + 1 / exp(a)) / 2"),
     "tan": term("sin(a) / cos(a)"),
     "erfc": term("1 - erf(a)"),
+    "erfcx": term("exp(a * a) * (1 - erf(a))"),
+    "log_ndtr": term("log((1 + erf(a / sqrt(2))) / 2)"),
     "hypot": term("sqrt(a * a + b * b)"),
     "logaddexp": term("log(exp(a) + exp(b))"),
 }

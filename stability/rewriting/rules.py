@@ -353,8 +353,23 @@ ERRORS = rules_of(
     1 - erfc(a) == erf(a)
     erf(-a) == -erf(a)
     1 + erf(a) = erfc(-a)
+    erfc(-a) = 2 - erfc(a)
+    erfc(a) == exp(-(a * a)) * erfcx(a)
+    exp(a * a) * erfc(a) == erfcx(a)
+    log(erfc(a)) = log(erfcx(a)) - a * a
     """,
 )
+
+NORMAL = rules_of(
+    "normal",
+    """
+    log(erfc(a)) = log(2) + log_ndtr(-(sqrt(2) * a))
+    log(erfc(a) / 2) = log_ndtr(-(sqrt(2) * a))
+    log_ndtr(a) = log(erfc(-(a / sqrt(2))) / 2)
+    log_ndtr(a) = log1p(-(erfc(a / sqrt(2)) / 2))
+    """,
+)
+"""Of the normal distribution: JAX has them in float32 and float64."""
 
 ROWS = rules_of(
     "rows",
@@ -385,6 +400,7 @@ ROWS = rules_of(
 
 GROWING = {
     "rows": ROWS,
+    "normal": NORMAL,
     "erf": ERRORS,
     "sigmoid": SIGMOIDS,
     "trigonometry": TRIGONOMETRY,

@@ -29,7 +29,7 @@ def saturated(seeds: Iterable[Term], reals: Reals, fmt: FloatFormat, limit: int 
             for t in (part, *forms):
                 graph.add(1000 * (i + 1) + j, t)
     told: set[Term] = set()
-    families, before = list(FAMILIES), -1
+    families, before = [name for name in FAMILIES if name != "normal" or fmt.bits > 16], -1
     while families and graph.size() != before:
         before = graph.size()
         for family in tuple(families):

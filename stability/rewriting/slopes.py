@@ -32,6 +32,8 @@ _SLOPES: dict[str, tuple[Term, ...]] = {
         "atanh": ("1 / (1 - a * a)",),
         "erf": ("2 / sqrt(pi) * exp(-(a * a))",),
         "erfc": ("-(2 / sqrt(pi) * exp(-(a * a)))",),
+        "erfcx": ("2 * a * erfcx(a) - 2 / sqrt(pi)",),
+        "log_ndtr": ("exp(-(a * a) / 2 - log_ndtr(a)) / sqrt(2 * pi)",),
         "lgamma": ("digamma(a)",),
         "sign": ("0",),
         "floor": ("0",),
