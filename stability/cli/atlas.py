@@ -156,11 +156,12 @@ def _in_turn(task: Task) -> tuple[str, str]:
 
 
 def _measured(tasks: list[Task], settings: Settings, args: argparse.Namespace, progress: Progress) -> None:
-    """Measures what is not done yet. Where a process ended, others go on, if anything was done since."""
+    """Measures what is not done yet, many tasks apart from this process, since a program that does not end can only be
+    left with the process it is in. Where a process ended, others go on, if anything was done since."""
     done = len(progress.done)
     while left := [task for task in tasks if task not in progress.done]:
         try:
-            with executors.executor(args.jobs, args.scheduler, len(tasks) < 3) as pool:
+            with executors.executor(args.jobs, args.scheduler, len(tasks) < 3, apart=True) as pool:
                 for task, rows in _results(left, settings, pool):
                     progress.add(task, rows)
                     if sys.stderr.isatty():

@@ -41,15 +41,15 @@ def add_arguments(p: argparse.ArgumentParser) -> None:
 
 
 @contextmanager
-def executor(jobs: int | None, scheduler: str | None, few: bool) -> Iterator[Executor | None]:
-    """What runs tasks, `None` for this thread.
+def executor(jobs: int | None, scheduler: str | None, few: bool, apart: bool = False) -> Iterator[Executor | None]:
+    """What runs tasks, `None` for this thread, which is where one process measures unless many tasks shall be `apart`.
 
     **Raises:** `NoExecutor`.
     """
     if scheduler is not None:
         with _cluster(scheduler) as found:
             yield found
-    elif processes(jobs, few) == 1:
+    elif processes(jobs, few) == 1 and (few or not apart):
         yield None
     else:
         pool = ProcessPoolExecutor(processes(jobs, few), mp_context=_context(), initializer=_bound)

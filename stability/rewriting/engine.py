@@ -14,7 +14,7 @@ from stability.rewriting.everywhere import Everywhere, everywhere, swept_of
 from stability.rewriting.finding import Found, focused
 from stability.rewriting.problems import Problem
 from stability.rewriting.programs import names_of, term_of
-from stability.rewriting.proof import equality, in_16_bits
+from stability.rewriting.proof import equality, in_16_bits, worse_by_luck
 from stability.rewriting.regimes import Regimes
 from stability.rewriting.sample import Reals
 from stability.rewriting.settling import settled
@@ -82,9 +82,10 @@ def stabilize(
     """A function that equals `fn` over the reals and keeps its digits, with its source and what was checked of it.
 
     Equal terms are found by identities and algebra, and near ones by power series; which of them keeps its digits where
-    is measured against true values, in balls. What is returned is not worse than `fn` at any point where both were
-    measured (by more than a bit, and more than three floats off); where nothing is found that is better, it says so,
-    and calls `fn`. This differs from Herbie, whose search it follows, in: 1. JAX in, JAX out; 2. the chain of rules
+    is measured against true values, in balls. What is returned is nowhere worse than `fn` where both were measured: at
+    no point by more than a bit, and more than seven floats off, unless `fn` is nearer there by luck alone, as it is not
+    on the average of the points around; where that is so, it is told. Where nothing is found that is better, it says
+    so, and calls `fn`. This differs from Herbie, whose search it follows, in: 1. JAX in, JAX out; 2. the chain of rules
     that lead there is shown; 3. a branch that is not taken is fed numbers where it is harmless, for derivatives.
 
     **Arguments:**
@@ -137,6 +138,8 @@ def stabilize(
     found, text, function, others, before, after, improved = value
     agreed = equality(problem.term, found.regimes, found.points, Reals(found.points), found.is_exact)
     proof = {"equal over the reals": agreed}
+    if improved:
+        proof |= dict(worse_by_luck(others, before, after))
     if len(names) == 1 and improved and not rows:
         proof |= in_16_bits(problem.term, fn, function, names[0], inside(problem.domain.get(names[0])))
     slopes = with_slopes(problem, fn, function, text, found) if 1 in orders and not rows else None

@@ -77,6 +77,14 @@ def point_told(points: Sample, i: int) -> str:
     return ", ".join(f"{name} = {column[i].tolist()}" for name, column in points.columns.items())
 
 
+def worse_by_luck(points: Sample, before: np.ndarray, after: np.ndarray) -> Iterator[tuple[str, str]]:
+    """At which points an outcome is worse than the given function, which around them it is not; the worst of them."""
+    if len(worse := worse_at(before, after)):
+        i = int(worse[np.argmax((after - before)[worse])])
+        told = f"{before[i]:.1f} bits before, {after[i]:.1f} after, at {point_told(points, i)}"
+        yield "worse, but not around", f"at {len(worse)} of {len(points)} points, at most {told}"
+
+
 def in_16_bits(
     term: Term, fn: Callable, stable: Callable, name: str, inside: Callable[[np.ndarray], np.ndarray]
 ) -> Iterator[tuple[str, str]]:
