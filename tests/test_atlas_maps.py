@@ -14,11 +14,11 @@ from stability import cli, sigmoid_binary_cross_entropy
 from stability.atlas import maps, page
 from stability.atlas.maps import Loss, LossMap
 from stability.atlas.profile import BINS, at_positions, bins, position
-from stability.atlas.rows import LOST, Row
+from stability.atlas.rows import Row
 from stability.atlas.rules import DEFAULT, OURS
 from stability.atlas.store import ATLAS, Atlas, packed, read
 from stability.formats import FORMATS, from_ordinal, widen
-from stability.measure import KINDS
+from stability.measure import KINDS, LOST_KINDS
 
 BF16 = FORMATS["bfloat16"]
 
@@ -61,7 +61,7 @@ def test_a_planted_region_of_the_plane_is_found(monkeypatch):
 @pytest.mark.parametrize("dtype", FORMATS)
 def test_a_healthy_loss_has_no_failing_cell(monkeypatch, dtype):
     found = mapped(monkeypatch, {DEFAULT: textbook, OURS: sigmoid_binary_cross_entropy}, dtype)
-    assert found[OURS].error is None and found[OURS].share(LOST) == 0 < found[DEFAULT].share(LOST)
+    assert found[OURS].error is None and found[OURS].share(LOST_KINDS) == 0 < found[DEFAULT].share(LOST_KINDS)
 
 
 def judged(result, true):

@@ -9,9 +9,9 @@ from stability import real, stabilize
 from stability.bench import note
 from stability.cli import stabilize as command
 from stability.formats import FORMATS, from_ordinal, to_ordinal
-from stability.measure import KINDS, classify, true_is_normal
+from stability.measure import KINDS, LOST_KINDS, classify, true_is_normal
 from stability.rewriting.comparison import worse_at
-from stability.rewriting.everywhere import LOST, TOLERANCE, everywhere, swept_of
+from stability.rewriting.everywhere import TOLERANCE, everywhere, swept_of
 from stability.rewriting.notation import term
 from stability.rewriting.problems import Problem
 from stability.rewriting.programs import term_of
@@ -41,7 +41,7 @@ def one_by_one(given, stable, low, high):
     assert true_is_normal(truth).all()
     measured = [classify(r, truth, TOLERANCE) for r in results]
     counts = [
-        {KINDS[k]: n for k, n in enumerate(np.bincount(kinds)) if n and KINDS[k] in LOST} for kinds, _ in measured
+        {KINDS[k]: n for k, n in enumerate(np.bincount(kinds)) if n and KINDS[k] in LOST_KINDS} for kinds, _ in measured
     ]
     bits = [bits_of_error(r, truth.rounded.astype(np.float32)) for r in results]
     return len(z), counts, [float(ulps.max()) for _, ulps in measured], len(worse_at(*bits))

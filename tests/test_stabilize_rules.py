@@ -9,7 +9,7 @@ import pytest
 
 from stability.formats import FORMATS
 from stability.real.values import Undefined, real
-from stability.rewriting import rules
+from stability.rewriting import identities, rules
 from stability.rewriting.notation import term
 from stability.rewriting.operations import CONSTANTS, OPERATIONS
 from stability.rewriting.problems import Problem
@@ -59,7 +59,7 @@ def holds(op, x):
     return {"gt": x > 0, "ge": x >= 0, "lt": x < 0, "le": x <= 0, "ne": x != 0}[op]
 
 
-@pytest.mark.parametrize("rule", [rule for rule in rules.RULES if rule not in rules.ROWS], ids=str)
+@pytest.mark.parametrize("rule", [rule for rule in identities.RULES if rule not in identities.ROWS], ids=str)
 def test_both_sides_of_a_rule_are_one_number(rule):
     seen, wrong = disagreements(rule)
     assert seen == POINTS and not wrong, wrong
@@ -91,14 +91,14 @@ def test_the_proof_finds_an_outcome_that_a_wrong_rule_made(planted, given):
 
 
 def test_every_rule_binds_on_its_right_only_what_its_left_has():
-    for rule in rules.RULES:
+    for rule in identities.RULES:
         assert set(variables(rule.right)) <= set(variables(rule.left)), rule
         for condition in rule.conditions:
             assert set(variables(condition.expression)) <= set(variables(rule.left)), rule
 
 
 def test_every_rule_matches_its_own_left_side():
-    for rule in rules.RULES:
+    for rule in identities.RULES:
         bound = {}
         assert matched(rule.left, rule.left, bound) and set(bound) == set(variables(rule.left))
 

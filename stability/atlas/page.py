@@ -13,13 +13,13 @@ from stability.atlas.functions import LEFT_OUT
 from stability.atlas.maps import LossMap
 from stability.atlas.profile import DENSE
 from stability.atlas.refusals import HERE
-from stability.atlas.rows import LOST, Row
+from stability.atlas.rows import Row
 from stability.atlas.rules import DEFAULT, OURS
 from stability.atlas.store import Atlas, Change, is_failing, told
 from stability.atlas.threads import Thread, threads
 from stability.atlas.words import decimal, reproduction, threads_about
 from stability.formats import FORMATS, short_hex
-from stability.measure import KINDS, UNDECIDED
+from stability.measure import KINDS, LOST_KINDS, UNDECIDED
 from stability.report.page import MEANINGS, blob
 
 ORDER = {0: "value", 1: "first derivative", 2: "second derivative"}
@@ -48,7 +48,7 @@ def html(atlas: Atlas) -> str:
         for row in atlas.rows
     ]
     data = {"manifest": atlas.manifest, "seconds": atlas.seconds, "rows": rows, "dense": DENSE, "meanings": MEANINGS}
-    data |= {"maps": [m.to_json() for m in atlas.maps], "kinds": KINDS, "lost": LOST}
+    data |= {"maps": [m.to_json() for m in atlas.maps], "kinds": KINDS, "lost": LOST_KINDS}
     return _environment().get_template("index.html.j2").render(atlas=atlas, data=blob(data))
 
 
@@ -173,7 +173,7 @@ def readme(atlas: Atlas) -> str:
             standing=standing(atlas),
             families=families(atlas),
             planes=planes(atlas),
-            lost=LOST,
+            lost=LOST_KINDS,
             failing=bad[:SHOWN],
             more=len(bad) - SHOWN,
             left_out=LEFT_OUT,

@@ -29,7 +29,7 @@ from stability.atlas.rules import DEFAULT, HIGHEST_NAME, OURS, rules_of
 from stability.atlas.threads import threads_of
 from stability.atlas.ways import MODES, WAYS, Scalar, evaluated, same_as
 from stability.formats import FORMATS, FloatFormat, from_ordinal, short_hex, to_ordinal, widen
-from stability.measure import FAILURE_KINDS, KINDS, classify, true_is_normal
+from stability.measure import FAILURE_KINDS, FLUSHED, KINDS, LOST, LOST_KINDS, classify, true_is_normal
 from stability.measure.regions import SPARING, Region, Sample, hex_at, looked_inside, number_of, refine, regions_of
 from stability.study.loading import first_line
 from stability.sweep import every as every_float32
@@ -41,8 +41,6 @@ from stability.truth import Truth
 SEED = 0
 TRIED = 256
 """True values by which it is told how long all take."""
-FLUSHED = "flushed"
-LOST = [kind for kind in FAILURE_KINDS if kind != FLUSHED]
 
 
 class Task(NamedTuple):
@@ -251,7 +249,7 @@ def _row_of_all(place: Place, run: Callable, row: sweep.Row, truth_at: Callable[
     fmt = FORMATS[place.dtype]
     shown = profile_text(*every_float32.profile_of(row), fmt)
     worst = None if row.max_ulp is None or row.max_ulp_at is None else (row.max_ulp, short_hex(row.max_ulp_at))
-    failing = sum(row.counts.get(kind, 0) for kind in LOST), row.counts.get(FLUSHED, 0)
+    failing = sum(row.counts.get(kind, 0) for kind in LOST_KINDS), row.counts.get(KINDS[FLUSHED], 0)
     return _told(place, row.points, True, row.counts, failing, row.regions, worst, shown, run, truth_at)
 
 
@@ -317,8 +315,8 @@ def _row(
         every,
         {KINDS[k]: int(n) for k, n in enumerate(counts) if n},
         (
-            number_of([KINDS.index(kind) for kind in LOST], sample, inside),
-            number_of([KINDS.index(FLUSHED)], sample, inside),
+            number_of(LOST, sample, inside),
+            number_of([FLUSHED], sample, inside),
         ),
         regions_of(sample, inside),
         worst,
@@ -358,8 +356,8 @@ def _told(
             for r in condensed([f for f in failing if f.kind == kind])
         ),
         profile=profile if failing or (worst and worst[0] > 1) else "",
-        reported=_reported(place, [r for r in failing if r.kind != FLUSHED]),
-        example=_example([r for r in failing if r.kind != FLUSHED] or failing, run, truth_at, fmt),
+        reported=_reported(place, [r for r in failing if r.kind in LOST_KINDS]),
+        example=_example([r for r in failing if r.kind in LOST_KINDS] or failing, run, truth_at, fmt),
     )
 
 
@@ -391,7 +389,7 @@ def _example(
 
 def _with_culprit(row: Row, fn: Scalar, settings: Settings) -> Row:
     """With the equation to blame, in formats that the diagnosis is quick in."""
-    if row.example is None or row.example.kind == FLUSHED or row.dtype not in ("float32", "float64"):
+    if row.example is None or row.example.kind not in LOST_KINDS or row.dtype not in ("float32", "float64"):
         return row
     way, mode = row.ways[0]
     x = FORMATS[row.dtype].dtype.type(float.fromhex(row.example.x))

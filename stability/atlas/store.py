@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from stability.atlas.maps import LossMap
-from stability.atlas.rows import FLUSHED, Row, Settings, Task
+from stability.atlas.rows import Row, Settings, Task
 from stability.files import write_atomically
 from stability.formats import FORMATS
+from stability.measure import LOST_KINDS
 
 SCHEMA = 1
 ATLAS = "atlas.json.gz"
@@ -176,7 +177,7 @@ def is_failing(row: Row) -> bool:
 
     def counts(region: tuple[str, str, str, int]) -> bool:
         kind, first, last, _ = region
-        return kind != FLUSHED and max(abs(float.fromhex(first)), abs(float.fromhex(last))) >= least
+        return kind in LOST_KINDS and max(abs(float.fromhex(first)), abs(float.fromhex(last))) >= least
 
     share = sum(r[3] for r in row.regions if counts(r)) / (2 * (fmt.infinity + 1))
     return not row.error and share > LEAST_SHARE

@@ -39,6 +39,10 @@ OK, NAN, INF, VANISHED, FLUSHED, WRONG_SIGN, INACCURATE, NAN_INPUT, UNDECIDED, P
 FAILURES = (NAN, INF, VANISHED, FLUSHED, WRONG_SIGN, INACCURATE, POLE)
 FAILURE_KINDS = tuple(KINDS[code] for code in FAILURES)
 
+LOST = tuple(code for code in FAILURES if code != FLUSHED)
+LOST_KINDS = tuple(KINDS[code] for code in LOST)
+"""The failures but for zeros in place of subnormal numbers, which is XLA's policy on a CPU."""
+
 
 class Run(NamedTuple):
     """Consecutive positions `start` to `stop` (both inclusive) of one code."""

@@ -16,7 +16,7 @@ import numpy as np
 from jax import Array
 
 from stability.formats import FORMATS, FloatFormat, to_ordinal
-from stability.measure import FAILURE_KINDS
+from stability.measure import FLUSHED, KINDS, LOST_KINDS
 from stability.rewriting.comparison import is_normal, worse_at
 from stability.rewriting.measuring import in_jax
 from stability.rewriting.problems import Problem
@@ -33,8 +33,6 @@ from stability.truth.device import DeviceTruth, Truth64
 FLOAT32 = FORMATS["float32"]
 TOLERANCE = 3.0
 """Ulps beyond which a result counts as inaccurate."""
-FLUSHED = "flushed"
-LOST = [kind for kind in FAILURE_KINDS if kind != FLUSHED]
 NO_VALUE = ("nan_input", "outside", "undecided")
 HELD = 0.0
 """The label where no argument is held."""
@@ -252,13 +250,13 @@ def _inside_on_device(truth: DeviceTruth, floats: Floats) -> DeviceTruth:
 
 
 def _failures(row: Row) -> Failures:
-    counts = {kind: row.counts[kind] for kind in LOST if row.counts.get(kind)}
-    return Failures(row.max_ulp, counts, row.counts.get(FLUSHED, 0))
+    counts = {kind: row.counts[kind] for kind in LOST_KINDS if row.counts.get(kind)}
+    return Failures(row.max_ulp, counts, row.counts.get(KINDS[FLUSHED], 0))
 
 
 def _worse(row: Row, label: float, forms: Mapping[str, Callable], truth: DeviceTruth) -> int:
     """At how many floats the new function is worse than the given one: looked for where it fails."""
-    regions = [r for r in row.regions if r.kind in LOST]
+    regions = [r for r in row.regions if r.kind in LOST_KINDS]
     parts = [((r.start, r.stop) if r.start >= 0 else (-r.stop - 1, -r.start - 1), r.start < 0) for r in regions]
     blocks = {(n, b) for (first, last), n in parts for b in range(first // BLOCK, last // BLOCK + 1)}
     both = [jax.jit(forms[name]) for name in ("before", "after")]

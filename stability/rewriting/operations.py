@@ -14,7 +14,7 @@ from flint import arb
 
 from stability import nn
 from stability.real import powers, scalars
-from stability.real.meanings import _error as error
+from stability.real.meanings import erfcx, log_ndtr
 from stability.real.records import TEXTS
 from stability.real.values import Scalar, Undefined
 from stability.rewriting import rows
@@ -147,8 +147,8 @@ OPERATIONS: dict[str, Operation] = dict(
         _unary("atanh", np.arctanh, jnp.arctanh, "jnp.arctanh({})", 30),
         _unary("erf", scipy.special.erf, jax.scipy.special.erf, "jax.scipy.special.erf({})", 25),
         _unary("erfc", scipy.special.erfc, jax.scipy.special.erfc, "jax.scipy.special.erfc({})", 30),
-        _of_errors("erfcx", error.erfcx, 40),
-        _of_errors("log_ndtr", error.log_ndtr, 60),
+        _of_errors("erfcx", erfcx, 40),
+        _of_errors("log_ndtr", log_ndtr, 60),
         _unary("lgamma", scipy.special.gammaln, jax.scipy.special.gammaln, "jax.scipy.special.gammaln({})", 60),
         _unary("digamma", scipy.special.digamma, jax.scipy.special.digamma, "jax.scipy.special.digamma({})", 60),
         _binary("lt", np.less, jnp.less, "{} < {}", 1),

@@ -11,8 +11,9 @@ from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from typing import Any, NamedTuple
 
+from stability.rewriting.identities import GROWING, SHRINKING
 from stability.rewriting.operations import CONSTANTS, OPERATIONS
-from stability.rewriting.rules import GROWING, SHRINKING, Rule
+from stability.rewriting.rules import Rule
 from stability.rewriting.terms import Term, folded
 
 LETTERS = frozenset("abcd")

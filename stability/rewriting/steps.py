@@ -12,8 +12,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from stability.rewriting.identities import ARITHMETIC, FRACTIONS, RULES
 from stability.rewriting.rational import Quotients, TooLarge, rational_forms
-from stability.rewriting.rules import ARITHMETIC, FRACTIONS, RULES, Rule
+from stability.rewriting.rules import Rule
 from stability.rewriting.sample import Reals
 from stability.rewriting.terms import Term, folded, rebuilt, replaced, size, subterms, variable, written
 
