@@ -13,7 +13,7 @@ from stability import stabilize
 from stability.formats import FORMATS
 from stability.real.arrays import as_array
 from stability.real.values import Undefined, array, real
-from stability.rewriting import Unsupported, rules
+from stability.rewriting import Unsupported, identities, rules
 from stability.rewriting.notation import term
 from stability.rewriting.operations import OPERATIONS
 from stability.rewriting.programs import term_of
@@ -45,7 +45,7 @@ def disagreements(rule, draws=200):
     return seen, wrong
 
 
-@pytest.mark.parametrize("rule", rules.ROWS, ids=lambda rule: rule.name)
+@pytest.mark.parametrize("rule", identities.ROWS, ids=lambda rule: rule.name)
 def test_a_rule_of_rows_holds(rule):
     seen, wrong = disagreements(rule)
     assert seen >= 100 and wrong == []
@@ -149,3 +149,23 @@ def test_the_norm_is_found():
     x = jnp.array([3e30, 4e30], jnp.float32)
     assert stable(x) == pytest.approx(5e30, rel=1e-6) and stable(jnp.zeros(2)) == 0
     assert not stabilize(lambda z: jnp.max(z) * 2, names=["z"], rows=["z"], points=16, orders=(0,)).improved
+
+
+@pytest.mark.parametrize(
+    "fn, said",
+    [
+        (lambda z: jnp.sum(z) / 5, "sum(z) / 5"),
+        (lambda z: jnp.sum(z) / 7, "sum(z) / 7"),
+        (lambda z: jnp.mean(z), "mean(z)"),
+        (lambda z: jnp.sum(z) / z.shape[0], "mean(z)"),
+        (lambda z: z - jnp.mean(z) / 5, "z - mean(z) / 5"),
+    ],
+)
+def test_a_number_that_is_the_length_by_chance_is_a_number(fn, said):
+    assert str(term_of(fn, ("z",), F32, {"z": 5})) == said
+
+
+@pytest.mark.parametrize("fn", [lambda z: jnp.var(z, ddof=1), lambda z: z / z.shape[0], lambda z: jnp.sum(z) ** len(z)])
+def test_what_hangs_on_the_length_of_a_row_is_refused(fn):
+    with pytest.raises(Unsupported, match="hang on the length"):
+        term_of(fn, ("z",), F32, {"z": 5})

@@ -214,10 +214,11 @@ def whole_power(x: Term, n: int) -> Term:
 
 
 class RowSymbols(Symbols):
-    """Floats are terms, and so are rows, of `n` elements: arrays with one axis that is not 1."""
+    """Floats are terms, and so are rows, of `n` elements: arrays with one axis that is not 1. A sum divided by `n` is a
+    mean, if `means`."""
 
-    def __init__(self, n: int):
-        self.n = n
+    def __init__(self, n: int, means: bool):
+        self.n, self.means = n, means
 
     def literal(self, value: Any, aval: Any) -> Any:
         value = np.asarray(value)
@@ -229,15 +230,25 @@ class RowSymbols(Symbols):
         name = _known(eqn) or eqn.primitive.name
         if any(sum(k != 1 for k in v.aval.shape) > 1 or v.aval.size not in (1, self.n) for v in eqn.outvars):
             raise Unsupported(f"{name} makes what is no row, at {source}")
+        numbers = [_numbers(x, v.aval) for x, v in zip(values, eqn.invars, strict=True)]
+        if all(x is not None for x in numbers):
+            return [self.literal(x, v.aval) for x, v in zip(bound(eqn, numbers), eqn.outvars, strict=True)]
         if name in _LAID_OUT:
             return list(values)
         if name in _OF_ROWS:
             return list(values) if eqn.invars[0].aval.size == 1 else [_OF_ROWS[name](*values)]
         if name == "dot_general" and eqn.outvars[0].aval.size == 1:
             return [operation("sum", operation("mul", *values))]
-        if name == "div" and values[0].op == "sum" and values[1].leaf == self.n:
+        if self.means and name == "div" and values[0].op == "sum" and values[1].leaf == self.n:
             return [operation("mean", *values[0].args)]
         return [_of_numbers(name, eqn, source)(*map(_as_terms, values))]
+
+
+def _numbers(x: Any, aval: Any) -> np.ndarray | None:
+    """An array of one number, `None` of what is none."""
+    if not isinstance(x, Term):
+        return np.asarray(x)
+    return np.full(aval.shape, float(x.leaf), aval.dtype) if isinstance(x.leaf, Fraction) else None
 
 
 _LAID_OUT = frozenset({"broadcast_in_dim", "reshape", "squeeze", "expand_dims", "transpose"})
@@ -251,16 +262,28 @@ _OF_ROWS: dict[str, Callable[[Term], Term]] = {
 def term_of(fn: Callable, names: Sequence[str], fmt: FloatFormat, rows: Mapping[str, int] | None = None) -> Term:
     """The term that a function of scalars, and of rows, is, its arguments the variables of `names`.
 
-    **Arguments:** `rows` how many elements those arguments have that are rows, all of them as many.
+    **Arguments:** `rows` how many elements those arguments have that are rows, all of them as many. The term is the
+    same for rows of another length: a divisor that is the number of elements by chance alone makes no mean.
 
     **Raises:** `Unsupported`.
     """
-    shapes = [(rows[name],) if rows and name in rows else () for name in names]
+    if not rows:
+        return _traced(fn, names, fmt, {}, Symbols())
+    n = max(rows.values())
+    for means in (True, False):
+        one, other = (_traced(fn, names, fmt, dict.fromkeys(rows, k), RowSymbols(k, means)) for k in (n, n + 2))
+        if one is other:
+            return one
+    raise Unsupported("numbers in it hang on the length of its rows, and are not those of means")
+
+
+def _traced(fn: Callable, names: Sequence[str], fmt: FloatFormat, rows: Mapping[str, int], symbols: Symbols) -> Term:
+    shapes = [(rows[name],) if name in rows else () for name in names]
     with jax.enable_x64(fmt.bits == 64):
         jaxpr = jax.make_jaxpr(fn)(*(jax.ShapeDtypeStruct(shape, fmt.dtype) for shape in shapes))
         if len(jaxpr.out_avals) != 1 or jaxpr.out_avals[0].shape not in ((), *shapes):
             raise Unsupported("it does not return a scalar" + (", or a row" if rows else ""))
         if jaxpr.out_avals[0].dtype != fmt.dtype:
             raise Unsupported(f"it returns {jaxpr.out_avals[0].dtype}, from {fmt.name}")
-        (out,) = walk(jaxpr, list(map(variable, names)), RowSymbols(max(rows.values())) if rows else Symbols())
+        (out,) = walk(jaxpr, list(map(variable, names)), symbols)
     return out
