@@ -28,7 +28,7 @@ from stability.atlas.rows import (
     measure_in_turn,
 )
 from stability.atlas.rules import DEFAULT, HIGHEST_NAME, rules_of, with_rule
-from stability.atlas.store import ATLAS, Atlas, Progress, Refused, changes, identity, packed, read
+from stability.atlas.store import ATLAS, Atlas, Change, Progress, Refused, changes, identity, packed, read
 from stability.atlas.threads import threads
 from stability.atlas.ways import WAYS, same_as
 from stability.atlas.words import code_of, reproduction
@@ -299,6 +299,12 @@ def test_the_pages_say_what_the_rows_say(sigmoid):
     measured = {t.number: here for t, here, _ in page.standing(atlas) if t.functions[0] == "nn.sigmoid(x)"}
     assert measured[40385] == "not measured"
     assert page.changed(atlas, atlas, []).count("Nothing") == 1
+    ways = [(way, mode) for way in ("forward", "reverse") for mode in ("jit", "eager")]
+    better = [Change("f(x)", "JAX", 1, "float32", way, mode, "better", "NaN", "0") for way, mode in ways]
+    worse = better[1]._replace(order=2, verdict="worse")
+    table = [line for line in page.changed(atlas, atlas, [*better, worse]).splitlines() if "`f(x)`" in line]
+    assert len(table) == 2 and "| forward, eager | worse |" in table[0]
+    assert "| forward, reverse; jit and eager | better |" in table[1]
     assert len(sigmoid[0].profile) in (0, BINS)
 
 

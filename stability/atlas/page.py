@@ -185,12 +185,26 @@ def readme(atlas: Atlas) -> str:
 
 
 def changed(before: Atlas, after: Atlas, found: Sequence[Change]) -> str:
-    """What changed between two atlases."""
+    """What changed between two atlases: a line for what changed alike, what got worse first."""
+    alike: dict[Change, list[Change]] = {}
+    for change in found:
+        alike.setdefault(change._replace(way="", mode=""), []).append(change)
+    rank = ("worse", "gone", "new", "better").index
+    lines = [(same[0], ways_told([(c.way, c.mode) for c in same])) for same in alike.values()]
+    lines.sort(key=lambda line: rank(line[0].verdict))
     return (
         _environment()
         .get_template("changes.md.j2")
-        .render(before=before.manifest, after=after.manifest, changes=found, order=ORDER)
+        .render(before=before.manifest, after=after.manifest, lines=lines, order=ORDER)
     )
+
+
+def ways_told(ways: Sequence[tuple[str, str]]) -> str:
+    """Ways to a derivative, each with its mode; by themselves where both modes are there of all of them."""
+    names, modes = dict.fromkeys(way for way, _ in ways), dict.fromkeys(mode for _, mode in ways)
+    if len(modes) > 1 and len(ways) == len(names) * len(modes):
+        return f"{', '.join(names)}; {' and '.join(modes)}"
+    return "; ".join(f"{way}, {mode}" for way, mode in ways)
 
 
 def upstream(atlas: Atlas) -> dict[str, str]:
