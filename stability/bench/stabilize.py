@@ -4,7 +4,8 @@ A file of problems is JSON, as of Herbie's published runs (`problems`, each with
 `start` and `end`), or FPCore. Each problem is searched at `--points` points, uniform over the floats of each argument,
 where the precondition holds and the true value is a number that the format holds; cores as `stabilize` does it, with
 points added where it is bad; and judged at `--others` points more, under jit. The error is `log2(1 + n)`, where `n`
-is the number of floats between a result and the true value.
+is the number of floats between a result and the true value. Derivatives are those that `jax.grad` makes of the function
+and of the outcome, which has rules of its own for them where those pay.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from stability.bench import Refused, figures
 from stability.cli.arguments import Parser, whole_number
 from stability.formats import FORMATS, FloatFormat
 from stability.rewriting.comparison import MOST, worse_around, worse_at
+from stability.rewriting.derivatives import with_slopes
 from stability.rewriting.finding import focused, searched, written
 from stability.rewriting.measuring import error_of
 from stability.rewriting.problems import Problem
@@ -51,7 +53,7 @@ class Task(NamedTuple):
 class Row(NamedTuple):
     """What came of a problem: mean bits before and after, of the function and of its first derivatives; at how many of
     the points judged it is worse, by how much at most, and at how many of the `looked_around` it is so around them too;
-    branches, and seconds of the search."""
+    branches, and seconds of the search, and of that for the rules of its derivatives."""
 
     name: str
     before: float
@@ -66,6 +68,7 @@ class Row(NamedTuple):
     judged: int
     branches: int
     seconds: float
+    seconds_of_rules: float
     source: str
 
 
@@ -149,6 +152,9 @@ def measured(task: Task, fmt: FloatFormat, search: int, others: int, seed: int) 
     if task.core:
         found, text, stable, *_ = settled(problem, fn, found, problem.mixed(32 * search, salt=1).joined(found.points))
     seconds = time.perf_counter() - begun
+    if (ruled := with_slopes(problem, fn, stable, text, found)) is not None:
+        text, stable = ruled.source, ruled.function
+    of_rules = time.perf_counter() - begun - seconds
     rest = points_of(task, problem, others, seed + 1)
     before, after = (error_of(f, rest, names, fmt) for f in (fn, stable))
     worse, few = worse_at(before, after), rest.at(slice(0, 512))
@@ -167,6 +173,7 @@ def measured(task: Task, fmt: FloatFormat, search: int, others: int, seed: int) 
         len(rest),
         len(found.regimes.terms),
         round(seconds, 2),
+        round(of_rules, 2),
         text,
     )
 
@@ -189,7 +196,7 @@ def told(row: Row) -> str:
     there = f"{row.published[0]:7.2f}{row.published[1]:7.2f}" if row.published else " " * 14
     ours = f"{row.before:7.2f}{row.after:7.2f}{row.slope_before:8.2f}{row.slope_after:7.2f}"
     worse = f"{row.worse:7}{row.worse_around:7}{row.most_worse:7.1f}"
-    return f"{row.name[:34]:34}{there}{ours}{worse}{row.branches:4}{row.seconds:7.1f} s"
+    return f"{row.name[:34]:34}{there}{ours}{worse}{row.branches:4}{row.seconds:7.1f} s{row.seconds_of_rules:+7.1f} s"
 
 
 def run(args: argparse.Namespace) -> int:
@@ -212,7 +219,8 @@ def run(args: argparse.Namespace) -> int:
     summary = summed(rows)
     print(f"{len(rows)} problems: {summary['before']:.2f} bits before, {summary['after']:.2f} after", end="")
     print(f"; derivatives {summary['slope_before']:.2f} and {summary['slope_after']:.2f}", end="")
-    print(f"; {summary['seconds']:.1f} s each, {summary['most_seconds']:.1f} s at most")
+    print(f"; {summary['seconds']:.1f} s each, {summary['most_seconds']:.1f} s at most; rules", end="")
+    print(f" {summary['seconds_of_rules']:.1f} s each")
     data = {"dtype": args.dtype, "summary": summary, "problems": [r._asdict() for r in rows]}
     figures.write(args.out, "stabilize", args.command, data)
     return 0 if all(r.after <= r.before for r in rows) else 1
@@ -224,4 +232,6 @@ def summed(rows: Sequence[Row]) -> dict[str, float]:
     seconds = [r.seconds for r in rows]
     bad = [r for r in rows if r.before > 4]
     left = sum(r.after for r in bad) / max(sum(r.before for r in bad), 1e-9)
-    return {**means, "seconds": float(np.mean(seconds)), "most_seconds": max(seconds), "over_4_bits_left": left}
+    times = {"seconds": float(np.mean(seconds)), "most_seconds": max(seconds)}
+    times["seconds_of_rules"] = float(np.mean([r.seconds_of_rules for r in rows]))
+    return {**means, **times, "over_4_bits_left": left}
