@@ -66,12 +66,15 @@ def test_scan(y):
     same(jnp.diagonal(curved), jax.vmap(jax.grad(jax.grad(loss)))(Z, y))
 
 
-def test_shard_map():
+@pytest.mark.parametrize("copies", [1, 1 << 12])
+def test_shard_map(copies):
+    """Of a few numbers, and of more than are taken again at once."""
+    z, y = np.tile(Z, copies), np.tile(SOFT, copies)
     mesh = jax.make_mesh((1,), ("i",), axis_types=(jax.sharding.AxisType.Auto,))
     spec = PartitionSpec("i")
     for function in (loss, gradient, jax.grad(lambda z, y: loss(z, y).sum()), jax.vmap(jax.grad(loss))):
         sharded = jax.jit(jax.shard_map(function, mesh=mesh, in_specs=spec, out_specs=spec))
-        same(sharded(Z, SOFT), jax.jit(function)(Z, SOFT))
+        same(sharded(z, y), jax.jit(function)(z, y))
 
 
 @pytest.mark.parametrize("arithmetic", ARITHMETICS)

@@ -124,7 +124,7 @@ def _where_not_finite(again: Callable[..., Array], *arrays: Array) -> Array:
         new = again(*(block(x, starts[k]) for x in (*others, result)))
         return done.at[k].set(True), lax.dynamic_update_slice_in_dim(result, new, starts[k], 0)
 
-    done = lax.cond(marked, each, lambda _: jnp.ones(starts.shape, bool), flat)
+    done = lax.cond(marked, each, lambda _: (starts >= 0) | marked, flat)
     return lax.while_loop(lambda state: ~state[0].all(), step, (done, flat))[1].reshape(result.shape)
 
 
