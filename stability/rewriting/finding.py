@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from stability.formats import FloatFormat
+from stability.formats import FloatFormat, from_ordinal
 from stability.rewriting.comparison import is_normal, worse_at
 from stability.rewriting.extraction import Candidate
 from stability.rewriting.measuring import error_of, under_jit
@@ -30,6 +30,8 @@ from stability.rewriting.tidy import tidied
 
 PART = 0.01
 """Mean bits that a term may lose for each part by which it is smaller."""
+CLOSE, GOOD = 1.6, 2.0
+"""The bits of a result that is two floats off, and of one that is three."""
 ROUNDS = 2
 TURNS, FRESH = 4, 32
 """How often points are added, and how many times as many points as those of a search are looked at for it."""
@@ -85,7 +87,8 @@ def searched(problem: Problem, points: Sample, before: Found | None = None, roun
 
 def simplified(term: Term, points: Sample, known: Iterable[Term]) -> Term:
     """A smaller term, of those known or one that equals it by a rule or by algebra in some of its parts, as long as it
-    keeps its digits: its mean error grows by `PART` at most for each part less, and nowhere by over a bit."""
+    keeps its digits: its mean error grows by `PART` at most for each part less, its worst to `CLOSE` at most, and none
+    by over a bit; or it is nowhere more than one float off."""
     best, reals = term, Reals(points)
     bits = bits_of_error(in_floats(term, points.columns), points.truth)
 
@@ -94,7 +97,8 @@ def simplified(term: Term, points: Sample, known: Iterable[Term]) -> Term:
             return False
         own = bits_of_error(in_floats(form, points.columns), points.truth)
         allowed = bits.mean() + PART * (size(term) - size(form))
-        return bool(own.mean() <= allowed and not len(worse_at(bits, own)))
+        near = own.mean() <= allowed and own.max() <= max(bits.max(), CLOSE) and not len(worse_at(bits, own))
+        return bool(near or own.max() <= 1)
 
     forms: Iterator[Term] = itertools.chain(known, _forms(best, reals))
     while smaller := list(filter(serves, map(tidied, forms))):
@@ -133,16 +137,14 @@ def _judged(terms: Sequence[Term], points: Sample, fmt: FloatFormat) -> list[Can
 
 def focused(problem: Problem, points: int) -> Found:
     """As `searched`, with points where the outcome is bad added to those of the search, until it is not."""
-    where = problem.mixed(2 * points)
+    where = _of_each_piece(problem, points)
     if not len(where):
         raise Unsupported("it has no value anywhere in the domain")
     found = searched(problem, where)
-    given = _function_of(problem.term, problem.names)
     for turn in range(1, TURNS):
         fresh = problem.mixed((8 if problem.rows else FRESH) * points, salt=turn)
-        own = written(given, found, problem.names)[1]
-        before, got = (error_of(f, fresh, problem.names, problem.fmt) for f in (given, own))
-        bad = np.flatnonzero(is_normal(fresh.truth, problem.fmt) & ((got > BAD) | (got > np.maximum(before + 1, 2))))
+        got = error_of(written(lambda: None, found, problem.names)[1], fresh, problem.names, problem.fmt)
+        bad = np.flatnonzero(is_normal(fresh.truth, problem.fmt) & (got > GOOD))
         if not len(bad):
             break
         worst = bad[np.argsort(-got[bad], kind="stable")][:MOST_BAD]
@@ -150,14 +152,24 @@ def focused(problem: Problem, points: int) -> Found:
     return found
 
 
+def _of_each_piece(problem: Problem, points: int) -> Sample:
+    """Points of the domain, and some of each piece of the term."""
+    found = problem.mixed(2 * points)
+    for piece in pieces(problem.term, problem.fmt) if not problem.rows else ():
+        ends = problem.domain.get(piece.name, (-problem.fmt.max, problem.fmt.max))
+        for interval in piece.intervals if isinstance(ends, tuple) else ():
+            low, high = from_ordinal(np.array(interval), problem.fmt).astype(np.float64).tolist()
+            inside = max(low, ends[0]), min(high, ends[1])
+            if inside[0] <= inside[1]:
+                part = problem._replace(domain={**problem.domain, piece.name: inside})
+                found = found.joined(part.mixed(points // 4))
+    return found
+
+
 def joined_around(problem: Problem, points: Sample, others: Sample) -> Sample:
     """A sample with others, and with points around those."""
     points = points.joined(others)
     return points if problem.rows else points.joined(problem.beside(others, 1 + MOST_BAD // (2 * len(others))))
-
-
-def _function_of(term: Term, names: tuple[str, ...]) -> Callable[..., Any]:
-    return function_of(source_of(Regimes("", (), (term,)), names, {}, "given"), "given")
 
 
 def harmless_points(regimes: Regimes, points: Sample) -> dict[Term, dict[str, float]]:
