@@ -37,8 +37,9 @@ def draw(name: str, x: np.ndarray, before: np.ndarray, after: np.ndarray, bounds
     axis.draw(ax, width, True)
     places = axis.place(ordinals)
     ax.set_xlim(-0.01, 1.01)
+    alpha = min(0.45, max(0.15, 400 / len(places)))
     for bits, colour, mark, size in ((before, BEFORE, "x", 14), (after, AFTER, "o", 7)):
-        ax.scatter(places, bits, s=size, c=colour, marker=mark, linewidths=0.7 if mark == "x" else 0, alpha=0.45)
+        ax.scatter(places, bits, s=size, c=colour, marker=mark, linewidths=0.7 if mark == "x" else 0, alpha=alpha)
     ax.plot(*_means(places, after), color=AFTER, linewidth=2.4, label="after")
     ax.plot(*_means(places, before), color=BEFORE, linewidth=1.5, linestyle="--", label="before")
     _meeting(ax, axis.place(to_ordinal(np.array(bounds, x.dtype))) if bounds else np.empty(0), bounds)
@@ -48,7 +49,7 @@ def draw(name: str, x: np.ndarray, before: np.ndarray, after: np.ndarray, bounds
     ax.set_xlabel(axis.name, fontsize=8, color=DARK)
     ax.grid(True, axis="y", color="#e4e4e4", linewidth=0.6)
     ax.set_axisbelow(True)
-    ax.legend(fontsize=8, loc="upper right", framealpha=0.9, handlelength=3)
+    ax.legend(fontsize=8, loc="upper right", bbox_to_anchor=(1, -0.09), ncols=2, frameon=False, handlelength=3)
     return sheet.figure
 
 
