@@ -30,8 +30,8 @@ from stability.rewriting.tidy import tidied
 
 PART = 0.01
 """Mean bits that a term may lose for each part by which it is smaller."""
-CLOSE, GOOD = 1.6, 2.0
-"""The bits of a result that is two floats off, and of one that is three."""
+CLOSE = 1.6
+"""The bits of a result that is two floats off."""
 ROUNDS = 2
 TURNS, FRESH = 4, 32
 """How often points are added, and how many times as many points as those of a search are looked at for it."""
@@ -141,10 +141,12 @@ def focused(problem: Problem, points: int) -> Found:
     if not len(where):
         raise Unsupported("it has no value anywhere in the domain")
     found = searched(problem, where)
+    given = written(lambda: None, found._replace(regimes=Regimes("", (), (problem.term,))), problem.names)[1]
     for turn in range(1, TURNS):
         fresh = problem.mixed((8 if problem.rows else FRESH) * points, salt=turn)
-        got = error_of(written(lambda: None, found, problem.names)[1], fresh, problem.names, problem.fmt)
-        bad = np.flatnonzero(is_normal(fresh.truth, problem.fmt) & (got > GOOD))
+        own = written(lambda: None, found, problem.names)[1]
+        before, got = (error_of(f, fresh, problem.names, problem.fmt) for f in (given, own))
+        bad = np.flatnonzero(is_normal(fresh.truth, problem.fmt) & ((got > BAD) | (got > np.maximum(before + 1, 2))))
         if not len(bad):
             break
         worst = bad[np.argsort(-got[bad], kind="stable")][:MOST_BAD]
