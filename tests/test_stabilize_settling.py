@@ -11,7 +11,9 @@ from stability.rewriting.finding import harmless_points
 from stability.rewriting.measuring import error_of
 from stability.rewriting.notation import term
 from stability.rewriting.problems import Problem
+from stability.rewriting.proof import Wrong, equality
 from stability.rewriting.regimes import Regimes
+from stability.rewriting.sample import Reals
 from stability.rewriting.settling import given_back
 
 F32 = FORMATS["float32"]
@@ -81,3 +83,17 @@ def test_where_xla_has_fewer_digits_another_branch_serves():
     )
     assert stable.improved and stable.after.mean < 0.5 < 20 < stable.before.mean
     assert not len(worse_at(stable.judged.before, np.where(stable.judged.after > 3, stable.judged.after, 0)))
+
+
+def test_a_subnormal_number_is_of_the_branch_that_xla_has_it_in():
+    """`x > 0` is false for it, as for 0."""
+    least = float(F32.smallest_normal)
+    points = Problem(term("x"), ("x",), F32, {"x": [least / 2, -1.0, 0.0, least, 2.0]}, 0).mixed(64)
+    regimes = Regimes("x", (least,), (term("x - 1"), term("x")))
+    with pytest.raises(Wrong, match="-1"):
+        equality(term("x"), regimes, points, Reals(points), lambda t: True)
+    regimes = Regimes("x", (least,), (term("abs(x) * sign(x)"), term("x")))
+    at_subnormal = int((points.columns["x"] == np.float32(least / 2)).sum())
+    told = equality(term("x"), regimes, points, Reals(points), lambda t: True)
+    n = len(points) - at_subnormal
+    assert at_subnormal > 0 and told == f"at {n} of {n} points, in balls"

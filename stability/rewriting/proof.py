@@ -15,7 +15,7 @@ from stability.rewriting.comparison import worse_at
 from stability.rewriting.measuring import error_of
 from stability.rewriting.regimes import Regimes
 from stability.rewriting.sample import Reals, Sample, flat, judged
-from stability.rewriting.terms import Term
+from stability.rewriting.terms import Term, flushed
 
 
 class Wrong(AssertionError):
@@ -24,12 +24,16 @@ class Wrong(AssertionError):
 
 def equality(term: Term, regimes: Regimes, points: Sample, reals: Reals, is_exact: Callable[[Term], bool]) -> str:
     """That the terms of an outcome equal the given one at every point of a sample where they are used, in balls; of a
-    truncated series, how near it comes.
+    truncated series, how near it comes. Points of subnormal numbers, which XLA takes for 0 and so for those of another
+    branch, are left out where branches are on them.
 
     **Raises:** `Wrong` where an exact term differs.
     """
     given = reals.of(term)
-    branches = regimes.where(points.columns[regimes.name]) if regimes.name else np.zeros(len(points), int)
+    branches = np.zeros(len(points), int)
+    if regimes.name:
+        x = points.columns[regimes.name]
+        branches = np.where(flushed(x) == x, regimes.where(x), -1)
     exact, nearest = 0, float("inf")
     for i, t in enumerate(regimes.terms):
         own = reals.of(t)
@@ -40,10 +44,11 @@ def equality(term: Term, regimes: Regimes, points: Sample, reals: Reals, is_exac
                 raise Wrong(f"{t} is not {term} at {point_told(points, int(k))}")
             exact += is_exact(t)
             nearest = min(nearest, agreed)
-    told = [f"at {exact} of {len(points)} points, in balls"] if exact else []
-    if exact < len(points):
+    n = int((branches >= 0).sum())
+    told = [f"at {exact} of {n} points, in balls"] if exact else []
+    if exact < n:
         within = "of it" if nearest == float("inf") else f"within 2^-{nearest:.0f} of it"
-        told.append(f"a series {within} at {'the other ' * bool(exact)}{len(points) - exact}")
+        told.append(f"a series {within} at {'the other ' * bool(exact)}{n - exact}")
     return "; ".join(told)
 
 
