@@ -62,7 +62,7 @@ class Everywhere(NamedTuple):
 
     **Attributes:** `order` 0 of the value, 1 of the derivative by the swept argument; `swept` its name; `held` the name
     and the value of the other one, if there is one; `floats` how many; `worse` at how many the new one is worse by more
-    than a bit, and more than three floats off; `why` it could not be measured.
+    than a bit, and more than seven floats off; `why` it could not be measured.
     """
 
     order: int

@@ -75,7 +75,7 @@ def searched(problem: Problem, points: Sample, before: Found | None = None, roun
     bisect = Bisection(problem.term, problem.names, fmt, problem.domain, problem.seed, valid)
     regimes = chosen(measured, {} if points.has_rows else points.columns, measured[0].bits, fmt, bisect)
     found = Found(regimes, tuple(searches), points)
-    used = regimes.where(points.columns[regimes.name]) if regimes.name else np.zeros(len(points), int)
+    used = _branches(regimes, points.columns)
     tidy = {}
     for t in dict.fromkeys(regimes.terms):
         search, there = found.of(t)[1], np.isin(used, [i for i, other in enumerate(regimes.terms) if other is t])

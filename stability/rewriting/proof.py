@@ -11,7 +11,7 @@ from flint import arb
 from stability.formats import FORMATS, every_float, widen
 from stability.real.arrays import as_array
 from stability.real.values import Undefined
-from stability.rewriting.comparison import worse_at
+from stability.rewriting.comparison import MOST, worse_at
 from stability.rewriting.measuring import error_of
 from stability.rewriting.regimes import Regimes
 from stability.rewriting.sample import Reals, Sample, flat, judged
@@ -83,11 +83,13 @@ def point_told(points: Sample, i: int) -> str:
 
 
 def worse_by_luck(points: Sample, before: np.ndarray, after: np.ndarray) -> Iterator[tuple[str, str]]:
-    """At which points an outcome is worse than the given function, which around them it is not; the worst of them."""
+    """At how many points an outcome is worse than the given function, and the worst of them; around the `MOST` worst it
+    is not."""
     if len(worse := worse_at(before, after)):
         i = int(worse[np.argmax((after - before)[worse])])
         told = f"{before[i]:.1f} bits before, {after[i]:.1f} after, at {point_told(points, i)}"
-        yield "worse, but not around", f"at {len(worse)} of {len(points)} points, at most {told}"
+        told += f"; not so around the worst {min(len(worse), MOST)}"
+        yield "worse", f"at {len(worse)} of {len(points)} points, at most {told}"
 
 
 def in_16_bits(
