@@ -55,6 +55,22 @@ def test_a_single_float_is_found_at_which_all_around_is_well():
     assert len(at) == 1 and around.tolist() == at.tolist()
 
 
+def test_points_that_are_worse_by_luck_do_not_hide_others():
+    """More than any at which `other` really is the worse one are those at which `exp(x) - 1` happens to be exact."""
+
+    def other(x):
+        return jnp.expm1(x) * jnp.where(x < 0.02, 1 + 2.0**-19, 1 + 5 * 2.0**-23)
+
+    small = NAIVE.mixed(4096)
+    exact = small.at(error_of(naive, small, ("x",), F32) == 0)
+    points = exact.joined(NAIVE._replace(domain={"x": (0.4, 0.6)}).mixed(64))
+    problem = NAIVE._replace(domain={"x": (0.01, 0.6)})
+    before, after = (error_of(f, points, problem.names, F32) for f in (naive, other))
+    around = worse_around(problem, naive, other, points, before, after)
+    assert len(exact) > 32 and after[: len(exact)].min() > after[around].max()
+    assert len(around) > 10 and (points.columns["x"][around] >= 0.4).all()
+
+
 def test_the_given_term_comes_back_in_the_branches_that_are_worse():
     given, one, other = term("exp(x) - 1"), term("expm1(x)"), term("x")
     regimes = Regimes("x", (-1.0, 0.0, 1.0), (one, other, one, other))

@@ -25,13 +25,12 @@ import numpy as np
 from stability.bench import Refused, figures
 from stability.cli.arguments import Parser, whole_number
 from stability.formats import FORMATS, FloatFormat
-from stability.rewriting.comparison import MOST, worse_around, worse_at
+from stability.rewriting.comparison import worse_around, worse_at
 from stability.rewriting.derivatives import with_slopes
 from stability.rewriting.finding import focused, searched, written
 from stability.rewriting.measuring import error_of
 from stability.rewriting.problems import Problem
 from stability.rewriting.programs import Unsupported, term_of
-from stability.rewriting.regimes import Regimes
 from stability.rewriting.sample import Sample, judged
 from stability.rewriting.settling import settled
 from stability.rewriting.slopes import NoSlope, derivative
@@ -52,8 +51,8 @@ class Task(NamedTuple):
 
 class Row(NamedTuple):
     """What came of a problem: mean bits before and after, of the function and of its first derivatives; at how many of
-    the points judged it is worse, by how much at most, and at how many of the `looked_around` it is so around them too;
-    branches, and seconds of the search, and of that for the rules of its derivatives."""
+    the points judged it is worse, by how much at most, and at how many of these it is so around them too, as
+    `worse_around` has them; branches, and seconds of the search, and of that for the rules of its derivatives."""
 
     name: str
     before: float
@@ -63,7 +62,6 @@ class Row(NamedTuple):
     slope_after: float
     worse: int
     most_worse: float
-    looked_around: int
     worse_around: int
     judged: int
     branches: int
@@ -147,7 +145,7 @@ def measured(task: Task, fmt: FloatFormat, search: int, others: int, seed: int) 
         return None
     begun = time.perf_counter()
     found = focused(problem, search // 2) if task.core else searched(problem, where)
-    _, fn = written(lambda: None, found._replace(regimes=Regimes("", (), (task.term,))), names)
+    _, fn = written(lambda: None, found.alone(task.term), names)
     text, stable = written(lambda: None, found, names)
     if task.core:
         found, text, stable, *_ = settled(problem, fn, found, problem.mixed(32 * search, salt=1).joined(found.points))
@@ -168,7 +166,6 @@ def measured(task: Task, fmt: FloatFormat, search: int, others: int, seed: int) 
         slope_after,
         len(worse),
         float((after - before).max()),
-        min(len(worse), MOST),
         len(worse_around(problem, fn, stable, rest, before, after)),
         len(rest),
         len(found.regimes.terms),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -14,8 +16,8 @@ from stability.rewriting.sample import Sample
 
 AROUND = 32
 """How many points around one decide whether a function is worse there."""
-MOST = 16
-"""How many points that is looked at, the worst first."""
+TOGETHER = 256
+"""How many points are looked around at once."""
 Function = Callable[..., Any]
 
 
@@ -33,24 +35,35 @@ def worse_at(before: np.ndarray, after: np.ndarray) -> np.ndarray:
 def worse_around(
     problem: Problem, given: Function, other: Function, points: Sample, before: np.ndarray, after: np.ndarray
 ) -> np.ndarray:
-    """The points at which a function is worse than the given one (`worse_at`) and is so around them too: its mean error
-    over points within an eighth of a binade is larger by over a bit; or which lose over half of their digits, where the
-    given one loses as many nowhere around.
+    """The points at which a function is worse than the given one (`worse_at`) and is so around them too, the worst
+    first: its mean error over points within an eighth of a binade is larger by over a bit; or which lose over half of
+    their digits, where the given one loses as many nowhere around. All points are looked at, `TOGETHER` of them after
+    `TOGETHER`, until some are found.
 
     At other points the given one is nearer by luck: of `tan(x + e) - tan(x)`, say, where `x + e` happens to be exact.
     """
     worse = worse_at(before, after)
-    if problem.rows or not len(worse):
+    worse = worse[np.argsort(before[worse] - after[worse], kind="stable")]
+    if problem.rows:
         return worse
-    worst = worse[np.argsort(before[worse] - after[worse], kind="stable")][:MOST]
-    return np.array([i for i in worst if not _by_luck(problem, given, other, points.at([i]), after[i])], np.int64)
+    for begin in range(0, len(worse), TOGETHER):
+        some = worse[begin : begin + TOGETHER]
+        if len(found := some[~_by_luck(problem, given, other, points.at(some), after[some])]):
+            return found
+    return worse[:0]
 
 
-def _by_luck(problem: Problem, given: Function, other: Function, point: Sample, error: float) -> bool:
-    around = problem.beside(point, AROUND)
-    around = around.at(is_normal(around.truth, problem.fmt))
-    if not len(around):
-        return False
-    first, second = (error_of(f, around, problem.names, problem.fmt) for f in (given, other))
-    bearable = max(problem.fmt.precision / 2, first.max() + 1)
-    return bool(error <= bearable and second.mean() <= first.mean() + 1)
+def _by_luck(problem: Problem, given: Function, other: Function, points: Sample, errors: np.ndarray) -> np.ndarray:
+    """At which of some points the given function is nearer by luck."""
+    samples = [problem.beside(points.at([i]), AROUND) for i in range(len(points))]
+    samples = [around.at(is_normal(around.truth, problem.fmt)) for around in samples]
+    every = functools.reduce(Sample.joined, samples)
+    found = [error_of(f, every, problem.names, problem.fmt) if len(every) else errors[:0] for f in (given, other)]
+    ends = np.cumsum([len(around) for around in samples])
+    lucky = np.zeros(len(points), bool)
+    for i, (begin, end) in enumerate(itertools.pairwise([0, *ends])):
+        if begin < end:
+            first, second = (error[begin:end] for error in found)
+            bearable = max(problem.fmt.precision / 2, first.max() + 1)
+            lucky[i] = errors[i] <= bearable and second.mean() <= first.mean() + 1
+    return lucky

@@ -14,7 +14,7 @@ from stability.rewriting.everywhere import Everywhere, everywhere, swept_of
 from stability.rewriting.finding import Found, focused
 from stability.rewriting.problems import Problem
 from stability.rewriting.programs import names_of, term_of
-from stability.rewriting.proof import equality, in_16_bits, worse_by_luck
+from stability.rewriting.proof import equality, in_16_bits, worse_told
 from stability.rewriting.regimes import Regimes
 from stability.rewriting.sample import Reals
 from stability.rewriting.settling import settled
@@ -139,7 +139,7 @@ def stabilize(
     agreed = equality(problem.term, found.regimes, found.points, Reals(found.points), found.is_exact)
     proof = {"equal over the reals": agreed}
     if improved:
-        proof |= dict(worse_by_luck(others, before, after))
+        proof |= dict(worse_told(others, before, after, fmt))
     if len(names) == 1 and improved and not rows:
         proof |= in_16_bits(problem.term, fn, function, names[0], inside(problem.domain.get(names[0])))
     slopes = with_slopes(problem, fn, function, text, found) if 1 in orders and not rows else None

@@ -52,6 +52,10 @@ class Found(NamedTuple):
         known = [(piece, search) for piece, search in self.searches if term in search.found]
         return known[0] if known else self.searches[0]
 
+    def alone(self, term: Term) -> Found:
+        """With one term everywhere."""
+        return self._replace(regimes=Regimes.alone(term))
+
     def is_exact(self, term: Term) -> bool:
         return self.of(term)[1].is_exact(term)
 
@@ -141,7 +145,7 @@ def focused(problem: Problem, points: int) -> Found:
     if not len(where):
         raise Unsupported("it has no value anywhere in the domain")
     found = searched(problem, where)
-    given = written(lambda: None, found._replace(regimes=Regimes("", (), (problem.term,))), problem.names)[1]
+    given = written(lambda: None, found.alone(problem.term), problem.names)[1]
     for turn in range(1, TURNS):
         fresh = problem.mixed((8 if problem.rows else FRESH) * points, salt=turn)
         own = written(lambda: None, found, problem.names)[1]

@@ -8,10 +8,10 @@ import flint
 import numpy as np
 from flint import arb
 
-from stability.formats import FORMATS, every_float, widen
+from stability.formats import FORMATS, FloatFormat, every_float, widen
 from stability.real.arrays import as_array
 from stability.real.values import Undefined
-from stability.rewriting.comparison import MOST, worse_at
+from stability.rewriting.comparison import is_normal, worse_at
 from stability.rewriting.measuring import error_of
 from stability.rewriting.regimes import Regimes
 from stability.rewriting.sample import Reals, Sample, flat, judged
@@ -82,13 +82,14 @@ def point_told(points: Sample, i: int) -> str:
     return ", ".join(f"{name} = {column[i].tolist()}" for name, column in points.columns.items())
 
 
-def worse_by_luck(points: Sample, before: np.ndarray, after: np.ndarray) -> Iterator[tuple[str, str]]:
-    """At how many points an outcome is worse than the given function, and the worst of them; around the `MOST` worst it
-    is not."""
+def worse_told(points: Sample, before: np.ndarray, after: np.ndarray, fmt: FloatFormat) -> Iterator[tuple[str, str]]:
+    """At how many points an outcome is worse than the given function, and the worst of them; around those it is not
+    (`comparison.worse_around`), but that is not looked at where the true value is subnormal."""
     if len(worse := worse_at(before, after)):
+        subnormal = np.count_nonzero(~is_normal(points.truth[worse], fmt))
         i = int(worse[np.argmax((after - before)[worse])])
         told = f"{before[i]:.1f} bits before, {after[i]:.1f} after, at {point_told(points, i)}"
-        told += f"; not so around the worst {min(len(worse), MOST)}"
+        told += f"; the true value is subnormal at {subnormal} of them, around the others it is not worse"
         yield "worse", f"at {len(worse)} of {len(points)} points, at most {told}"
 
 

@@ -39,6 +39,11 @@ class Regimes(NamedTuple):
     terms: tuple[Term, ...]
     instead: Term | None = None
 
+    @classmethod
+    def alone(cls, term: Term) -> Regimes:
+        """One term everywhere."""
+        return cls("", (), (term,))
+
     def where(self, column: np.ndarray) -> np.ndarray:
         """The number of the branch of each float."""
         return np.searchsorted(np.array(self.bounds, np.float64), column.astype(np.float64), side="right")
@@ -93,7 +98,7 @@ def chosen(
     weights = weighed(candidates, given)
     change = CHANGE * weights.shape[1]
     alone = int(np.argmin(weights.sum(axis=1)))
-    best = (float(weights[alone].sum()), Regimes("", (), (candidates[alone].term,)))
+    best = (float(weights[alone].sum()), Regimes.alone(candidates[alone].term))
     for name, column in columns.items():
         order = np.argsort(to_ordinal(column), kind="stable")
         total, path = shared_out(weights[:, order], change)
@@ -103,7 +108,7 @@ def chosen(
     lost = np.any(weights[0] - weights.min(axis=0) > LOST)
     if best[0] < weights[0].sum() - (0 if lost else STAYS * weights.shape[1]):
         return best[1]
-    return Regimes("", (), (candidates[0].term,))
+    return Regimes.alone(candidates[0].term)
 
 
 def _bounded(

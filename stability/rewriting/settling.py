@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from stability.rewriting.comparison import is_normal, worse_around, worse_at
-from stability.rewriting.finding import Found, joined_around, searched, written
+from stability.rewriting.finding import MOST_BAD, Found, joined_around, searched, written
 from stability.rewriting.measuring import error_of
 from stability.rewriting.problems import Problem
 from stability.rewriting.regimes import LOST, Regimes
@@ -68,7 +68,7 @@ def settled(problem: Problem, fn: Callable, found: Found, points: Sample) -> Set
     for t in _trials(problem, found, points, before * normal, trial):
         if t.pays and not len(t.worse):
             return Settled(t.found, t.text, t.function, points, before, t.after, True)
-    given = found._replace(regimes=Regimes("", (), (problem.term,)))
+    given = found.alone(problem.term)
     return Settled(given, written(fn, given, names)[0], fn, points, before, before, False)
 
 
@@ -82,7 +82,7 @@ def _trials(
         for rounds in AGAIN:
             if len(first.worse):
                 found = first.found
-                there = joined_around(problem, found.points, points.at(first.worse))
+                there = joined_around(problem, found.points, points.at(first.worse[:MOST_BAD]))
                 first = trial(searched(problem, there, found, rounds))
                 yield first
         guarded = trial(first.found._replace(regimes=first.found.regimes._replace(instead=problem.term)))
@@ -93,7 +93,7 @@ def _trials(
                 last = trial(last.found._replace(regimes=regimes))
                 yield last
     for term in _others(problem, found, points, before):
-        yield trial(found._replace(regimes=Regimes("", (), (term,))))
+        yield trial(found.alone(term))
 
 
 def given_back(regimes: Regimes, given: Term, points: Sample) -> Regimes:
