@@ -14,19 +14,13 @@ import numpy as np
 import pytest
 from mpmath import mpf
 
-from stability import cli
+from stability import cli, real
 from stability.atlas import page, store
 from stability.atlas.figures import condensed, rounded_down
 from stability.atlas.functions import DECLARED, LEFT_OUT, public_function, public_functions, stem
 from stability.atlas.profile import BINS, position
-from stability.atlas.rows import (
-    Example,
-    Row,
-    Settings,
-    Task,
-    measure,
-    measure_in_turn,
-)
+from stability.atlas.records import Example, Row, Settings, Task
+from stability.atlas.rows import measure, measure_in_turn
 from stability.atlas.rules import DEFAULT, HIGHEST_NAME, rules_of, with_rule
 from stability.atlas.store import ATLAS, Atlas, Change, Progress, Refused, changes, identity, packed, read
 from stability.atlas.threads import threads
@@ -174,6 +168,23 @@ def test_what_the_library_refuses_is_told_apart_from_true_values_that_are_not_kn
     atlas = Atlas({}, (*clamp, *refused, *here, undecided, row(points=9, counts={"ok": 5, "undecided": 4})), {})
     assert [(t.rows, t.refused, t.unknown) for t in page.totals(atlas)] == [(6, 4, 2), (14, 8, 5), (18, 12, 6)]
     assert [(why, count) for why, count, _ in page.without(atlas)] == [(clamp[0].error, 12), (refused[0].error, 12)]
+
+
+def test_no_true_values_are_asked_of_a_derivative_that_the_library_does_not_have(monkeypatch):
+    """Those of `betainc` by its shapes take minutes."""
+    asked = []
+    truth = real.truth
+
+    def noted(fn, z, *, derivative=None, **options):
+        asked.append(derivative)
+        return truth(fn, z, derivative=derivative, **options)
+
+    monkeypatch.setattr("stability.atlas.rows.real.truth", noted)
+    rows = measure(Task("special.betainc(x, 2.5, 0.25)", "float16"), Settings(points=256, seconds=0.1))
+    assert set(asked) == {None}
+    assert [r.error for r in rows if r.order == 0] == [None]
+    assert {r.error for r in rows if r.order} == {"ValueError: Betainc gradient with respect to a and b not supported."}
+    assert sum(len(r.ways) for r in rows) == 12
 
 
 def test_slow_true_values_are_of_fewer_floats():

@@ -14,7 +14,7 @@ from stability import cli, sigmoid_binary_cross_entropy
 from stability.atlas import maps, page
 from stability.atlas.maps import Loss, LossMap
 from stability.atlas.profile import BINS, at_positions, bins, position
-from stability.atlas.rows import Row
+from stability.atlas.records import Row
 from stability.atlas.rules import DEFAULT, OURS
 from stability.atlas.store import ATLAS, Atlas, packed, read
 from stability.formats import FORMATS, from_ordinal, widen

@@ -8,7 +8,8 @@ import pytest
 from mpmath import mpf
 
 from stability import real
-from stability.atlas.rows import Settings, Task, measure
+from stability.atlas.records import Settings, Task
+from stability.atlas.rows import measure
 from stability.formats import FORMATS
 from stability.measure import KINDS
 from stability.real import Order, straight_line

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import jax
 
 from stability.atlas.functions import public_function
-from stability.atlas.rows import Row, Task
+from stability.atlas.records import Row, Task
 from stability.atlas.rules import rules_of
 from stability.atlas.threads import threads_of
 from stability.atlas.ways import WAYS, program_text

@@ -12,8 +12,8 @@ import jinja2
 from stability.atlas.functions import LEFT_OUT
 from stability.atlas.maps import LossMap
 from stability.atlas.profile import DENSE
+from stability.atlas.records import Row
 from stability.atlas.refusals import HERE
-from stability.atlas.rows import Row
 from stability.atlas.rules import DEFAULT, OURS
 from stability.atlas.store import Atlas, Change, is_failing, told
 from stability.atlas.threads import Thread, threads

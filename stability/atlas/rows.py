@@ -8,23 +8,21 @@ from __future__ import annotations
 
 import functools
 import itertools
-import json
 import math
 import multiprocessing
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import MISSING, asdict, dataclass, fields
-from typing import NamedTuple
 
 import jax
 import numpy as np
 
 from stability import real
 from stability.atlas import endless, refusals
-from stability.atlas.culprits import Culprit, culprit_of
+from stability.atlas.culprits import culprit_of
 from stability.atlas.figures import condensed, rounded_down
 from stability.atlas.functions import public_function
 from stability.atlas.profile import profile_text
+from stability.atlas.records import Example, Place, Row, Settings, Task
 from stability.atlas.rules import DEFAULT, HIGHEST_NAME, OURS, rules_of
 from stability.atlas.threads import threads_of
 from stability.atlas.ways import MODES, WAYS, Scalar, evaluated, same_as
@@ -41,102 +39,6 @@ from stability.truth import Truth
 SEED = 0
 TRIED = 256
 """True values by which it is told how long all take."""
-
-
-class Task(NamedTuple):
-    """A function in a format, by each of its rules."""
-
-    function: str
-    dtype: str
-
-
-class Place(NamedTuple):
-    """What a row is of, as in `Row`."""
-
-    function: str
-    rule: str
-    order: int
-    dtype: str
-    ways: tuple[tuple[str, str], ...]
-
-
-@dataclass(frozen=True)
-class Settings:
-    """**Attributes:** `points` the size of the grid of a wide format; `tolerance` in ulps of the true value, beyond
-    which a result is inaccurate; `seconds` that the true values of an order may take, before fewer are looked at;
-    `every_float32` whether every float32 is looked at under `jit`, where Taylor models give the true values."""
-
-    points: int = 4096
-    tolerance: float = 16.0
-    seconds: float = 60.0
-    every_float32: bool = False
-
-
-class Example(NamedTuple):
-    """A float at which a row fails: `x` and `result` in hexadecimal, the true value in words, and the kind."""
-
-    x: str
-    result: str
-    true: str
-    kind: str
-
-
-@dataclass(frozen=True)
-class Row:
-    """What is known of a derivative of a function.
-
-    **Attributes:** `ways` pairs of a way and a mode, whose results are alike in all that is told here; `points` looked
-    at, `exhaustive` where that is every float; `counts` of them by kind; `failing` the share of all floats that fail,
-    and `flushed` those that are 0 for a true value that is subnormal, which is XLA's policy and no failure of a rule;
-    `max_ulp` the worst error of what is finite at a normal true value, at the float `at`, a lower bound unless
-    `exhaustive`; `regions` of failing floats, `[kind, first, last, count]`; `profile` the worst error by `BINS` equal
-    parts of their axis (`profile.position`), as characters (`profile_text`); `example` one of the failing floats;
-    `culprit` the equation to blame there, told of the row of its derivative and rule that fails at most floats;
-    `reported` those inputs of public threads, of this format, at which it fails; `error` why there is no result.
-    """
-
-    function: str
-    rule: str
-    order: int
-    dtype: str
-    ways: tuple[tuple[str, str], ...]
-    points: int = 0
-    exhaustive: bool = False
-    counts: dict[str, int] | None = None
-    failing: float = 0.0
-    flushed: float = 0.0
-    max_ulp: float | None = None
-    at: str | None = None
-    regions: tuple[tuple[str, str, str, int], ...] = ()
-    profile: str = ""
-    example: Example | None = None
-    culprit: Culprit | None = None
-    reported: tuple[str, ...] = ()
-    error: str | None = None
-
-    def to_json(self) -> dict:
-        """Without what is empty."""
-        told = asdict(self)
-        return {f.name: told[f.name] for f in fields(self) if f.default is MISSING or told[f.name] != f.default}
-
-    @classmethod
-    def from_json(cls, data: dict) -> Row:
-        told = dict(data)
-        told["ways"] = tuple((way, mode) for way, mode in data["ways"])
-        told["regions"] = tuple(tuple(r) for r in data.get("regions", ()))
-        told["example"] = Example(*data["example"]) if data.get("example") else None
-        told["culprit"] = Culprit(*data["culprit"]) if data.get("culprit") else None
-        told["reported"] = tuple(data.get("reported", ()))
-        for name in ("failing", "flushed", "max_ulp"):
-            if not isinstance(told.get(name, 0.0), int | float | None):
-                raise TypeError(name)
-        return cls(**told)
-
-    @property
-    def measured(self) -> str:
-        """All that is told but for which function, and by which way: as text, to be compared."""
-        told = self.to_json()
-        return json.dumps([told.get(k) for k in ("counts", "failing", "max_ulp", "regions", "error")])
 
 
 def measure(task: Task, settings: Settings) -> list[Row]:
@@ -180,6 +82,10 @@ def orders_of(rule: str) -> tuple[int, ...]:
 
 def _rows(task: Task, order: int, settings: Settings, table: Table | None) -> list[Row]:
     fmt, rules = FORMATS[task.dtype], rules_of(task.function)
+    chosen = {rule: fn for rule, fn in rules.items() if order in orders_of(rule)}
+    programs = {(rule, way): make(fn) for rule, fn in chosen.items() for way, make in WAYS[order].items()}
+    if refused := _refused(task, order, programs):
+        return refused
 
     @functools.cache
     def truth_at(ordinals: bytes) -> Truth:
@@ -194,8 +100,7 @@ def _rows(task: Task, order: int, settings: Settings, table: Table | None) -> li
         told = refusals.why_not(public_function(task.function).fn, fmt) or refusals.HERE + first_line(error)
         ways = tuple((way, mode) for way in WAYS[order] for mode in MODES)
         return [Row(task.function, DEFAULT, order, task.dtype, ways, error=told)]
-    rows, chosen = [], {rule: fn for rule, fn in rules.items() if order in orders_of(rule)}
-    programs = {(rule, way): make(fn) for rule, fn in chosen.items() for way, make in WAYS[order].items()}
+    rows = []
     first = same_as(programs, fmt)
     measured: dict[tuple[tuple[str, str], str], Row] = {}
     swept = _swept(task, programs, order, table, settings)
@@ -225,6 +130,19 @@ def _rows(task: Task, order: int, settings: Settings, table: Table | None) -> li
         gravest = max(alike, key=lambda row: row.failing)
         rows += [_with_culprit(row, fn, settings) if row is gravest else row for row in alike]
     return rows
+
+
+def _refused(task: Task, order: int, programs: dict[tuple[str, str], Scalar]) -> list[Row]:
+    """Rows of a derivative that the library has by no rule and no way, for which no true value is asked; empty where
+    it has it."""
+    found = []
+    for (rule, way), program in programs.items():
+        why = refusals.why_not(program, FORMATS[task.dtype])
+        if why is None:
+            return []
+        found += [Row(task.function, rule, order, task.dtype, ((way, mode),), error=why) for mode in MODES]
+    each = [[row for row in found if row.rule == rule] for rule in dict.fromkeys(rule for rule, _ in programs)]
+    return [row for rows in each for row in _joined(rows)]
 
 
 def _swept(

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from stability.atlas.maps import LossMap
-from stability.atlas.rows import Row, Settings, Task
+from stability.atlas.records import Row, Settings, Task
 from stability.files import write_atomically
 from stability.formats import FORMATS
 from stability.measure import LOST_KINDS

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from stability.atlas.rows import Row
+from stability.atlas.records import Row
 from stability.atlas.rules import DEFAULT
 from stability.atlas.threads import Thread, threads_of
 from stability.formats import FORMATS

@@ -16,7 +16,8 @@ from rich.table import Table
 from stability.atlas import endless, maps, page
 from stability.atlas.aliases import same_programs, under_name
 from stability.atlas.functions import LEFT_OUT, public_functions, stem
-from stability.atlas.rows import Row, Settings, Task, measure_in_turn
+from stability.atlas.records import Row, Settings, Task
+from stability.atlas.rows import measure_in_turn
 from stability.atlas.store import ATLAS, Atlas, Change, Progress, Refused, changes, identity, packed, read
 from stability.atlas.timing import seconds_by_rule
 from stability.cli import executors
