@@ -306,3 +306,18 @@ def test_a_derivative_by_a_parameter_has_slopes_of_its_own():
         mixed = mpmath.diff(lambda a: mpmath.exp((a - 1) * mpmath.log(mpf(1.5)) - mpf(1.5)) / mpmath.gamma(a), mpf(2.5))
     assert agrees(decided(by_a.slopes[0], 2.5, 1.5), twice, 40)
     assert agrees(decided(by_a.slopes[1], 2.5, 1.5), mixed, 40)
+
+
+@pytest.mark.parametrize("function", [bessel.i0, bessel.i1, bessel.i0e, bessel.i1e], ids=["i0", "i1", "i0e", "i1e"])
+def test_bessel_functions_of_a_ball_hold_what_they_are_in_it(function):
+    """Of narrow and wide ones, around 0 and far from it, at their ends and inside."""
+    balls = [arb(m, r * abs(m)) for m in (-3e4, -700.0, -2.1, -1.5, -1e-3, 1e-9, 0.4, 1.6, 3.0, 90.0) for r in WIDTHS]
+    for ball in [*balls, arb(0.1, 0.3), arb(-0.1, 0.3), arb(-0.6, 2.5), arb(3, 5)]:
+        here = flat(function(ball))
+        assert here.is_finite()
+        for part in (-0.99, -0.2, 0.0, 0.5, 0.99):
+            x = (ball.mid() + ball.rad() * part).mid()
+            assert here.overlaps(flat(function(x))), (ball, x)
+
+
+WIDTHS = (1e-12, 1e-5, 0.1, 0.5, 1.5)

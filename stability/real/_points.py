@@ -243,7 +243,7 @@ def _shared(fast: Callable | None, wide: np.ndarray, fmt: FloatFormat) -> Iterat
     """Positions of all floats of a binade, and the true value that they share to within `FRACTION` ulps, where a
     function saturates, vanishes, overflows or has no domain: what it is of a ball around all of them, and so of each.
 
-    The least and the greatest are evaluated by themselves besides, and have to agree.
+    The least and the greatest have to agree, and are evaluated first: a ball around a binade can take a second.
     """
     numbers = np.flatnonzero(np.isfinite(wide) & (wide != 0))
     if fast is None or len(numbers) < MANY:
@@ -253,9 +253,12 @@ def _shared(fast: Callable | None, wide: np.ndarray, fmt: FloatFormat) -> Iterat
     for at in np.split(numbers[order], np.flatnonzero(np.diff(key[order])) + 1):
         if len(at) < MANY:
             continue
-        ends = arb(wide[at].min()), arb(wide[at].max())
-        point = _whole(fast, ends[0].union(ends[1]), fmt)
-        if point is not None and all(_agree(point, _whole(fast, x, fmt)) for x in ends):
+        low, high = arb(wide[at].min()), arb(wide[at].max())
+        first = _whole(fast, low, fmt)
+        if first is None or not _agree(first, _whole(fast, high, fmt)):
+            continue
+        point = _whole(fast, low.union(high), fmt)
+        if point is not None and _agree(point, first):
             yield at, point
 
 

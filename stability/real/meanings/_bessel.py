@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import cache
 
 from flint import arb
@@ -20,6 +21,26 @@ def _sign(n: int) -> int:
     return -1 if n % 2 else 1
 
 
+NARROW = 24
+"""Bits of a ball from which on Arb is quick; around a wide one it takes up to a second."""
+
+
+def _between(f: Callable[[arb], arb], low: arb, high: arb) -> arb:
+    """What a monotonic function is from one number to another."""
+    return f(low).union(f(high))
+
+
+def _at(n: int, x: arb) -> arb:
+    """`I_n(x)`, `n >= 0`, which grows with `x >= 0` and has the parity of `n`."""
+
+    def at(x: arb) -> arb:
+        return x.bessel_i(arb(n))
+
+    if x.rel_accuracy_bits() >= NARROW or not x.is_finite():
+        return at(x)
+    return _between(at, x.lower(), x.upper()) if n % 2 else _between(at, x.abs_lower(), x.abs_upper())
+
+
 @cache
 def bessel_i(n: int) -> Function:
     """`I_n(x)` for whole `n >= 0`, of slope `(I_(n-1) + I_(n+1))/2`."""
@@ -27,25 +48,37 @@ def bessel_i(n: int) -> Function:
         (lambda x: bessel_i(1)(x)) if n == 0 else (lambda x: mul(arb(0.5), add(bessel_i(n - 1)(x), bessel_i(n + 1)(x))))
     )
 
-    def at(n: int, x: arb) -> arb:
-        return flat(x).bessel_i(arb(abs(n)))
-
     def of_series(x: Series):
         if x.special or x.start < 0:
             return Series([rule(x.limit())])
 
         def taylor(k: int) -> arb:
-            terms = [math.comb(k, j) * at(n - k + 2 * j, x.limit()) for j in range(k + 1)]
+            terms = [math.comb(k, j) * _at(abs(n - k + 2 * j), flat(x.limit())) for j in range(k + 1)]
             return sum(terms, arb(0)) / 2**k / math.factorial(k)
 
         return expanded(taylor, x)
 
-    rule = unary(lambda x: at(n, x), INFINITY, INFINITY if n % 2 == 0 else MINUS_INFINITY)
+    rule = unary(lambda x: _at(n, flat(x)), INFINITY, INFINITY if n % 2 == 0 else MINUS_INFINITY)
     return Function(rule, slope, series=of_series)
 
 
 def _scaled(n: int, x: arb) -> arb:
-    return x.bessel_i(arb(n), scaled=True) if x >= 0 else (-x).bessel_i(arb(n), scaled=True) * _sign(n)
+    """`e^-|x| I_n(x)`, at most `I_n(|x|)` in size.
+
+    That of order 0 falls with `x > 0`, that of 1 for `x > 2`, since `x/(x + 1) < x/(1/2 + √(x² + 9/4)) <= I_1/I_0 < 1`:
+    Amos, Computation of modified Bessel functions and their ratios, 1974.
+    """
+
+    def at(x: arb) -> arb:
+        return x.bessel_i(arb(n), scaled=True)
+
+    if not x >= 0:
+        if x < 0:
+            return _scaled(n, -x) * _sign(n)
+        most = x.abs_upper()
+        return _between(at, arb(0), most) if n == 0 else _at(n, most).union(-_at(n, most))
+    wide = n <= 1 and x > 2 and x.is_finite() and x.rel_accuracy_bits() < NARROW
+    return _between(at, x.lower(), x.upper()) if wide else at(x)
 
 
 @cache
