@@ -58,8 +58,9 @@ def derivatives(evaluate: Callable[[Any], Sequence[Any]], x: Scalar, order: int)
     if seen.singular == before and not any(isinstance(v, Undefined) and v.certain for v in smooth):
         return [Sides(v, v) for v in smooth]
 
-    if all(map(_is_nowhere, smooth)) and all(map(_is_nowhere, around := list(evaluate(_around(x))))):
-        return [Sides(v, v) for v in around]
+    around = list(evaluate(_around(x)))
+    if all(_is_nowhere(v) or _is_constant(v) for v in around):
+        return [Sides(v, v) for v in map(_of_constant, around)]
     here = list(evaluate(x))
     holes = {k for k, v in enumerate(here) if isinstance(v, Undefined) and v.kind in HOLES}
     for k, sides in enumerate(limits(evaluate, x) if holes else ()):
@@ -85,6 +86,11 @@ def _around(x: arb) -> arb:
 def _is_nowhere(v: Any) -> bool:
     """Whether a function of a ball has no value anywhere in it."""
     return isinstance(v, Undefined) and v.kind in ("domain", "nan")
+
+
+def _is_constant(v: Any) -> bool:
+    """Whether a function of a ball is one number, or one infinity, everywhere in it: what encloses it is no wider."""
+    return type(v) is arb and (infinite(v) or (v.is_finite() and v.is_exact()))
 
 
 def found_here(at: Any, beside: Any, slope: Scalar) -> Scalar:
