@@ -9,7 +9,7 @@ from flint import arb
 from jax import lax
 
 from stability.formats import FORMATS
-from stability.real import Order, records, true_derivative, true_value, truth, why_undefined
+from stability.real import Order, _derivative, records, true_derivative, true_value, truth, why_undefined
 from stability.real import function as functions
 from stability.study.functions import hold, truth_of
 from stability.truth import State
@@ -276,3 +276,27 @@ def test_a_derivative_undefined_from_a_side_is_told_from_a_number_beside_it():
 
     with jax.enable_x64(True):
         assert true_derivative(loss, np.float64(0)) == 0.5
+
+
+def test_a_ball_around_a_number_is_wider_than_it():
+    """Else a derivative at 0, say, would be told to be 0 for a value that is one number there."""
+    for x in (arb(0), arb(1), arb(-3e300), arb(2) ** -1074):
+        around = _derivative._around(x)
+        assert around.contains(x) and not around.is_exact() and around.is_finite()
+
+
+@pytest.mark.parametrize(
+    "fn, at, wanted",
+    [
+        (jax.nn.relu6, 7.0, "0.0"),
+        (lambda x: jnp.clip(x, -1, 1) * 0.1, -3.0, "0.0"),
+        (jax.scipy.special.entr, -0.5, "undefined"),
+        (lambda x: jnp.where(x < 1, jnp.inf, x), 0.5, "undefined"),
+        (lambda x: jnp.abs(x) * 0, 0.0, "0.0"),
+        (jax.nn.relu, 0.0, "0.0 = 0x0.0p+0, or up to 1.0"),
+        (lambda x: jnp.where(x == 0, 0.0, x), 0.0, "1.0"),
+    ],
+)
+def test_where_a_function_is_one_number_all_around_its_derivative_is_0_and_of_an_infinity_there_is_none(fn, at, wanted):
+    found = truth(fn, np.float32([at]), fmt=F32, derivative=Order(0, 1))
+    assert found.told(0).startswith(wanted)

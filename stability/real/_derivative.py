@@ -80,7 +80,8 @@ def derivatives(evaluate: Callable[[Any], Sequence[Any]], x: Scalar, order: int)
 
 def _around(x: arb) -> arb:
     """A ball with a number inside it."""
-    return x + arb(0, abs(x) * arb(2) ** -40 if x else arb(2) ** -1200)
+    away = abs(x) * arb(2) ** -40 if x != 0 else arb(2) ** -1200
+    return (x - away).union(x + away)
 
 
 def _is_nowhere(v: Any) -> bool:
