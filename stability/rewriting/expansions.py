@@ -57,7 +57,7 @@ def centres(column: np.ndarray, bits: np.ndarray) -> set[Fraction]:
     x = column.astype(np.float64)
     x, bits = x[np.isfinite(x)], bits[np.isfinite(x)]
     found: set[Fraction] = set()
-    low, high = x.min(initial=np.inf), x.max(initial=-np.inf)
+    low, high = float(x.min(initial=np.inf)), float(x.max(initial=-np.inf))
     if 0 < low <= high < NARROW * low or NARROW * low < low <= high < 0:
         scale = Fraction(2) ** (BITS - math.frexp(high)[1])
         found.add(Fraction(round(Fraction(low + high) / 2 * scale)) / scale)
