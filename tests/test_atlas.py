@@ -1,11 +1,13 @@
 """The atlas: functions found, rows that say what mpmath says, planted faults found, healthy rules clean."""
 
 import ast
+import functools
 import gzip
 import json
 import math
 import subprocess
 import sys
+import threading
 
 import jax
 import jax.numpy as jnp
@@ -389,3 +391,21 @@ def test_a_program_that_does_not_end_is_told_and_stops_nothing():
     first, second = map(ast.literal_eval, done.stdout.splitlines())
     assert "Endless: does not end within 0.5 s" in first and any(e.startswith("not tried") for e in first)
     assert set(second) <= set(first) and done.returncode == 3
+
+
+def test_a_call_that_does_not_end_is_told_and_others_give_what_they_give():
+    assert endless.finished(lambda: 5) == 5
+    with pytest.raises(ZeroDivisionError):
+        endless.finished(lambda: 1 / 0)
+    with pytest.raises(endless.Endless, match="does not end within 0.1 s"):
+        endless.finished(threading.Event().wait, 0.1)
+
+
+def test_a_diagnosis_that_does_not_end_is_told_in_place_of_a_culprit(monkeypatch):
+    noted = []
+    monkeypatch.setattr(rows, "culprit_of", lambda *args: threading.Event().wait())
+    monkeypatch.setattr(rows.endless, "finished", functools.partial(endless.finished, seconds=0.1))
+    monkeypatch.setattr(rows.endless, "note", lambda task, error: noted.append(task))
+    found = measure(Task("jnp.expm1(x)", "float32"), FEW)
+    told = {r.culprit.did for r in found if r.culprit}
+    assert told == {"not diagnosed: does not end within 0.1 s"} and set(noted) == {Task("jnp.expm1(x)", "float32")}

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import queue
 import sys
 import threading
+from collections.abc import Callable
+from typing import TypeVar, cast
 
 import jax
 import numpy as np
@@ -27,6 +30,29 @@ def awaited(result: Array, seconds: float = PATIENCE) -> np.ndarray:
     if waiting.is_alive():
         raise Endless(f"does not end within {seconds:g} s")
     return np.asarray(result)
+
+
+T = TypeVar("T")
+
+
+def finished(run: Callable[[], T], seconds: float = PATIENCE) -> T:
+    """What a call gives, made in a thread of its own. **Raises:** `Endless`, and what the call raises."""
+    found: queue.SimpleQueue[tuple[T | None, Exception | None]] = queue.SimpleQueue()
+
+    def go() -> None:
+        try:
+            found.put((run(), None))
+        except Exception as error:
+            found.put((None, error))
+
+    threading.Thread(target=go, daemon=True).start()
+    try:
+        value, error = found.get(timeout=seconds)
+    except queue.Empty:
+        raise Endless(f"does not end within {seconds:g} s") from None
+    if error is not None:
+        raise error
+    return cast(T, value)
 
 
 def _ended(result: Array) -> None:

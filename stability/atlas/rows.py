@@ -18,7 +18,7 @@ import numpy as np
 
 from stability import real
 from stability.atlas import endless, refusals
-from stability.atlas.culprits import culprit_of
+from stability.atlas.culprits import Culprit, culprit_of
 from stability.atlas.figures import condensed, rounded_down
 from stability.atlas.functions import public_function
 from stability.atlas.profile import profile_text
@@ -311,5 +311,14 @@ def _with_culprit(row: Row, fn: Scalar, settings: Settings) -> Row:
         return row
     way, mode = row.ways[0]
     x = FORMATS[row.dtype].dtype.type(float.fromhex(row.example.x))
-    culprit = culprit_of(WAYS[row.order][way](fn), x, mode, settings.tolerance)
+
+    def found() -> Culprit | None:
+        with jax.enable_x64(row.dtype == "float64"):
+            return culprit_of(WAYS[row.order][way](fn), x, mode, settings.tolerance)
+
+    try:
+        culprit = endless.finished(found)
+    except endless.Endless as error:
+        endless.note(Task(row.function, row.dtype), error)
+        culprit = Culprit("", f"not diagnosed: {first_line(error)}", "")
     return Row(**{**vars(row), "culprit": culprit})
