@@ -320,5 +320,5 @@ def _with_culprit(row: Row, fn: Scalar, settings: Settings) -> Row:
         culprit = endless.finished(found)
     except endless.Endless as error:
         endless.note(Task(row.function, row.dtype), error)
-        culprit = Culprit("", f"not diagnosed: {first_line(error)}", "")
+        culprit = Culprit("", f"not diagnosed: {error}", "")
     return Row(**{**vars(row), "culprit": culprit})
