@@ -13,12 +13,15 @@ import pytest
 from mpmath import mp, mpf
 from public_oracles import ORACLES
 
+from stability.atlas.figures import MOST_REGIONS
 from stability.atlas.functions import public_function
 from stability.atlas.store import ATLAS
 from stability.atlas.ways import MODES, WAYS
 from stability.formats import FORMATS, from_ordinal, to_ordinal, widen
 
-PUBLISHED = [Path(__file__).parents[1] / "reports" / name / ATLAS for name in ("atlas", "atlas-bfloat16")]
+PUBLISHED = [
+    Path(__file__).parents[1] / "reports" / name / ATLAS for name in ("atlas", "atlas-bfloat16", "atlas-float32")
+]
 ROWS, SEED, TOLERANCE = 30, 20, 16
 INSIDE = 6
 """Floats inside a region that are looked at besides its ends."""
@@ -90,14 +93,16 @@ def test_the_regions_of_a_published_row_are_where_mpmath_says(row):
                 except ZeroDivisionError:
                     yield None
 
+        kinds = [region[0] for region in row["regions"]]
+        estimated = not row.get("exhaustive") and max(map(kinds.count, kinds)) == MOST_REGIONS
         for name, first, last, count in row["regions"]:
             if name == "pole":
                 continue
             start, stop = (int(to_ordinal(np.array([float.fromhex(v)]).astype(fmt.dtype))[0]) for v in (first, last))
-            whole = count == stop - start + 1
+            whole = count == stop - start + 1 and not estimated
             inside = rng.integers(start, stop + 1, INSIDE).tolist() if whole else []
             for found in kind_at([start, stop, *inside]):
-                assert found in (name, None), (name, first, last)
+                assert found != "ok" if estimated else found in (name, None), (name, first, last)
                 checked += found is not None
             for found in kind_at([max(start - 1, -fmt.infinity - 1), min(stop + 1, fmt.infinity)]) if whole else ():
                 assert found != name, (name, first, last)
