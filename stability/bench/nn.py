@@ -1,10 +1,10 @@
 """`stability bench nn`: what the functions of `stability.nn` cost beside their namesakes, and how far off both are.
 
 The value and the gradient (`jax.vjp` with ones, both arrays returned, under `jit`) of 2**24 float32 of standard
-deviation 4, in turn within one run; `copy` reads the array and writes two, which is the limit. Errors are the worst of
-the gradient over about 2**10 floats, spread over all binades, in ulps of the true value, where that is a normal float.
-Where one of ours takes over 1.25 times as long as its namesake, or the median of the ratios is over 1, the exit status
-is 1. Those that reduce an axis have a table of their own: the value, and the gradient at a random cotangent, of rows of
+deviation 4, in turn within one run: told are the medians over the rounds, of times and of their ratios in a round;
+`copy` reads the array and writes two, which is the limit. Errors are the worst of the gradient over about 2**10 floats,
+spread over all binades, in ulps of the true value, where that is a normal float. Where one of ours takes over 1.25
+times as long as its namesake, or the median of the ratios is over 1, the exit status is 1. Those that reduce an axis have a table of their own: the value, and the gradient at a random cotangent, of rows of
 10 to 1,000 float32, told and not asserted.
 """
 
@@ -21,7 +21,7 @@ import numpy as np
 
 from stability import nn
 from stability.bench import figures
-from stability.bench.timing import best_seconds
+from stability.bench.timing import median_ratio, seconds_by_round
 from stability.cli.arguments import Parser, whole_number
 from stability.formats import FORMATS
 from stability.measure import error_in_ulps, true_is_normal
@@ -96,11 +96,11 @@ def measured(name: str, pair: Pair, x: jax.Array, rounds: int) -> dict:
     """Milliseconds, their ratio, and the worst errors, of one function and its namesake."""
     runs: dict[str, Callable] = {"copy": jax.jit(lambda x: (x + 1, x - 1))}
     runs |= {who: value_and_gradient(function) for who, function in zip(("ours", "jax"), pair, strict=True)}
-    seconds = best_seconds({who: partial(run, x) for who, run in runs.items()}, rounds)
+    seconds = seconds_by_round({who: partial(run, x) for who, run in runs.items()}, rounds)
     return {
         "function": name,
-        "milliseconds": {who: round(1e3 * s, 3) for who, s in seconds.items()},
-        "ratio": round(seconds["ours"] / seconds["jax"], 3),
+        "milliseconds": {who: round(1e3 * statistics.median(s), 3) for who, s in seconds.items()},
+        "ratio": round(median_ratio(seconds, "ours", "jax"), 3),
         "gradient_ulps": {
             who: worst_error(f, MEANT.get(name, pair[1])) for who, f in zip(("ours", "jax"), pair, strict=True)
         },
@@ -123,16 +123,16 @@ def reduced(name: str, pair: Pair, shape: tuple[int, int], rounds: int) -> dict:
     found: dict = {"function": name, "shape": shape}
     for task, made, inputs in (("value", jax.jit, (x,)), ("value and gradient", both, (x, cotangent))):
         runs = {who: partial(made(f), *inputs) for who, f in zip(("ours", "jax"), pair, strict=True)}
-        seconds = best_seconds(runs, rounds)
-        found[task] = {who: round(1e3 * s, 3) for who, s in seconds.items()}
-        found[task]["ratio"] = round(seconds["ours"] / seconds["jax"], 3)
+        seconds = seconds_by_round(runs, rounds)
+        found[task] = {who: round(1e3 * statistics.median(s), 3) for who, s in seconds.items()}
+        found[task]["ratio"] = round(median_ratio(seconds, "ours", "jax"), 3)
     return found
 
 
 def parser() -> Parser:
     p = figures.parser("nn", __doc__)
     p.add_argument("--exponent", type=whole_number(1), default=24, help="2**EXPONENT floats (default %(default)s)")
-    p.add_argument("--rounds", type=whole_number(1), default=9, help="rounds, the best counts (default %(default)s)")
+    p.add_argument("--rounds", type=whole_number(1), default=15, help="rounds, the median counts (default %(default)s)")
     return p
 
 
