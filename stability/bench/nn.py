@@ -3,7 +3,7 @@
 The value and the gradient (`jax.vjp` with ones, both arrays returned, under `jit`) of 2**24 float32 of standard
 deviation 4, in turn within one run: told are the medians over the rounds, of times and of their ratios in a round;
 `copy` reads the array and writes two, which is the limit. Errors are the worst of the gradient over about 2**10 floats,
-spread over all binades, in ulps of the true value, where that is a normal float.Where one of ours takes over 1.25
+spread over all binades, in ulps of the true value, where that is a normal float. Where one of ours takes over 1.25
 times as long as its namesake, or the median of the ratios is over 1, the exit status is 1. Those that reduce an axis
 have a table of their own: the value, and the gradient at a random cotangent, of rows of 10 to 1,000 float32, told and
 not asserted.
