@@ -11,7 +11,8 @@ import mpmath
 import numpy as np
 import pytest
 from mpmath import mp, mpf
-from public_oracles import ORACLES
+from public_distributions import DISTRIBUTIONS
+from public_oracles import ORACLES as OF_NUMBERS
 
 from stability.atlas.figures import MOST_REGIONS
 from stability.atlas.functions import public_function
@@ -19,9 +20,9 @@ from stability.atlas.store import ATLAS
 from stability.atlas.ways import MODES, WAYS
 from stability.formats import FORMATS, from_ordinal, to_ordinal, widen
 
-PUBLISHED = [
-    Path(__file__).parents[1] / "reports" / name / ATLAS for name in ("atlas", "atlas-bfloat16", "atlas-float32")
-]
+ORACLES = OF_NUMBERS | DISTRIBUTIONS
+NAMES = ("atlas", "atlas-bfloat16", "atlas-float32", "atlas-stats")
+PUBLISHED = [Path(__file__).parents[1] / "reports" / name / ATLAS for name in NAMES]
 ROWS, SEED, TOLERANCE = 30, 20, 16
 INSIDE = 6
 """Floats inside a region that are looked at besides its ends."""
