@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
 import jax.numpy as jnp
 import pytest
@@ -116,8 +117,46 @@ def test_a_name_that_is_not_there_is_told(options):
         STUDY.sweep(**options)
 
 
+STARTS = """
+import signal, time
+from stability import cli
+from stability.cli.executors import executor
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
+def main(argv):
+    with executor(2, None, False) as pool:
+        print("begun", flush=True)
+        list(pool.map(time.sleep, [0.05] * 40 + [600] * 40))
+
+cli.main = main
+cli.run()
+"""
+
+
+def _begun(*program):
+    return subprocess.Popen(
+        [sys.executable, "-c", *program],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def _interrupted(begun, number, seconds=0.2):
+    """Sends the signal, from the keyboard to all processes; whether one line tells of it and nothing else.
+
+    After some time, as one that comes just before Python begins to wait for a lock is not told until the next.
+    """
+    time.sleep(seconds)
+    (os.killpg if number == signal.SIGINT else os.kill)(begun.pid, number)
+    _, told = begun.communicate(timeout=60)
+    return begun.returncode == 128 + number and told.startswith("interrupted: ") and told.count("\n") == 1
+
+
 WAITS = """
-import os, signal, time
+import os, signal, sys, time
 from stability import cli
 from stability.cli.executors import executor
 
@@ -126,8 +165,10 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 def main(argv):
     with executor(2, None, False) as pool:
         list(pool.map(time.sleep, [1, 1]))
-        print(pool.submit(os.getpid).result(), flush=True)
-        list(pool.map(time.sleep, [600] * 4))
+        worker = pool.submit(os.getpid).result()
+        tasks = pool.map(time.sleep, [600] * int(sys.argv[1]))
+        print(worker, flush=True)
+        list(tasks)
 
 cli.main = main
 cli.run()
@@ -136,14 +177,20 @@ cli.run()
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_an_interrupt_ends_what_is_measured_in_other_processes(number):
+@pytest.mark.parametrize("tasks", [2, 4, 5, 40])
+def test_an_interrupt_ends_what_is_measured_in_other_processes(tasks, number):
     """At once, though each is at work for minutes; from the keyboard it reaches all of them."""
-    begun = subprocess.Popen(
-        [sys.executable, "-c", WAITS], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
-    )
+    begun = _begun(WAITS, str(tasks))
     worker = int(begun.stdout.readline())
-    (os.killpg if number == signal.SIGINT else os.kill)(begun.pid, number)
-    _, told = begun.communicate(timeout=60)
-    assert begun.returncode == 128 + number and told.startswith("interrupted: ") and told.count("\n") == 1
+    assert _interrupted(begun, number)
     with pytest.raises(ProcessLookupError):
         os.kill(worker, 0)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("seconds", [0.1, 0.5, 1, 2])
+def test_an_interrupt_while_processes_start(seconds, number):
+    begun = _begun(STARTS)
+    assert begun.stdout.readline() == "begun\n"
+    assert _interrupted(begun, number, seconds)

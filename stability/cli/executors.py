@@ -8,17 +8,20 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
-from concurrent.futures import CancelledError, Executor, ProcessPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError, Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from multiprocessing import forkserver
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
-from typing import NoReturn
+from typing import NoReturn, ParamSpec, TypeVar
 
 from stability.cli.arguments import whole_number
 from stability.study.loading import first_line
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class NoExecutor(ValueError):
@@ -40,6 +43,21 @@ def add_arguments(p: argparse.ArgumentParser) -> None:
     )
 
 
+class _Pool(ProcessPoolExecutor):
+    """Processes that start whole or not at all: an interrupt waits for what is handed on."""
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        come: list[int] = []
+        before = {n: signal.signal(n, lambda number, _: come.append(number)) for n in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            return super().submit(fn, *args, **kwargs)
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+            for first in come[:1]:
+                signal.raise_signal(first)
+
+
 @contextmanager
 def executor(jobs: int | None, scheduler: str | None, few: bool, apart: bool = False) -> Iterator[Executor | None]:
     """What runs tasks, `None` for this thread, which is where one process measures unless many tasks shall be `apart`.
@@ -49,21 +67,40 @@ def executor(jobs: int | None, scheduler: str | None, few: bool, apart: bool = F
     if scheduler is not None:
         with _cluster(scheduler) as found:
             yield found
-    elif processes(jobs, few) == 1 and (few or not apart):
+    elif (count := processes(jobs, few)) == 1 and (few or not apart):
         yield None
     else:
-        pool = ProcessPoolExecutor(processes(jobs, few), mp_context=_context(), initializer=_bound)
+        pool = _Pool(count, mp_context=_context(), initializer=_bound)
         try:
             yield pool
         except BrokenProcessPool:
             told = f"--jobs {jobs}: one of the processes was ended from outside; fewer need less memory"
             raise NoExecutor(told) from None
         except KeyboardInterrupt:
-            for process in multiprocessing.active_children():
-                process.terminate()
+            _end(pool, count)
             raise
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+def _end(pool: ProcessPoolExecutor, count: int) -> None:
+    """Makes the shutdown of `pool` end its `count` processes, whatever they are at.
+
+    They end when the pool has let go of all that was to begin: one whose processes are gone fails on futures that
+    are cancelled. It lets go in order, so that the last of some tasks added here tells. Some are handed on before, to
+    wait for a process: at most one more than there are processes.
+    """
+    try:
+        last = [pool.submit(int) for _ in range(count + 2)][-1]
+    except BrokenProcessPool:
+        _terminate(None)
+    else:
+        last.add_done_callback(_terminate)
+
+
+def _terminate(_: Future[int] | None) -> None:
+    for process in multiprocessing.active_children():
+        process.terminate()
 
 
 def _bound() -> None:
@@ -86,7 +123,13 @@ def _context() -> BaseContext:
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["stability.sweep.rows", "stability.study.sigmoid", "stability.report.plots"])
-    forkserver.ensure_running()
+    # It and all that it begins have the interrupts blocked that are blocked here; the tracker would unblock them.
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
     return context
 
 
