@@ -14,6 +14,7 @@ from flint import arb, arb_series
 
 from stability import truth as truths
 from stability.formats import FloatFormat, widen
+from stability.real._blocks import HUGE, TINY, by_blocks
 from stability.real._compiled import Name, Open, compiled
 from stability.real._derivative import HOLES, Sides, derivatives, limits
 from stability.real._limits import one_limit
@@ -202,14 +203,24 @@ def truth(
     others = [np.asarray(a, z.dtype) if isinstance(a, float) else np.asarray(a) for a in args]
     full = [*others[:argnum], np.zeros((), z.dtype), *others[argnum:]]
     given = tuple(Given(x.dtype.name, x.shape, x.tobytes()) for x in full)
-    quick, fast, slow = kept(fn, given, argnum, derivative, bool(jax.config.read("jax_enable_x64")))
+    x64 = bool(jax.config.read("jax_enable_x64"))
+    quick, fast, slow = kept(fn, given, argnum, derivative, x64)
     wide = widen(z)
     n = len(wide)
     shared = list(_shared(quick, wide, fmt))
     together = np.concatenate([at for at, _ in shared]) if shared else np.zeros(0, np.int64)
     alone = np.ones(n, bool)
     alone[together] = False
-    h, l, bound, sides = _by_line(quick, np.where(alone, wide, np.nan), fmt)
+    h, l, bound = np.zeros(n), np.zeros(n), np.full(n, np.inf)
+    own = derivative is None or derivative.by == argnum
+    if own and z.dtype.itemsize == 2 and (along := _along(fn, given, argnum, x64)) is not None:
+        order = 0 if derivative is None else derivative.order
+        with flint.ctx.workprec(PRECISIONS[0]):
+            h, bound = by_blocks(along, np.where(alone, wide, np.nan), order, fmt)
+        bound[nearest_quanta((h, l), 0, bound, fmt)[3]] = np.inf
+    by_line = np.flatnonzero(alone & np.isinf(bound))
+    h[by_line], l[by_line], bound[by_line], sides = _by_line(quick, wide[by_line], fmt)
+    sides = {by_line[i]: v for i, v in sides.items()}
     power = (np.abs(np.frexp(h)[0]) == 0.5) & (np.abs(l) <= bound) & (bound > 0)
     quanta, fraction, exponent, undecided = nearest_quanta((h, l), 0, np.where(power, np.inf, bound), fmt)
     with np.errstate(over="ignore"):
@@ -281,10 +292,6 @@ def _agree(one: Point, other: Point | None) -> bool:
         return False
     same = one.quanta == other.quanta or one.state == State.UNDEFINED
     return same and abs(one.fraction - other.fraction) <= 4 * FRACTION
-
-
-TINY, HUGE = 1e-280, 1e280
-"""Between these, doubles and their differences are normal."""
 
 
 def _by_line(

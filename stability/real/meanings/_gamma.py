@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from operator import methodcaller
+
 import flint
-from flint import acb, arb
+from flint import acb, arb, arb_series
 
 from stability.real._near import flat, near
-from stability.real.function import Function, zero
+from stability.real.function import Function, Open, constant_of, zero
 from stability.real.meanings._analytic import partial
+from stability.real.meanings._gamma_series import (
+    derivative_of_lgamma,
+    lgamma_series,
+    log_of_gamma,
+    polygamma_series,
+    ratio_of_gammas,
+    ratio_series,
+)
 from stability.real.meanings._text import (
     DOMAIN,
     POLE,
@@ -25,6 +35,7 @@ from stability.real.meanings._text import (
     unary,
     whole,
 )
+from stability.real.steps import sign_native
 from stability.real.values import INFINITY, MINUS_INFINITY, ONE, UNDECIDED, Scalar, Undefined, infinite
 
 LARGEST_ORDER = 1000
@@ -37,18 +48,25 @@ def _lgamma(x) -> arb:
 
 
 lgamma: Function = Function(
-    unary(_lgamma, INFINITY, INFINITY, lambda x: INFINITY if pole_of_gamma(x) else None), lambda x: digamma(x)
+    unary(_lgamma, INFINITY, INFINITY, lambda x: INFINITY if pole_of_gamma(x) else None),
+    lambda x: digamma(x),
+    series=lambda x: lgamma_series(lgamma, x),
+    native=log_of_gamma,
 )
 """`log |Γ(x)|`."""
 
 digamma: Function = Function(
     unary(lambda x: flat(x).digamma(), INFINITY, None, pole_of_gamma),
     lambda x: polygamma(ONE, x),
+    series=lambda x: polygamma_series(digamma, 0, x),
+    native=lambda x: derivative_of_lgamma(x, 1),
 )
 
 gamma: Function = Function(
     unary(lambda x: flat(x).gamma(), INFINITY, None, pole_of_gamma),
     lambda x: mul(gamma(x), digamma(x)),
+    series=lambda x: ratio_series(gamma, [x], [], [x]),
+    native=methodcaller("gamma"),
 )
 
 
@@ -140,7 +158,25 @@ def _polygamma(m: Scalar, x: Scalar) -> Scalar:
     return y if not (m / 2).is_integer() else -y
 
 
-polygamma: Function = Function(_polygamma, lambda m, x: DOMAIN, lambda m, x: polygamma(add(m, ONE), x))
+def _polygamma_series(m, x):
+    if not (isinstance(m, arb) and whole(m) and 1 <= m <= LARGEST_ORDER):
+        return DOMAIN
+    return polygamma_series(polygamma, int(float(m)), x)
+
+
+def _polygamma_native(m, x):
+    if type(m) is arb_series or not (whole(m) and 0 <= m <= LARGEST_ORDER):
+        raise Open
+    return derivative_of_lgamma(x, int(float(m)) + 1)
+
+
+polygamma: Function = Function(
+    _polygamma,
+    lambda m, x: DOMAIN,
+    lambda m, x: polygamma(add(m, ONE), x),
+    series=_polygamma_series,
+    native=_polygamma_native,
+)
 """`ψ^(m)(x) = (-1)^(m+1) m! ζ(m + 1, x)` for whole `m >= 1`, and the digamma function for `m = 0`; only for
 whole `m`, so without a slope in it."""
 
@@ -183,10 +219,18 @@ def _beta_rule(a: Scalar, b: Scalar) -> Scalar:
     return y if isinstance(y, Undefined) else checked(y)
 
 
+def _beta_native(a, b):
+    if type(a) is arb_series and type(b) is arb and whole(b):
+        return ratio_of_gammas(a, a + b) * b.gamma()
+    return ratio_of_gammas(b, a + b) * a.gamma()
+
+
 beta: Function = Function(
     _beta_rule,
     lambda a, b: mul(beta(a, b), sub(digamma(a), digamma(add(a, b)))),
     lambda a, b: mul(beta(a, b), sub(digamma(b), digamma(add(a, b)))),
+    series=lambda a, b: ratio_series(beta, [a, b], [add(a, b)], [a, b]),
+    native=_beta_native,
 )
 """`Γ(a) Γ(b)/Γ(a + b)`."""
 
@@ -203,10 +247,18 @@ def _betaln(a: Scalar, b: Scalar) -> Scalar:
     return POLE if y == 0 else checked(abs(y).log())
 
 
+def _betaln_native(a, b):
+    if constant_of(a) > 0 and constant_of(b) > 0:
+        return lgamma(a) + lgamma(b) - lgamma(a + b)
+    y = _beta_native(a, b)
+    return (y if sign_native(y) > 0 else -y).log()
+
+
 betaln: Function = Function(
     _betaln,
     lambda a, b: sub(digamma(a), digamma(add(a, b))),
     lambda a, b: sub(digamma(b), digamma(add(a, b))),
+    native=_betaln_native,
 )
 """`log |B(a, b)|`."""
 
@@ -239,6 +291,8 @@ poch: Function = Function(
     _poch_rule,
     lambda z, m: mul(poch(z, m), sub(digamma(add(z, m)), digamma(z))),
     lambda z, m: mul(poch(z, m), digamma(add(z, m))),
+    series=lambda z, m: ratio_series(poch, [z, m], [z], [add(z, m)]),
+    native=lambda z, m: ratio_of_gammas(z + m, z),
 )
 """`Γ(z + m)/Γ(z)`."""
 

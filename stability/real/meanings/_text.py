@@ -23,6 +23,7 @@ from stability.real.scalars import (
     log,
     log1p,
     logistic,
+    sin,
     square,
     tanh,
 )
@@ -149,6 +150,7 @@ __all__ = [
     "root_pi",
     "root_two",
     "root_two_pi",
+    "sin",
     "square",
     "sub",
     "tanh",
