@@ -28,7 +28,7 @@ from stability.real import arrays, steps
 from stability.real._near import flat
 from stability.real.arrays import as_array, bare
 from stability.real.complexes import is_complex
-from stability.real.function import Estimate, Function, Open
+from stability.real.function import Estimate, Function, Open, constant
 from stability.real.logic import identity
 from stability.real.reals import Reals, added, meaning, native, of_integers
 from stability.real.records import IDENTITIES, Elementwise, Folds, Named, as_numbers, moves, record_of
@@ -143,7 +143,7 @@ class _Source(Reals):
         """Variables that hang on no number that varies, but on the precision."""
         self.names: dict[str, Any] = {"arb": arb}
         self.texts: dict[int, str] = {}
-        self.straight = True
+        self.straight, self.at_points = True, False
 
     def constant_text(self, value: Any) -> str:
         """A value that is known, as a variable."""
@@ -174,6 +174,7 @@ class _Source(Reals):
 
     def call(self, function: Callable, inputs: Sequence[Any], primitive: str = "") -> Name:
         texts = [self.text(x) for x in inputs]
+        self.at_points |= function is constant
         if self.over_balls and primitive in TEXT:
             return self.line(TEXT[primitive].format(*texts), inputs)
         if self.over_balls:
@@ -298,7 +299,8 @@ def compiled(
     **Arguments:** `args` the arguments over the reals, a `Name` in place of each number that varies; `names` the names
     of those, in the order of the function's parameters; `over_balls` whether it is a function of balls (to one, or it
     raises `Open` or `ZeroDivisionError`), or of anything that a `Function` takes: of power series of Arb's own only
-    where its attribute `straight` says that it calls nothing but functions of numbers.
+    where its attribute `straight` says that it calls nothing but functions of numbers, and then those about a ball are
+    of one function unless `at_points` says that it takes something for a constant.
     """
     source = _Source(over_balls)
     try:
@@ -312,7 +314,7 @@ def compiled(
     exec(source.text_of_function(names, result), source.names)
     source.names["known"] = _by_precision(source.names["fixed"])
     point = source.names["point"]
-    point.straight = source.straight
+    point.straight, point.at_points = source.straight, source.at_points
     return point
 
 

@@ -13,6 +13,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+import flint
 from flint import arb
 
 from stability.real import _arithmetic as plain
@@ -79,8 +80,8 @@ def derivatives(evaluate: Callable[[Any], Sequence[Any]], x: Scalar, order: int)
 
 
 def _around(x: arb) -> arb:
-    """A ball with a number inside it."""
-    away = abs(x) * arb(2) ** -40 if x != 0 else arb(2) ** -1200
+    """A small ball with a number inside it."""
+    away = min(abs(x), ONE, key=float) * arb(2) ** -(flint.ctx.prec // 2) if x != 0 else arb(2) ** -1200
     return (x - away).union(x + away)
 
 

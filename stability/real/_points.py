@@ -60,10 +60,13 @@ MOST_KEPT = 1 << 17
 
 
 class Along:
-    """A straight line along power series of Arb's own, which are kept: derivatives of lower order are in them."""
+    """A straight line along power series of Arb's own, which are kept: derivatives of lower order are in them.
 
-    def __init__(self, line: Callable[..., Any]):
-        self.line = line
+    **Attributes:** `at_points` whether only those about one number are of the function.
+    """
+
+    def __init__(self, line: Callable[..., Any], at_points: bool):
+        self.line, self.at_points = line, at_points
         self.found: dict[tuple[float, int], arb_series] = {}
 
     def __call__(self, x: arb, end: int) -> arb_series | arb | None:
@@ -94,7 +97,9 @@ def _along(fn: Callable, full: tuple[Given, ...], argnum: int, x64: bool) -> Alo
     jaxpr, _ = trace(fn, *arrays)
     held = [lift(x, a.dtype) for x, a in zip(arrays, jaxpr.in_avals, strict=True)]
     line = compiled(jaxpr, [*held[:argnum], Name("x"), *held[argnum + 1 :]], ("x",), over_balls=False)
-    return Along(line) if line is not None and getattr(line, "straight", False) else None
+    if line is None or not getattr(line, "straight", False):
+        return None
+    return Along(line, bool(getattr(line, "at_points", True)))
 
 
 def evaluators(fn: Callable, full: Sequence[Any], argnum: int, derivative: Order | None, along: Along | None):
@@ -141,9 +146,11 @@ def evaluators(fn: Callable, full: Sequence[Any], argnum: int, derivative: Order
     end, factor = derivative.order + 1, math.factorial(derivative.order)
 
     def smooth(x: arb) -> arb:
-        found = along(x, end) if along is not None else None
-        if found is not None:
-            return arb(0) if isinstance(found, arb) else found[derivative.order] * factor
+        for prec in (flint.ctx.prec, 4 * flint.ctx.prec):
+            with flint.ctx.workprec(prec):
+                found = along(x, end) if along is not None else None
+                if found is not None:
+                    return arb(0) if isinstance(found, arb) else found[derivative.order] * factor
         left, right = slope(x)
         if left is not right or isinstance(left, Undefined) or infinite(left):
             raise Open(Sides(left, right))
@@ -158,7 +165,7 @@ def straight_line(fn: Callable, x: jax.ShapeDtypeStruct) -> Callable[..., Any] |
     It raises `Open`, `ZeroDivisionError` or `ValueError` where it can't tell.
     """
     along = _along(fn, (_zero(x),), 0, bool(jax.config.read("jax_enable_x64")))
-    return None if along is None else along.line
+    return None if along is None or along.at_points else along.line
 
 
 def _zero(x: Any) -> Given:
@@ -213,7 +220,8 @@ def truth(
     alone[together] = False
     h, l, bound = np.zeros(n), np.zeros(n), np.full(n, np.inf)
     own = derivative is None or derivative.by == argnum
-    if own and z.dtype.itemsize == 2 and (along := _along(fn, given, argnum, x64)) is not None:
+    along = _along(fn, given, argnum, x64) if own and z.dtype.itemsize == 2 else None
+    if along is not None and not along.at_points:
         order = 0 if derivative is None else derivative.order
         with flint.ctx.workprec(PRECISIONS[0]):
             h, bound = by_blocks(along, np.where(alone, wide, np.nan), order, fmt)

@@ -190,12 +190,12 @@ def composed(f: Function, args: Sequence[Any]) -> Series:
 
 
 def _all_finite(x: Any) -> Any:
-    """What has only finite coefficients: a zero would hide others. **Raises:** `Open`."""
+    """What has only finite coefficients, as a zero would hide others, or is an infinity. **Raises:** `Open`."""
     if type(x) is arb_series:
         for k in range(x.length()):
             if not x[k].is_finite():
                 raise Open
-    elif isinstance(x, arb) and not x.is_finite():
+    elif isinstance(x, arb) and not (x.is_finite() or infinite(x)):
         raise Open
     return x
 
@@ -255,7 +255,15 @@ def zero(*_) -> Scalar:
     return arb(0)
 
 
-add = Function(plain.add, one, one, series=series.add, native=_of_two(operator.add))
+def _add_native(x: Any, y: Any) -> Any:
+    for v, other in ((x, y), (y, x)):
+        if isinstance(v, arb) and infinite(v):
+            constant_of(other)
+            return v
+    return _as_native(x) + _as_native(y)
+
+
+add = Function(plain.add, one, one, series=series.add, native=_add_native)
 mul = Function(plain.mul, lambda x, y: y, lambda x, y: x, series=series.mul, native=_of_two(operator.mul))
 
 
@@ -269,8 +277,8 @@ div: Function = Function(
 neg: Function = Function(plain.neg, lambda x: -ONE, series=series.neg, native=operator.neg)
 
 
-constant = Function(lambda x: x, zero, series=lambda x: x.limit())
-"""A number that is taken for a constant, whatever it depends on."""
+constant = Function(lambda x: x, zero, series=lambda x: x.limit(), native=constant_of)
+"""A number that is taken for a constant, whatever it depends on: series through it are right at one point only."""
 
 
 def sub(x, y):

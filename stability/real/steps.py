@@ -33,13 +33,17 @@ def step(compute: Callable[[arb], arb]) -> Function:
         y = _exactly(lambda: compute(x))
         return y if y.is_finite() and y.is_exact() else UNDECIDED
 
+    def jumps(x: arb) -> bool:
+        if not (x.is_exact() and (2 * x).is_integer()):
+            return False
+        before, after = _exactly(lambda: compute(x - 0.25)), _exactly(lambda: compute(x + 0.25))
+        return bool(before != after)
+
     def of_series(x: Series):
         at = x.limit()
         if isinstance(at, Undefined) or infinite(at) or len(x.c) < 2:
             return rule(at)
-        if not at.is_exact():
-            return rule(at)
-        if not (2 * at).is_integer():
+        if not jumps(at):
             return rule(at)
         series.seen.singular += 1
         direction = x.direction_from_limit()
@@ -47,7 +51,7 @@ def step(compute: Callable[[arb], arb]) -> Function:
 
     def of_native(x):
         at = constant_of(x)
-        if at.is_exact() and (2 * at).is_integer():
+        if jumps(at):
             raise Open
         return constant_of(rule(at))
 
@@ -157,7 +161,7 @@ truncate: Function = Function(
 
 def _is_above(x, y) -> bool:
     """Whether a power series of Arb's own is above another at its point, or below. **Raises:** `Open`."""
-    a, b = constant_of(x), constant_of(y)
+    a, b = (v if isinstance(v, arb) and infinite(v) else constant_of(v) for v in (x, y))
     if not a != b:
         raise Open
     return bool(a > b)
