@@ -37,8 +37,8 @@ from stability.sweep.points import grid
 from stability.truth import Truth
 
 SEED = 0
-TRIED = 256
-"""True values by which it is told how long all take."""
+TRIED, RUNS = 256, 16
+"""True values by which it is told how long all take, of a 16-bit format runs of neighbours."""
 
 
 def measure(task: Task, settings: Settings) -> list[Row]:
@@ -192,10 +192,10 @@ def starting(task: Task, order: int, settings: Settings, truth_at: Callable[[byt
         ordinals = np.arange(-fmt.infinity - 1, fmt.infinity + 1)
     else:
         ordinals = np.union1d(grid(fmt, settings.points, SEED), reported)
-    tried = ordinals[:: max(len(ordinals) // TRIED, 1)]
+    tried = _runs(ordinals, 2 ** (fmt.precision - 3)) if every else ordinals[:: max(len(ordinals) // TRIED, 1)]
     truth_at(tried[:2].tobytes())
     seconds = 0.0
-    for some in (tried[:: TRIED // 16], tried):
+    for some in (tried[:: len(tried) // 16], tried):
         begun = time.process_time()
         truth_at(some.tobytes())
         seconds = (time.process_time() - begun) * len(ordinals) / len(some)
@@ -205,6 +205,12 @@ def starting(task: Task, order: int, settings: Settings, truth_at: Callable[[byt
         return ordinals, every
     fewer = ordinals[:: int(np.ceil(seconds / settings.seconds))]
     return np.union1d(np.union1d(fewer, reported), [-fmt.infinity - 1, -1, 0, fmt.infinity]), False
+
+
+def _runs(ordinals: np.ndarray, length: int) -> np.ndarray:
+    """Some of all ordinals, in runs, as the true values of neighbours cost less than those of as many others."""
+    begins = np.arange(0, len(ordinals) - length, (len(ordinals) - length) // RUNS) // length * length
+    return ordinals[(begins[:, None] + np.arange(length)).ravel()]
 
 
 def _row(

@@ -32,6 +32,8 @@ MORE = 8
 """Terms beyond those asked for that a function may make on the way to a derivative of another."""
 LEAST = 16
 """Floats from which on a block is tried."""
+TRIALS = 8
+"""Binades with no block that serves after which no others are tried, unless some has been found."""
 AROUND_ZERO = 2.0**-3
 TINY, HUGE = 1e-280, 1e280
 """Between these, doubles and their differences are normal."""
@@ -41,7 +43,7 @@ Line = Callable[[arb, int], Any]
 
 
 class _Polynomial(NamedTuple):
-    """`u**zeros (Σ a_k u^k)` and how far off the sum is at most, for `|u| ≤ 1`."""
+    """`u**zeros (Σ a_k u^k)` and how far off the sum is at most, for `|u| ≤ 1`; no terms where no float64 holds it."""
 
     a: list[float]
     bound: float
@@ -69,11 +71,16 @@ def _by_blocks(line: Line, x: np.ndarray, order: int, fmt: FloatFormat) -> tuple
     near = left[np.abs(x[left]) <= AROUND_ZERO]
     if len(near) >= LEAST:
         found = _polynomial(line, 0.0, AROUND_ZERO, order)
-        if found is not None:
+        if found is not None and found.a:
             _put(values, bounds, near, x[near] / AROUND_ZERO, found, fmt)
             left = left[bounds[left] == np.inf]
+    barren = set()
     for at, low, size in _quarters(x, left):
-        _divided(line, x, at, low, size, order, fmt, values, bounds)
+        binade = math.frexp(low)[1], size < 0
+        if binade not in barren and not _divided(line, x, at, low, size, order, fmt, values, bounds):
+            barren.add(binade)
+            if len(barren) == TRIALS and np.isinf(bounds).all():
+                break
     return values, bounds
 
 
@@ -102,40 +109,49 @@ def _divided(
     fmt: FloatFormat,
     values: np.ndarray,
     bounds: np.ndarray,
-) -> None:
-    """Fills in what a block knows, or else its halves."""
+) -> bool:
+    """Fills in what a block knows, or else its halves; whether that is anything."""
     radius = abs(size) / 2
     middle = low + size / 2
     found = _polynomial(line, middle, radius, order)
-    if found is not None:
+    if found is not None and found.a:
         _put(values, bounds, at, (x[at] - middle) / radius, found, fmt)
     rest = at[bounds[at] == np.inf]
-    if found is not None and 2 * len(rest) <= len(at):
-        return
+    if found is not None and (not found.a or 2 * len(rest) <= len(at)):
+        return len(rest) < len(at)
     upper = np.abs(x[rest]) >= abs(middle)
-    for half, begin in ((rest[~upper], low), (rest[upper], middle)):
-        if len(half) >= LEAST:
-            _divided(line, x, half, begin, size / 2, order, fmt, values, bounds)
+    halves = [(rest[~upper], low), (rest[upper], middle)]
+    known = [
+        _divided(line, x, half, begin, size / 2, order, fmt, values, bounds)
+        for half, begin in halves
+        if len(half) >= LEAST
+    ]
+    return any(known) or len(rest) < len(at)
 
 
 def _polynomial(line: Line, middle: float, radius: float, order: int) -> _Polynomial | None:
     """The polynomial over `[middle - radius, middle + radius]`, or nothing where the function is not known to be smooth
-    there."""
+    there; without terms where it is too small or too large everywhere."""
     around = line(arb(middle, radius), DEGREE + order + 1)
     if around is None or isinstance(around, arb):
         return None
+    if abs(around[order]) < TINY or abs(around[order]) > HUGE:
+        return _Polynomial([], 0.0, 0)
     about = line(arb(middle), DEGREE + order)
     if about is None or isinstance(about, arb):
         return None
-    scale = arb(radius)
-    rest = abs(around[DEGREE + order]) * math.perm(DEGREE + order, order) * scale**DEGREE
-    c = [about[k + order] * math.perm(k + order, order) * scale**k for k in range(DEGREE)]
+    scale, power = arb(radius), arb(1)
+    c = []
+    for k in range(DEGREE):
+        c.append(about[k + order] * (math.perm(k + order, order) * power))
+        power *= scale
+    rest = abs(around[DEGREE + order]) * (math.perm(DEGREE + order, order) * power)
     zeros = next((k for k, v in enumerate(c) if not (v.is_exact() and v == 0)), 0)
     a = [float(v) for v in c[zeros:]]
     size = sum(map(abs, a))
     if not size < HUGE:
         return None
-    off = float((sum((abs(v - w) for v, w in zip(c[zeros:], a, strict=True)), rest)).upper())
+    off = float(sum((abs(v - w) for v, w in zip(c[zeros:], a, strict=True)), rest).upper())
     return _Polynomial(a, off * (1 + 2.0**-40) + 2 * DEGREE * 2.0**-52 * size, zeros)
 
 

@@ -2,13 +2,14 @@
 
 The derivative is that of the real function, from the program of its *value*; no derivative rule is read. Where no
 comparison on the way is of equal numbers, the series `x + ε` gives it. Elsewhere the limits of the derivative from both
-sides do, from series in δ at `x + δ²` and `x - δ²` (the square, so that square roots have series too; the sixth power,
+sides do, from series in δ at `x ± δ`, or where that does not do at `x ± δ²` (so that square roots have series too; `δ⁶`
 for cube roots, where that does not do), or, where the value has none, from dual numbers of such: one number, two at a
 kink, an infinity at a pole.
 """
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -32,7 +33,7 @@ HOLES = (
 )
 """Kinds of `Undefined` where there may be a limit."""
 
-STEPS = (2, 6)
+STEPS = (1, 2, 6)
 """The powers of δ by which one-sided series move from the point, the next where one leaves something undecided."""
 
 
@@ -64,19 +65,23 @@ def derivatives(evaluate: Callable[[Any], Sequence[Any]], x: Scalar, order: int)
         return [Sides(v, v) for v in map(_of_constant, around)]
     here = list(evaluate(x))
     holes = {k for k, v in enumerate(here) if isinstance(v, Undefined) and v.kind in HOLES}
-    for k, sides in enumerate(limits(evaluate, x) if holes else ()):
+
+    @functools.cache
+    def beside(sign: int, n: int) -> list[Any]:
+        return list(evaluate(_near(x, sign, n, order)))
+
+    for k, sides in enumerate(_from_both_sides(lambda sign, n: _limits(beside(sign, n))) if holes else ()):
         if k in holes:
             here[k] = plain.DOMAIN if jumps(*sides) else UNDECIDED
 
-    def side(near: Series, sign: int, n: int) -> list[Scalar]:
-        values = evaluate(near)
-        found = [_divided(v, order, sign, n) for v in values]
+    def side(sign: int, n: int) -> list[Scalar]:
+        found = [_divided(v, order, sign, n) for v in beside(sign, n)]
         if any(isinstance(v, Undefined) for v in found):
-            duals = [_limit(v, order) for v in evaluate(_dual(near, ONE, order))]
+            duals = [_limit(v, order) for v in evaluate(_dual(_near(x, sign, n, order), ONE, order))]
             found = [d if _is_open(v) else v for v, d in zip(found, duals, strict=True)]
-        return [found_here(at, limit(v), d) for at, v, d in zip(here, values, found, strict=True)]
+        return [found_here(at, limit(v), d) for at, v, d in zip(here, beside(sign, n), found, strict=True)]
 
-    return _from_both_sides(side, x, order)
+    return _from_both_sides(side)
 
 
 def _around(x: arb) -> arb:
@@ -110,23 +115,23 @@ def jumps(x: Any, y: Any) -> bool:
 
 def limits(evaluate: Callable[[Any], Sequence[Any]], x: Scalar) -> list[Sides]:
     """The limits of several functions of one number from both sides; arguments as of `derivatives`."""
-
-    def side(near: Series, sign: int, n: int) -> list[Scalar]:
-        return [UNDECIDED if isinstance(v, Estimate) else limit(v) for v in evaluate(near)]
-
-    return _from_both_sides(side, x, 0)
+    return _from_both_sides(lambda sign, n: _limits(evaluate(_near(x, sign, n, 0))))
 
 
-def _from_both_sides(side: Callable[[Series, int, int], list[Scalar]], x: Scalar, order: int) -> list[Sides]:
-    """What `side` finds of series that begin at `x`, their sign and their power of δ."""
+def _limits(values: Sequence[Any]) -> list[Scalar]:
+    return [UNDECIDED if isinstance(v, Estimate) else limit(v) for v in values]
+
+
+def _near(x: Scalar, sign: int, n: int, order: int) -> Series:
+    """`x ± δ**n`, with as many powers as a derivative may need."""
+    return Series([x, *[arb(0)] * (n - 1), arb(sign), *[arb(0)] * (n * (max(order, 1) + EXTRA - 1))])
+
+
+def _from_both_sides(side: Callable[[int, int], list[Scalar]]) -> list[Sides]:
+    """What `side` finds, by the sign and the power of δ by which its series move from the point."""
     found: list[Sides] = []
     for n in STEPS:
-        nothing = [arb(0)] * (n - 1)
-        both = []
-        for sign in (-1, 1):
-            more = [arb(0)] * (n * (max(order, 1) + EXTRA - 1))
-            both.append(side(Series([x, *nothing, arb(sign), *more]), sign, n))
-        again = [_together(left, right) for left, right in zip(*both, strict=True)]
+        again = [_together(left, right) for left, right in zip(side(-1, n), side(1, n), strict=True)]
         found = [b if _undecided(a) else a for a, b in zip(found, again, strict=True)] if found else again
         if not any(map(_undecided, found)):
             break

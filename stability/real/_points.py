@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -104,8 +105,8 @@ def _along(fn: Callable, full: tuple[Given, ...], argnum: int, x64: bool) -> Alo
 
 def evaluators(fn: Callable, full: Sequence[Any], argnum: int, derivative: Order | None, along: Along | None):
     """Three ways to the real value, or the derivative, of a scalar function at a number in place of an argument: two of
-    balls that may raise `Open` or `ZeroDivisionError`, or `None`: a quick one, which may know less than can be known at
-    a precision, and one that does not; and one that always gives something."""
+    balls that may raise `Open` or `ZeroDivisionError`, or `None`: one for a first try, and one for higher precisions;
+    and one that always gives something."""
     jaxpr, _ = trace(fn, *full)
     outs: list[Any] = list(jaxpr.out_avals)
     if len(outs) != 1 or outs[0].shape or not is_float(outs[0]):
@@ -145,18 +146,22 @@ def evaluators(fn: Callable, full: Sequence[Any], argnum: int, derivative: Order
 
     end, factor = derivative.order + 1, math.factorial(derivative.order)
 
+    def by_series(x: arb) -> arb:
+        found = along(x, end) if along is not None else None
+        if found is None:
+            raise Open
+        return arb(0) if isinstance(found, arb) else found[derivative.order] * factor
+
     def smooth(x: arb) -> arb:
         for prec in (flint.ctx.prec, 4 * flint.ctx.prec):
-            with flint.ctx.workprec(prec):
-                found = along(x, end) if along is not None else None
-                if found is not None:
-                    return arb(0) if isinstance(found, arb) else found[derivative.order] * factor
+            with flint.ctx.workprec(prec), contextlib.suppress(Open):
+                return by_series(x)
         left, right = slope(x)
         if left is not right or isinstance(left, Undefined) or infinite(left):
             raise Open(Sides(left, right))
         return left
 
-    return smooth, None, slope
+    return smooth, by_series, slope
 
 
 def straight_line(fn: Callable, x: jax.ShapeDtypeStruct) -> Callable[..., Any] | None:

@@ -9,7 +9,7 @@ from stability.real._arithmetic import checked as _checked
 from stability.real._arithmetic import first_undefined as _first_undefined
 from stability.real._near import flat
 from stability.real._series import Series
-from stability.real.function import Function, add, composed, div, neg
+from stability.real.function import Function, Open, add, composed, constant_of, div, neg
 from stability.real.scalars import atan, square
 from stability.real.values import UNDECIDED, Scalar, Undefined, infinite, sign_of_zero
 
@@ -52,9 +52,20 @@ def _atan2_series(y, x):
     return angle if right else add(angle, turn)
 
 
+def _atan2_native(y, x):
+    """Off the cut, by the quotient that is the smaller."""
+    v, u = constant_of(y), constant_of(x)
+    if (v > 0 or v < 0) and abs(v) > u:
+        return (arb.pi() if v > 0 else -arb.pi()) / 2 - atan(x / y)
+    if u > 0:
+        return atan(y / x)
+    raise Open
+
+
 atan2: Function = Function(
     _atan2,
     lambda y, x: div(x, add(square(x), square(y))),
     lambda y, x: div(neg(y), add(square(x), square(y))),
     series=_atan2_series,
+    native=_atan2_native,
 )

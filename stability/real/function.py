@@ -200,13 +200,17 @@ def _all_finite(x: Any) -> Any:
     return x
 
 
+def moved(x: arb_series) -> arb_series:
+    """A power series of Arb's own without its value."""
+    return arb_series([0, *(x[k] for k in range(1, x.prec))], prec=x.prec)
+
+
 def along_slopes(f: Function, args: Sequence[Any]) -> arb_series | arb:
     """A smooth function of power series of Arb's own, by its slopes. **Raises:** `Open`."""
-    first = constant_of(f.rule(*map(constant_of, args)))
     varying = [i for i, a in enumerate(args) if type(a) is arb_series]
     end = min(args[i].prec for i in varying)
     if end <= 1:
-        return first
+        return constant_of(f.rule(*map(constant_of, args)))
     slope: Any = None
     for i in varying:
         text = f.slopes[i] if i < len(f.slopes) else None
@@ -215,7 +219,7 @@ def along_slopes(f: Function, args: Sequence[Any]) -> arb_series | arb:
         partial = text(*(_cut(a, end - 1) for a in args))
         term = _as_native(partial) * args[i].derivative()
         slope = term if slope is None else slope + term
-    return slope.integral() + first
+    return slope.integral() + constant_of(f.rule(*map(constant_of, args)))
 
 
 def _cut(a: Any, end: int) -> Any:

@@ -170,7 +170,11 @@ log: Function = Function(
     native=methodcaller("log"),
 )
 expm1: Function = Function(of_one(_expm1, INFINITY, arb(-1)), lambda x: exp(x))
-exp2: Function = Function(of_one(_exp2, INFINITY, arb(0)), lambda x: mul(arb.const_log2(), exp2(x)))
+exp2: Function = Function(
+    of_one(_exp2, INFINITY, arb(0)),
+    lambda x: mul(arb.const_log2(), exp2(x)),
+    native=lambda x: (x * arb.const_log2()).exp(),
+)
 log1p: Function = smoothly(
     Function(
         of_one(methodcaller("log1p"), INFINITY, None, below(-1)),

@@ -12,11 +12,12 @@ import itertools
 import math
 from collections.abc import Callable, Sequence
 from functools import cache
+from typing import Any
 
 import flint
-from flint import acb, arb
+from flint import acb, arb, arb_series
 
-from stability.real.function import Function
+from stability.real.function import Function, Open, along_slopes
 from stability.real.meanings._text import Rule, finite
 
 Complex = Callable[..., acb]
@@ -79,9 +80,21 @@ def partial(f: Complex, orders: Sequence[int], outside=None, room: Room | None =
     @cache
     def at(*orders: int) -> Function:
         rule: Rule = finite(lambda *x: derivative(f, x, orders, room), outside)
-        return Function(rule, *(_later(at, orders, i) for i in range(len(orders))))
+        found = Function(rule, *(_later(at, orders, i) for i in range(len(orders))))
+        found.native = lambda *args: _few_terms(found, args)
+        return found
 
     return at(*orders)
+
+
+MOST_TERMS = 4
+"""Of a power series of Arb's own, whose terms are dear here."""
+
+
+def _few_terms(f: Function, args: Sequence[Any]) -> arb_series | arb:
+    if any(type(a) is arb_series and a.prec > MOST_TERMS for a in args):
+        raise Open
+    return along_slopes(f, args)
 
 
 def _later(at: Callable[..., Function], orders: Sequence[int], i: int) -> Rule:

@@ -6,23 +6,20 @@ import math
 from collections.abc import Callable
 from functools import cache
 
-from flint import arb
+from flint import arb, arb_series
 
 from stability.real._near import flat
 from stability.real._series import Series, expanded
-from stability.real.function import Function, sub, zero
-from stability.real.meanings._text import add, exp, mul, neg, unary
+from stability.real.function import Function, Open, constant_of, moved, sub, zero
+from stability.real.meanings._analytic import MOST_TERMS
+from stability.real.meanings._text import add, exp, is_wide, mul, neg, unary
 from stability.real.scalars import absolute
-from stability.real.steps import sign
+from stability.real.steps import sign, sign_native
 from stability.real.values import INFINITY, MINUS_INFINITY
 
 
 def _sign(n: int) -> int:
     return -1 if n % 2 else 1
-
-
-NARROW = 24
-"""Bits of a ball from which on Arb is quick; around a wide one it takes up to a second."""
 
 
 def _between(f: Callable[[arb], arb], low: arb, high: arb) -> arb:
@@ -36,7 +33,7 @@ def _at(n: int, x: arb) -> arb:
     def at(x: arb) -> arb:
         return x.bessel_i(arb(n))
 
-    if x.rel_accuracy_bits() >= NARROW or not x.is_finite():
+    if not (is_wide(x) and x.is_finite()):
         return at(x)
     return _between(at, x.lower(), x.upper()) if n % 2 else _between(at, x.abs_lower(), x.abs_upper())
 
@@ -52,14 +49,32 @@ def bessel_i(n: int) -> Function:
         if x.special or x.start < 0:
             return Series([rule(x.limit())])
 
-        def taylor(k: int) -> arb:
-            terms = [math.comb(k, j) * _at(abs(n - k + 2 * j), flat(x.limit())) for j in range(k + 1)]
-            return sum(terms, arb(0)) / 2**k / math.factorial(k)
-
-        return expanded(taylor, x)
+        at = flat(x.limit())
+        return expanded(lambda k: _taylor(lambda m: _at(m, at), n, k), x)
 
     rule = unary(lambda x: _at(n, flat(x)), INFINITY, INFINITY if n % 2 == 0 else MINUS_INFINITY)
-    return Function(rule, slope, series=of_series)
+    return Function(rule, slope, series=of_series, native=lambda x: _native(_at, n, x))
+
+
+def _taylor(at: Callable[[int], arb], n: int, k: int) -> arb:
+    """The Taylor coefficient `Σ_j C(k, j) I_|n - k + 2j|/(2^k k!)` of `I_n`, or of what scales all of them alike."""
+    terms = [math.comb(k, j) * at(abs(n - k + 2 * j)) for j in range(k + 1)]
+    return sum(terms, arb(0)) / 2**k / math.factorial(k)
+
+
+def _native(at: Callable[[int, arb], arb], n: int, x: arb_series) -> arb_series:
+    if x.prec > MOST_TERMS:
+        raise Open
+    u = constant_of(x)
+    known = cache(lambda m: at(m, u))
+    return arb_series([_taylor(known, n, k) for k in range(x.prec)], prec=x.prec)(moved(x))
+
+
+def _scaled_native(n: int, x: arb_series) -> arb_series:
+    """`e^-|x| I_n(x) = e^-(|x| - u) Σ_k e^-u c_k (|x| - u)^k` at `u = |x|`, with the parity of `n`."""
+    size = x * sign_native(x)
+    found = (-moved(size)).exp() * _native(_scaled, n, size)
+    return found * _sign(n) if sign_native(x) < 0 else found
 
 
 def _scaled(n: int, x: arb) -> arb:
@@ -77,7 +92,7 @@ def _scaled(n: int, x: arb) -> arb:
             return _scaled(n, -x) * _sign(n)
         most = x.abs_upper()
         return _between(at, arb(0), most) if n == 0 else _at(n, most).union(-_at(n, most))
-    wide = n <= 1 and x > 2 and x.is_finite() and x.rel_accuracy_bits() < NARROW
+    wide = n <= 1 and x > 2 and x.is_finite() and is_wide(x)
     return _between(at, x.lower(), x.upper()) if wide else at(x)
 
 
@@ -93,6 +108,7 @@ def scaled_bessel_i(n: int) -> Function:
         unary(lambda x: _scaled(n, flat(x)), zero, zero),
         slope,
         series=lambda x: mul(exp(neg(absolute(x))), bessel_i(n)(x)),
+        native=lambda x: _scaled_native(n, x),
     )
 
 

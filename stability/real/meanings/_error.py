@@ -15,6 +15,7 @@ from stability.real.meanings._text import (
     div,
     exp,
     finite,
+    is_wide,
     mul,
     neg,
     product,
@@ -176,7 +177,12 @@ dawsn_slope: Function = Function(
 
 
 def _owens_t(h: arb, a: arb) -> arb:
-    """`e^(-h²/2)/(2π) ∫_0^a e^(-h²t²/2)/(1 + t²) dt`."""
+    """`e^(-h²/2)/(2π) ∫_0^a e^(-h²t²/2)/(1 + t²) dt`, which is monotonic in `a`, and in `|h|`: from wide balls by their
+    ends."""
+    for v, ends in ((h, (h.abs_lower(), h.abs_upper())), (a, (a.lower(), a.upper()))):
+        if v.is_finite() and is_wide(v):
+            low, high = (_owens_t(end, a) if v is h else _owens_t(h, end) for end in ends)
+            return low.union(high)
     with flint.ctx.workprec(flint.ctx.prec + 10):
         total = acb.integral(lambda t, _: (-h * h * t * t / 2).exp() / (1 + t * t), acb(0), acb(a)).real
         return total * (-h * h / 2).exp() / (2 * arb.pi())

@@ -20,7 +20,7 @@ from flint import arb, arb_series
 
 from stability.real._near import flat
 from stability.real._series import Series, limit
-from stability.real.function import Function, Open, composed, constant_of
+from stability.real.function import Function, Open, composed, constant_of, moved
 from stability.real.meanings._text import add, div, mul, sub, whole
 from stability.real.scalars import integer_pow
 from stability.real.steps import sign_native
@@ -48,7 +48,7 @@ def _derivative(taylor: arb_series, order: int, d: arb_series) -> arb_series:
 def derivative_of_lgamma(x: arb_series, order: int) -> arb_series:
     """The polygamma function of `order - 1`, by the power series of `log |Γ|` at the point of `x`."""
     at = constant_of(x)
-    return _derivative(log_of_gamma(arb_series([at, 1], prec=x.prec + order)), order, x - at)
+    return _derivative(log_of_gamma(arb_series([at, 1], prec=x.prec + order)), order, moved(x))
 
 
 def ratio_of_gammas(x: arb_series | arb, y: arb_series | arb) -> arb_series | arb:
@@ -87,7 +87,7 @@ def polygamma_series(f: Function, m: int, x: Series) -> Series:
 
     def regular(x: arb_series) -> arb_series:
         right = derivative_of_lgamma(1 - x, m + 1)
-        return (-right if m % 2 else right) - _derivative(_cotangent(x.prec + m), m, x - x[0])
+        return (-right if m % 2 else right) - _derivative(_cotangent(x.prec + m), m, moved(x))
 
     rest = _natively(regular, [x], m + 3)
     if rest is None:

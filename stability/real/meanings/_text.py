@@ -111,6 +111,16 @@ def finite(at: Callable[..., Any], outside=None, limit=None) -> Rule:
     return rule
 
 
+NARROW = 24
+"""Bits of a ball from which on Arb's integrals and Bessel functions are quick; around a wide one they take up to a
+second."""
+
+
+def is_wide(x: arb) -> bool:
+    """Whether a function is quicker at the ends of a ball than of the ball."""
+    return not x.is_exact() and x.rel_accuracy_bits() < NARROW
+
+
 def whole(x) -> bool:
     """Whether a number is certainly an integer."""
     return x.is_exact() and x.is_integer()
@@ -134,6 +144,7 @@ __all__ = [
     "expm1",
     "finite",
     "first_undefined",
+    "is_wide",
     "log",
     "log1p",
     "log_ten",
