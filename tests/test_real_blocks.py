@@ -1,0 +1,207 @@
+"""True values by blocks are those of every float by itself, and power series of functions are what they say."""
+
+import flint
+import jax
+import jax.numpy as jnp
+import mpmath
+import numpy as np
+import pytest
+from flint import arb, arb_series
+from jax.scipy import special
+
+from stability import real
+from stability.formats import FORMATS, every_float, widen
+from stability.real import _blocks, _points, steps
+from stability.real.angles import atan2
+from stability.real.function import Open
+from stability.real.meanings import _bessel, _gamma
+from stability.truth import FRACTION, State
+
+FUNCTIONS = {
+    "tanh": jnp.tanh,
+    "log1p": jnp.log1p,
+    "square, with its ties": lambda x: x * x,
+    "sine": jnp.sin,
+    "pole": lambda x: x / (1 + x),
+    "square root": jnp.sqrt,
+    "kink": lambda x: jnp.abs(x - 0.3),
+    "jump inside a block": lambda x: jnp.where(x > 1.2, x * x, x),
+    "steps": lambda x: jnp.floor(x * 3) + jnp.sin(x),
+    "taken for a constant": lambda x: x * jax.lax.stop_gradient(jnp.exp(-x)),
+    "powers": lambda x: x**3 * jnp.exp(-x * x),
+    "underflow": lambda x: jnp.exp(-jnp.exp(x)),
+}
+
+
+def truths(fn, fmt, order):
+    derivative = real.Order(0, order) if order else None
+    return real.truth(fn, every_float(fmt), fmt=fmt, derivative=derivative)
+
+
+def nothing(line, x, order, fmt):
+    return np.zeros(len(x)), np.full(len(x), np.inf)
+
+
+def differing(one, other):
+    """How many differ in what they are or round to, and by how many ulps at most the others do."""
+    alike = (one.state == other.state) & (one.exponent == other.exponent)
+    alike &= (one.quanta == other.quanta) | (np.isnan(one.quanta) & np.isnan(other.quanta))
+    alike &= np.signbit(one.quanta) == np.signbit(other.quanta)
+    return int((~alike).sum()), np.abs(one.fraction - other.fraction)[alike].max()
+
+
+@pytest.mark.parametrize("order", [0, 1, 2])
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_every_float_by_blocks_and_by_itself(name, dtype, order, monkeypatch):
+    fmt = FORMATS[dtype]
+    by_blocks = truths(FUNCTIONS[name], fmt, order)
+    monkeypatch.setattr(_points, "by_blocks", nothing)
+    count, off = differing(by_blocks, truths(FUNCTIONS[name], fmt, order))
+    assert count == 0 and off <= 2 * FRACTION
+
+
+@pytest.mark.parametrize("term", [0, 1, 2])
+def test_a_wrong_coefficient_is_found(term, monkeypatch):
+    made = _blocks._polynomial
+
+    def wrong(*args):
+        found = made(*args)
+        if found is not None and len(found.a) > term:
+            found.a[term] *= 1 + 2.0**-8
+        return found
+
+    monkeypatch.setattr(_blocks, "_polynomial", wrong)
+    spoilt = truths(jnp.tanh, FORMATS["bfloat16"], 0)
+    monkeypatch.setattr(_points, "by_blocks", nothing)
+    count, off = differing(spoilt, truths(jnp.tanh, FORMATS["bfloat16"], 0))
+    assert count or off > 2 * FRACTION
+
+
+@pytest.mark.parametrize("order", [0, 1, 2])
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_the_bounds_hold(dtype, order):
+    """Against mpmath, and most floats are in a block."""
+    fmt = FORMATS[dtype]
+    x = widen(every_float(fmt))
+    x = x[(np.abs(x) >= 0.01) & (np.abs(x) <= 16)]
+    line = _points._along(jnp.arctan, (_points._zero(jax.ShapeDtypeStruct((), fmt.dtype)),), 0, False)
+    values, bounds = _blocks.by_blocks(line, x, order, fmt)
+    known = np.flatnonzero(np.isfinite(bounds))
+    assert len(known) > 0.5 * len(x)
+    slopes = (mpmath.atan, lambda t: 1 / (1 + t * t), lambda t: -2 * t / (1 + t * t) ** 2)
+    with mpmath.workprec(200):
+        for i in np.random.default_rng(0).choice(known, 400):
+            assert abs(slopes[order](mpmath.mpf(x[i])) - mpmath.mpf(values[i])) <= bounds[i]
+
+
+def test_few_floats_are_in_no_block():
+    x = np.array([0.5, 0.75, -2.0, np.nan, 0.0, np.inf])
+    line = _points._along(jnp.arctan, (_points._zero(jax.ShapeDtypeStruct((), np.float16)),), 0, False)
+    assert np.isinf(_blocks.by_blocks(line, x, 0, FORMATS["float16"])[1]).all()
+
+
+def ratio(x, shift):
+    return mpmath.gammaprod([x + shift], [x])
+
+
+SERIES = {
+    "lgamma": (_gamma.lgamma, lambda x: (x,), lambda x: mpmath.log(abs(mpmath.gamma(x)))),
+    "digamma": (_gamma.digamma, lambda x: (x,), mpmath.digamma),
+    "polygamma": (_gamma.polygamma, lambda x: (arb(2), x), lambda x: mpmath.polygamma(2, x)),
+    "gamma": (_gamma.gamma, lambda x: (x,), mpmath.gamma),
+    "beta": (_gamma.beta, lambda x: (arb(0.75), x), lambda x: mpmath.gamma(0.75) / ratio(x, 0.75)),
+    "beta of a whole number": (_gamma.beta, lambda x: (x, arb(3)), lambda x: 2 / (x * (x + 1) * (x + 2))),
+    "betaln": (_gamma.betaln, lambda x: (arb(0.75), x), lambda x: mpmath.log(abs(mpmath.gamma(0.75) / ratio(x, 0.75)))),
+    "poch": (_gamma.poch, lambda x: (x, arb(1.5)), lambda x: ratio(x, 1.5)),
+    "poch of a whole number": (_gamma.poch, lambda x: (x, arb(-2)), lambda x: 1 / ((x - 1) * (x - 2))),
+    "i0": (_bessel.i0, lambda x: (x,), lambda x: mpmath.besseli(0, x)),
+    "i1": (_bessel.i1, lambda x: (x,), lambda x: mpmath.besseli(1, x)),
+    "i0e": (_bessel.i0e, lambda x: (x,), lambda x: mpmath.exp(-abs(x)) * mpmath.besseli(0, x)),
+    "i1e": (_bessel.i1e, lambda x: (x,), lambda x: mpmath.exp(-abs(x)) * mpmath.besseli(1, x)),
+    "atan2 by y": (atan2, lambda x: (x, arb(-1.5)), lambda x: mpmath.atan2(x, -1.5)),
+    "atan2 by x": (atan2, lambda x: (arb(0.75), x), lambda x: mpmath.atan2(0.75, x)),
+    "atan2 by both": (atan2, lambda x: (x, 2 * x - 3), lambda x: mpmath.atan2(x, 2 * x - 3)),
+}
+
+
+@pytest.mark.parametrize("at", [0.3, 2.75, -0.6, -3.25, -7.5, 5.0, 40.0])
+@pytest.mark.parametrize("name", SERIES)
+def test_a_power_series_is_that_of_the_function(name, at):
+    function, arguments, value = SERIES[name]
+    terms = 4
+    with flint.ctx.workprec(200), mpmath.workprec(300):
+        try:
+            found = function(*arguments(arb_series([at, 1], prec=terms)))
+        except Open:
+            assert (name, at) == ("poch", -7.5)
+            return
+        expected = mpmath.taylor(value, mpmath.mpf(at), terms - 1)
+        for k, c in enumerate(expected):
+            assert abs(float(found[k]) - float(c)) <= 1e-9 * max(1e-3, abs(float(c))), k
+            assert found[k].rel_accuracy_bits() > 60 or abs(c) < 1e-60
+
+
+AT_POLES = {
+    "gammaln": (special.gammaln, lambda x: mpmath.log(abs(mpmath.gamma(x)))),
+    "digamma": (special.digamma, mpmath.digamma),
+    "polygamma": (lambda x: special.polygamma(2, x), lambda x: mpmath.polygamma(2, x)),
+    "gamma": (special.gamma, mpmath.gamma),
+    "beta": (lambda x: special.beta(0.75, x), lambda x: mpmath.gamma(0.75) / ratio(x, 0.75)),
+    "poch": (lambda x: special.poch(x, 0.5), lambda x: ratio(x, 0.5)),
+}
+
+
+@pytest.mark.parametrize("order", [0, 1, 2])
+@pytest.mark.parametrize("name", AT_POLES)
+def test_derivatives_at_the_poles_of_the_gamma_functions(name, order):
+    """Infinite with the signs of both sides, or the number that both sides tend to."""
+    fn, value = AT_POLES[name]
+    fmt = FORMATS["bfloat16"]
+    at = np.array([-3.0, -4.0, -60.0, -3.5, -4.5]).astype(fmt.dtype)
+    found = real.truth(fn, at, fmt=fmt, derivative=real.Order(0, order) if order else None)
+    with mpmath.workprec(800):
+        for i, x in enumerate(widen(at)):
+            far, near = (
+                [mpmath.diff(value, mpmath.mpf(x) + s * mpmath.mpf(2) ** -away, order) for s in (-1, 1)]
+                for away in (100, 200)
+            )
+            signs = {int(mpmath.sign(v)) for v in near}
+            if abs(near[0]) > 1.5 * abs(far[0]):
+                assert found.state[i] == State.POLE or np.isinf(found.quanta[i])
+                assert np.isnan(found.quanta[i]) if len(signs) == 2 else np.sign(found.quanta[i]) == signs.pop()
+            else:
+                assert found.state[i] == State.NUMBER
+                mean = float(sum(near) / 2)
+                assert found.rounded[i] == widen(np.array([mean]).astype(fmt.dtype))[0] or abs(mean) < 2.0**-133
+
+
+@pytest.mark.parametrize("function, jumps", [("floor", [2.0]), ("ceil", [2.0]), ("nearest_even", [2.5])])
+def test_steps_jump_where_they_do_only(function, jumps):
+    for at in (2.0, 2.5, 2.25):
+        x = arb_series([at, 1], prec=3)
+        if at in jumps:
+            with pytest.raises(Open):
+                getattr(steps, function)(x)
+        else:
+            assert getattr(steps, function)(x) in (2, 3)
+
+
+@pytest.mark.parametrize("order", [1, 2])
+def test_quotients_that_need_many_bits(order):
+    fmt = FORMATS["bfloat16"]
+    at = np.array([-1e-38, 3e-38, -1e-30]).astype(fmt.dtype)
+    found = real.truth(lambda x: jnp.floor_divide(1.5, x), at, fmt=fmt, derivative=real.Order(0, order))
+    assert (found.state == State.NUMBER).all() and (found.rounded == 0).all()
+
+
+def test_masked_sums():
+    """An infinity that a mask puts in is no obstacle to the power series of the rest."""
+
+    def fn(x):
+        return special.logsumexp(jnp.stack([x, 2 * x]), where=jnp.array([True, False]))
+
+    fmt = FORMATS["float16"]
+    at = np.array([-20.0, 0.5, 7.0], np.float16)
+    found = real.truth(fn, at, fmt=fmt, derivative=real.Order(0, 1))
+    assert (found.rounded == 1).all()
