@@ -12,6 +12,7 @@ from stability.real.meanings import _elementary as elementary
 from stability.real.meanings import _error as error
 from stability.real.meanings import _gamma as gamma
 from stability.real.meanings import _hypergeometric as hypergeometric
+from stability.real.meanings import _incomplete as incomplete
 from stability.real.meanings import _integrals as integrals
 from stability.real.values import Undefined, infinite
 
@@ -171,8 +172,8 @@ BINARY = {
         [(a, b) for a in SHAPES for b in (*PLACES[1:], -0.3, -2.7) if (a, b) != (1, 1)],
     ),
     "poch": (gamma.poch, mpmath.rf, [(a, b) for a in SHAPES for b in (*PLACES, -0.3, -2.7)]),
-    "gammainc": (gamma.gammainc, lambda a, x: mpmath.gammainc(a, 0, x, regularized=True), PAIRS),
-    "gammaincc": (gamma.gammaincc, lambda a, x: mpmath.gammainc(a, x, regularized=True), PAIRS),
+    "gammainc": (incomplete.gammainc, lambda a, x: mpmath.gammainc(a, 0, x, regularized=True), PAIRS),
+    "gammaincc": (incomplete.gammaincc, lambda a, x: mpmath.gammainc(a, x, regularized=True), PAIRS),
     "expn": (integrals.expn, mpmath.expint, [(n, x) for n in (0.0, 1.0, 2.0, 3.0, 20.0) for x in PLACES]),
     "expint": (integrals.expint, mpmath.expint, [(n, x) for n in (-3.5, -1.0, 0.25, 2.5) for x in PLACES]),
     "owens_t": (
@@ -197,7 +198,7 @@ BINARY = {
 TRIPLES = [(a, b, x) for a in (0.3, 1.0, 2.5, 8.0) for b in (0.4, 1.0, 3.25) for x in (1e-9, 0.1, 0.5, 0.75, 0.999)]
 
 TERNARY = {
-    "betainc": (gamma.betainc, lambda a, b, x: mpmath.betainc(a, b, 0, x, regularized=True), TRIPLES),
+    "betainc": (incomplete.betainc, lambda a, b, x: mpmath.betainc(a, b, 0, x, regularized=True), TRIPLES),
     "hyp1f1": (
         hypergeometric.hyp1f1,
         mpmath.hyp1f1,
@@ -300,7 +301,7 @@ def test_the_slopes_of_a_function_of_several_numbers_are_its_derivatives(name):
 
 
 def test_a_derivative_by_a_parameter_has_slopes_of_its_own():
-    by_a = gamma.gammainc_in_a
+    by_a = incomplete.gammainc_in_a
     with mpmath.workdps(60):
         twice = mpmath.diff(lambda a: mpmath.gammainc(a, 0, mpf(1.5), regularized=True), mpf(2.5), 2)
         mixed = mpmath.diff(lambda a: mpmath.exp((a - 1) * mpmath.log(mpf(1.5)) - mpf(1.5)) / mpmath.gamma(a), mpf(2.5))

@@ -15,6 +15,7 @@ from stability.real.meanings import _elementary as elementary
 from stability.real.meanings import _error as error
 from stability.real.meanings import _gamma as gamma
 from stability.real.meanings import _hypergeometric as hypergeometric
+from stability.real.meanings import _incomplete as incomplete
 from stability.real.meanings import _integrals as integrals
 from stability.real.values import Undefined
 
@@ -44,12 +45,12 @@ ENDS = [
     (gamma.poch, (-3.0, 4.0), 0),
     (gamma.poch, (0.0, 0.0), 1),
     (gamma.poch, (0.5, -2.5), "pole"),
-    (gamma.gammainc, (2.0, 0.0), 0),
-    (gamma.gammainc, (2.0, INF), 1),
-    (gamma.gammaincc, (2.0, INF), 0),
-    (gamma.gammaincc, (2.0, -1.0), "domain"),
-    (gamma.betainc, (2.0, 3.0, 1.0), 1),
-    (gamma.betainc, (2.0, 3.0, 1.5), "domain"),
+    (incomplete.gammainc, (2.0, 0.0), 0),
+    (incomplete.gammainc, (2.0, INF), 1),
+    (incomplete.gammaincc, (2.0, INF), 0),
+    (incomplete.gammaincc, (2.0, -1.0), "domain"),
+    (incomplete.betainc, (2.0, 3.0, 1.0), 1),
+    (incomplete.betainc, (2.0, 3.0, 1.5), "domain"),
     (error.erf, (INF,), 1),
     (error.erfc, (-INF,), 2),
     (error.erfcx, (INF,), 0),
@@ -128,11 +129,15 @@ def test_infinities_and_poles_spread_as_undefined_does():
     [
         (error.ndtr, lambda x: error.ndtr(-x), [6.0, 30.0, 200.0, 1e5]),
         (error.erf, error.erfc, [5.0, 30.0, 200.0, 1e5]),
-        (lambda x: gamma.gammainc(arb(2.5), x), lambda x: gamma.gammaincc(arb(2.5), x), [20.0, 300.0, 1e5]),
-        (lambda x: gamma.gammaincc(arb(300.5), x), lambda x: gamma.gammainc(arb(300.5), x), [1e-3, 1.0, 30.0]),
+        (lambda x: incomplete.gammainc(arb(2.5), x), lambda x: incomplete.gammaincc(arb(2.5), x), [20.0, 300.0, 1e5]),
         (
-            lambda x: gamma.betainc(arb(3.5), arb(40.25), 1 - x),
-            lambda x: gamma.betainc(arb(40.25), arb(3.5), x),
+            lambda x: incomplete.gammaincc(arb(300.5), x),
+            lambda x: incomplete.gammainc(arb(300.5), x),
+            [1e-3, 1.0, 30.0],
+        ),
+        (
+            lambda x: incomplete.betainc(arb(3.5), arb(40.25), 1 - x),
+            lambda x: incomplete.betainc(arb(40.25), arb(3.5), x),
             [2.0**-40, 2.0**-20, 2.0**-10],
         ),
         (integrals.sinc, lambda x: scalars.mul(x, x) / 6, [2.0**-149, 1e-30, 1e-300]),

@@ -230,7 +230,7 @@ def nearest_quanta(
     leaning = (margin == 0) & (lean != 0) & (np.ldexp(rest, -shift) == l)
     step = np.where((margin < 0) | (leaning & (side == lean)), side, 0.0)
     unclear = np.abs(margin) <= np.ldexp(bound, shift) * (1 + 2.0**-50) + 2.0**-1073
-    return np.where(step == 0, n, n + step), f - step, e, unclear & ~leaning
+    return n + step, f - step, e, unclear & ~leaning
 
 
 def quantize(

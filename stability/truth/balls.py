@@ -145,12 +145,12 @@ def _whole_and_rest(x: arb, exponent: int) -> tuple[float, float]:
     if shift <= 0:
         return math.ldexp(float(mantissa), -shift), 0.0
     if shift > abs(mantissa).bit_length() + 1100:
-        return math.copysign(0.0, mantissa), math.copysign(0.0, mantissa)
+        return 0.0, math.copysign(0.0, mantissa)
     n, rest = divmod(mantissa, 1 << shift)
     half = 1 << (shift - 1)
     if rest > half or (rest == half and n & 1):
         n, rest = n + 1, rest - (1 << shift)
-    return float(n) if n else math.copysign(0.0, mantissa), rest / (1 << shift)
+    return float(n), rest / (1 << shift)
 
 
 def _exponent(end: tuple[int, int], fmt: FloatFormat) -> int:

@@ -26,6 +26,7 @@ from stability.real.meanings import _elementary as elementary
 from stability.real.meanings import _error as error
 from stability.real.meanings import _gamma as gamma
 from stability.real.meanings import _hypergeometric as hypergeometric
+from stability.real.meanings import _incomplete as incomplete
 from stability.real.meanings import _integrals as integrals
 from stability.real.meanings._text import neg
 
@@ -158,12 +159,12 @@ PRIMITIVES: dict[str, Function] = {
     "erf": error.erf,
     "erf_inv": error.erfinv,
     "erfc": error.erfc,
-    "igamma": gamma.gammainc,
-    "igamma_grad_a": gamma.gammainc_in_a,
-    "igammac": gamma.gammaincc,
+    "igamma": incomplete.gammainc,
+    "igamma_grad_a": incomplete.gammainc_in_a,
+    "igammac": incomplete.gammaincc,
     "lgamma": gamma.lgamma,
     "polygamma": gamma.polygamma,
-    "regularized_incomplete_beta": gamma.betainc,
+    "regularized_incomplete_beta": incomplete.betainc,
     "zeta": gamma.zeta,
 }
 """Primitives that are special functions."""
