@@ -47,6 +47,8 @@ class _Pool(ProcessPoolExecutor):
     """Processes that start whole or not at all: an interrupt waits for what is handed on."""
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        if threading.current_thread() is not threading.main_thread():
+            return super().submit(fn, *args, **kwargs)
         come: list[int] = []
         before = {n: signal.signal(n, lambda number, _: come.append(number)) for n in (signal.SIGINT, signal.SIGTERM)}
         try:

@@ -60,28 +60,59 @@ def by_blocks(line: Line, x: np.ndarray, order: int, fmt: FloatFormat) -> tuple[
     cap = flint.ctx.cap
     flint.ctx.cap = max(cap, DEGREE + order + 1 + MORE)
     try:
-        return _by_blocks(line, x, order, fmt)
+        found = _Blocks(line, x, order, fmt)
+        found.look()
     finally:
         flint.ctx.cap = cap
+    return found.values, found.bounds
 
 
-def _by_blocks(line: Line, x: np.ndarray, order: int, fmt: FloatFormat) -> tuple[np.ndarray, np.ndarray]:
-    values, bounds = np.zeros(len(x)), np.full(len(x), np.inf)
-    left = np.flatnonzero(np.isfinite(x) & (x != 0))
-    near = left[np.abs(x[left]) <= AROUND_ZERO]
-    if len(near) >= LEAST:
-        found = _polynomial(line, 0.0, AROUND_ZERO, order)
-        if found is not None and found.a:
-            _put(values, bounds, near, x[near] / AROUND_ZERO, found, fmt)
-            left = left[bounds[left] == np.inf]
-    barren = set()
-    for at, low, size in _quarters(x, left):
-        binade = math.frexp(low)[1], size < 0
-        if binade not in barren and not _divided(line, x, at, low, size, order, fmt, values, bounds):
-            barren.add(binade)
-            if len(barren) == TRIALS and np.isinf(bounds).all():
-                break
-    return values, bounds
+class _Blocks:
+    """What blocks know of a function, or its derivative of an `order`, at the floats `x`."""
+
+    def __init__(self, line: Line, x: np.ndarray, order: int, fmt: FloatFormat):
+        self.line, self.x, self.order, self.fmt = line, x, order, fmt
+        self.values, self.bounds = np.zeros(len(x)), np.full(len(x), np.inf)
+
+    def look(self) -> None:
+        """Fills in what a block about 0 knows, and then blocks by binades."""
+        left = np.flatnonzero(np.isfinite(self.x) & (self.x != 0))
+        near = left[np.abs(self.x[left]) <= AROUND_ZERO]
+        if len(near) >= LEAST:
+            left = np.setdiff1d(left, self.known(near, 0.0, AROUND_ZERO)[0], assume_unique=True)
+        barren = set()
+        for at, low, size in _quarters(self.x, left):
+            binade = math.frexp(low)[1], size < 0
+            if binade not in barren and not self.divided(at, low, size):
+                barren.add(binade)
+                if len(barren) == TRIALS and np.isinf(self.bounds).all():
+                    break
+
+    def divided(self, at: np.ndarray, low: float, size: float) -> bool:
+        """Fills in what the block from `low` to `low + size` knows, or else its halves; whether that is anything."""
+        middle = low + size / 2
+        found, hopeless = self.known(at, middle, abs(size) / 2)
+        rest = np.setdiff1d(at, found, assume_unique=True)
+        if hopeless or 2 * len(found) >= len(at):
+            return len(found) > 0
+        upper = np.abs(self.x[rest]) >= abs(middle)
+        halves = ((rest[~upper], low), (rest[upper], middle))
+        inside = [self.divided(half, begin, size / 2) for half, begin in halves if len(half) >= LEAST]
+        return any(inside) or len(found) > 0
+
+    def known(self, at: np.ndarray, middle: float, radius: float) -> tuple[np.ndarray, bool]:
+        """Fills in the values of one block where its bound decides what they round to, and to within `FRACTION`: at
+        which floats, and whether smaller blocks can't do better."""
+        found = _polynomial(self.line, middle, radius, self.order)
+        if found is None or not found.a:
+            return at[:0], found is not None
+        y, bound = _evaluated(found, (self.x[at] - middle) / radius)
+        with np.errstate(over="ignore", under="ignore"):
+            least, most = np.frexp(np.abs(y) - bound)[1], np.frexp(np.abs(y) + bound)[1]
+            exponent = np.maximum(most - self.fmt.precision, self.fmt.least_exponent)
+            fine = (np.ldexp(bound, -exponent) <= FRACTION) & (least == most)
+        self.values[at[fine]], self.bounds[at[fine]] = y[fine], bound[fine]
+        return at[fine], False
 
 
 def _quarters(x: np.ndarray, at: np.ndarray) -> Iterator[tuple[np.ndarray, float, float]]:
@@ -97,36 +128,6 @@ def _quarters(x: np.ndarray, at: np.ndarray) -> Iterator[tuple[np.ndarray, float
         sign = math.copysign(1, m)
         low = (math.floor((abs(m) - 0.5) * 8) / 8 + 0.5) * sign
         yield some, math.ldexp(low, e), math.ldexp(sign / 8, e)
-
-
-def _divided(
-    line: Line,
-    x: np.ndarray,
-    at: np.ndarray,
-    low: float,
-    size: float,
-    order: int,
-    fmt: FloatFormat,
-    values: np.ndarray,
-    bounds: np.ndarray,
-) -> bool:
-    """Fills in what a block knows, or else its halves; whether that is anything."""
-    radius = abs(size) / 2
-    middle = low + size / 2
-    found = _polynomial(line, middle, radius, order)
-    if found is not None and found.a:
-        _put(values, bounds, at, (x[at] - middle) / radius, found, fmt)
-    rest = at[bounds[at] == np.inf]
-    if found is not None and (not found.a or 2 * len(rest) <= len(at)):
-        return len(rest) < len(at)
-    upper = np.abs(x[rest]) >= abs(middle)
-    halves = [(rest[~upper], low), (rest[upper], middle)]
-    known = [
-        _divided(line, x, half, begin, size / 2, order, fmt, values, bounds)
-        for half, begin in halves
-        if len(half) >= LEAST
-    ]
-    return any(known) or len(rest) < len(at)
 
 
 def _polynomial(line: Line, middle: float, radius: float, order: int) -> _Polynomial | None:
@@ -155,19 +156,13 @@ def _polynomial(line: Line, middle: float, radius: float, order: int) -> _Polyno
     return _Polynomial(a, off * (1 + 2.0**-40) + 2 * DEGREE * 2.0**-52 * size, zeros)
 
 
-def _put(
-    values: np.ndarray, bounds: np.ndarray, at: np.ndarray, u: np.ndarray, found: _Polynomial, fmt: FloatFormat
-) -> None:
-    """Fills in the values of a polynomial where the bound decides what they round to, and to within `FRACTION`."""
+def _evaluated(found: _Polynomial, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The values of a polynomial, and how far off they are: infinitely where no normal double holds them."""
     y = np.full(len(u), found.a[-1])
     for a in reversed(found.a[:-1]):
         y = y * u + a
     factor = u**found.zeros
     y = y * factor
-    bound = np.abs(factor) * found.bound * (1 + 2.0**-40) + np.abs(y) * 2.0**-50
-    with np.errstate(over="ignore", under="ignore"):
-        least, most = np.frexp(np.abs(y) - bound)[1], np.frexp(np.abs(y) + bound)[1]
-        exponent = np.maximum(most - fmt.precision, fmt.least_exponent)
-        fine = np.ldexp(bound, -exponent) <= FRACTION
-    known = fine & (least == most) & (np.minimum(np.abs(y), np.abs(factor)) > TINY) & (np.abs(y) < HUGE)
-    values[at[known]], bounds[at[known]] = y[known], bound[known]
+    size = np.abs(y)
+    normal = (np.minimum(size, np.abs(factor)) > TINY) & (size < HUGE)
+    return y, np.where(normal, np.abs(factor) * found.bound * (1 + 2.0**-40) + size * 2.0**-50, np.inf)
