@@ -70,13 +70,15 @@ def derivatives(evaluate: Callable[[Any], Sequence[Any]], x: Scalar, order: int)
     def beside(sign: int, n: int) -> list[Any]:
         return list(evaluate(_near(x, sign, n, order)))
 
-    for k, sides in enumerate(_from_both_sides(lambda sign, n: _limits(beside(sign, n))) if holes else ()):
+    for k, sides in enumerate(_from_both_sides(lambda sign, n: _limits(beside(sign, n), n)) if holes else ()):
         if k in holes:
             here[k] = plain.DOMAIN if jumps(*sides) else UNDECIDED
 
     def side(sign: int, n: int) -> list[Scalar]:
         found = [_divided(v, order, sign, n) for v in beside(sign, n)]
-        if any(isinstance(v, Undefined) for v in found):
+        if n == STEPS[0]:
+            found = [UNDECIDED if _is_open(v) else v for v in found]
+        elif any(isinstance(v, Undefined) for v in found):
             duals = [_limit(v, order) for v in evaluate(_dual(_near(x, sign, n, order), ONE, order))]
             found = [d if _is_open(v) else v for v, d in zip(found, duals, strict=True)]
         return [found_here(at, limit(v), d) for at, v, d in zip(here, beside(sign, n), found, strict=True)]
@@ -115,11 +117,13 @@ def jumps(x: Any, y: Any) -> bool:
 
 def limits(evaluate: Callable[[Any], Sequence[Any]], x: Scalar) -> list[Sides]:
     """The limits of several functions of one number from both sides; arguments as of `derivatives`."""
-    return _from_both_sides(lambda sign, n: _limits(evaluate(_near(x, sign, n, 0))))
+    return _from_both_sides(lambda sign, n: _limits(evaluate(_near(x, sign, n, 0)), n))
 
 
-def _limits(values: Sequence[Any]) -> list[Scalar]:
-    return [UNDECIDED if isinstance(v, Estimate) else limit(v) for v in values]
+def _limits(values: Sequence[Any], n: int) -> list[Scalar]:
+    """The limits of series; of the first step only those that are known, as roots have no power series there."""
+    found = [UNDECIDED if isinstance(v, Estimate) else limit(v) for v in values]
+    return [UNDECIDED if n == STEPS[0] and _is_open(v) else v for v in found]
 
 
 def _near(x: Scalar, sign: int, n: int, order: int) -> Series:
@@ -144,7 +148,7 @@ def _undecided(sides: Sides) -> bool:
 
 
 def _is_open(v: Scalar) -> bool:
-    """Whether dual numbers may know more of a derivative than series."""
+    """Whether dual numbers, or series in other powers, may know more of a limit than a series."""
     return isinstance(v, Undefined) and v.kind not in ("domain", "nan")
 
 
