@@ -40,8 +40,9 @@ def derivative(fn, x, order):
         return (fn(x + h) - 2 * fn(x) + fn(x - h)) / h**2
 
 
+@mpmath.workprec(3000)
 def kind(result, true, fmt):
-    """What a result is, by the definitions of `stability.measure.KINDS`."""
+    """What a result is, by the definitions of `stability.measure.KINDS`, to all digits of what is next to a tie."""
     if np.isnan(result):
         return "nan"
     least = mpf(2) ** fmt.emin
