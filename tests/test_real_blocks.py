@@ -147,6 +147,7 @@ AT_POLES = {
     "gamma": (special.gamma, mpmath.gamma),
     "beta": (lambda x: special.beta(0.75, x), lambda x: mpmath.gamma(0.75) / ratio(x, 0.75)),
     "poch": (lambda x: special.poch(x, 0.5), lambda x: ratio(x, 0.5)),
+    "poch by the other": (lambda x: special.poch(1.5, x), lambda x: mpmath.gammaprod([x + 1.5], [1.5])),
 }
 
 

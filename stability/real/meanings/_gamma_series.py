@@ -24,7 +24,7 @@ from stability.real.function import Function, Open, composed, constant_of, moved
 from stability.real.meanings._text import add, div, mul, sub, whole
 from stability.real.scalars import integer_pow
 from stability.real.steps import sign_native
-from stability.real.values import ONE, Undefined, infinite
+from stability.real.values import Undefined, infinite
 
 
 def log_of_gamma(x: arb_series) -> arb_series:
@@ -66,7 +66,10 @@ def lgamma_series(lgamma: Function, x: Series) -> Series:
 
 def ratio_series(f: Function, args: Sequence[Any], above: Sequence[Any], below: Sequence[Any]) -> Series:
     """`f(*args)`, which is the product of `1/Γ` of what is `above` over that of what is `below`."""
-    top, bottom = (_natively(_entire, xs) if xs else ONE for xs in (above, below))
+    top, bottom = (
+        _natively(_entire, xs) if any(isinstance(x, Series) for x in xs) else _entire(*map(constant_of, xs))
+        for xs in (above, below)
+    )
     return composed(f, args) if top is None or bottom is None else div(top, bottom)
 
 
