@@ -204,3 +204,23 @@ def test_masked_sums():
     at = np.array([-20.0, 0.5, 7.0], np.float16)
     found = real.truth(fn, at, fmt=fmt, derivative=real.Order(0, 1))
     assert (found.rounded == 1).all()
+
+
+@pytest.mark.parametrize("m", [0, 1, 5])
+@pytest.mark.parametrize("order", [1, 2])
+def test_polygamma_of_every_order_has_slopes(m, order):
+    fmt = FORMATS["float32"]
+    derivative = real.Order(0, order)
+    z = np.float32([1.5, -3.0])
+    found = real.truth(lambda x: jax.lax.polygamma(jnp.float32(m), x), z, fmt=fmt, derivative=derivative)
+    with mpmath.workprec(200):
+        assert found.rounded[0] == np.float32(float(mpmath.polygamma(m + order, 1.5)))
+    assert found.state[1] == State.POLE or np.isinf(found.quanta[1])
+
+
+@pytest.mark.parametrize("b", [0.5, 2.0])
+def test_beta_at_a_pole_of_the_argument_that_is_held(b):
+    """It has no value around there."""
+    fmt = FORMATS["float32"]
+    found = real.truth(lambda x: special.beta(-2.0, x), np.float32([b]), fmt=fmt, derivative=real.Order(0, 1))
+    assert found.state[0] != State.NUMBER

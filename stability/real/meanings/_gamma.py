@@ -8,7 +8,7 @@ import flint
 from flint import arb, arb_series
 
 from stability.real._near import flat
-from stability.real.function import Function, Open, constant_of, zero
+from stability.real.function import Function, Open, composed, constant_of, zero
 from stability.real.meanings._analytic import partial
 from stability.real.meanings._gamma_series import (
     derivative_of_lgamma,
@@ -155,9 +155,9 @@ def _polygamma(m: Scalar, x: Scalar) -> Scalar:
 
 
 def _polygamma_series(m, x):
-    if not (isinstance(m, arb) and whole(m) and 1 <= m <= LARGEST_ORDER):
-        return DOMAIN
-    return polygamma_series(polygamma, int(float(m)), x)
+    if not (isinstance(m, arb) and whole(m) and 0 <= m <= LARGEST_ORDER):
+        return composed(polygamma, [m, x])
+    return polygamma_series(polygamma if m > 0 else digamma, int(float(m)), x)
 
 
 def _polygamma_native(m, x):

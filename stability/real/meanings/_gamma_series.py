@@ -66,11 +66,10 @@ def lgamma_series(lgamma: Function, x: Series) -> Series:
 
 def ratio_series(f: Function, args: Sequence[Any], above: Sequence[Any], below: Sequence[Any]) -> Series:
     """`f(*args)`, which is the product of `1/Γ` of what is `above` over that of what is `below`."""
-    top, bottom = (
-        _natively(_entire, xs) if any(isinstance(x, Series) for x in xs) else _entire(*map(constant_of, xs))
-        for xs in (above, below)
-    )
-    return composed(f, args) if top is None or bottom is None else div(top, bottom)
+    top, bottom = (_natively(_entire, xs) for xs in (above, below))
+    if any(v is None or (v == 0 if isinstance(v, arb) else not v.c) for v in (top, bottom)):
+        return composed(f, args)
+    return div(top, bottom)
 
 
 def _entire(*xs: arb_series | arb) -> arb_series | arb:
@@ -108,21 +107,24 @@ def _cotangent(end: int) -> arb_series:
     return high / low
 
 
-def _natively(native: Callable[..., Any], args: Sequence[Any], more: int = 0) -> Series | None:
-    """A function of series by Arb's own power series; nothing where a limit is no finite ball, or it has a pole.
+def _natively(native: Callable[..., Any], args: Sequence[Any], more: int = 0) -> Any:
+    """A function of series, or of numbers alone, by Arb's own; nothing where a limit is no finite ball, or it has a
+    pole.
 
     **Arguments:** `more` how many more terms than its result `native` makes on the way.
     """
     ends = [x.end for x in args if isinstance(x, Series)]
+    end = min(ends, default=1)
     cap = flint.ctx.cap
-    flint.ctx.cap = max(cap, *ends, min(ends) + more)
+    flint.ctx.cap = max(cap, *ends, end + more)
     try:
         found = native(*map(_native, args))
-    except (Open, ZeroDivisionError):
+    except (Open, ZeroDivisionError, ValueError):
         return None
     finally:
         flint.ctx.cap = cap
-    end = min(ends)
+    if not ends:
+        return found
     if type(found) is not arb_series or found.prec < end or not all(found[k].is_finite() for k in range(end)):
         return None
     return Series([found[k] for k in range(end)])
