@@ -218,16 +218,20 @@ def test_every_float_of_16_bits(name, order, dtype):
 @forms
 @orders
 def test_every_float32(name, order):
-    """Against our own float64, which the tests above hold to the balls; what looks worse than 2.99 ulps, by balls."""
+    """Against our own float64, which the tests above hold to the balls; what looks worse than 2.99 ulps, by balls.
+
+    Next to its zeros a value of `logaddexp` is within 3 ulps of 1/4.
+    """
     fmt, run = FORMATS["float32"], derived(name, order)
     with jax.enable_x64(True):
-        worst, doubtful = _screened(run)
+        worst, doubtful = _screened(run, 0.25 if name.startswith("logaddexp") and order == 0 else 0.0)
     print(name, order, worst, len(doubtful))
     assert len(doubtful) < 1000 and (not doubtful or errors(name, order, np.concatenate(doubtful), fmt).max() <= BOUND)
 
 
-def _screened(run):
-    """The worst error of `run` in float32 by its own values in float64, and the floats where it is over 2.99 ulps."""
+def _screened(run, least):
+    """The worst error of `run` in float32 by its own values in float64, and the floats where it is over 2.99 ulps, of
+    `least` where the value is less."""
 
     largest = FORMATS["float32"].max
 
@@ -235,7 +239,7 @@ def _screened(run):
     def off(first):
         x = lax.bitcast_convert_type(first + jnp.arange(1 << 20, dtype=jnp.uint32), jnp.float32)
         result, exact = run(x), run(x.astype(jnp.float64))
-        exponent = lax.bitcast_convert_type(exact, jnp.int64) >> 52 & 0x7FF
+        exponent = lax.bitcast_convert_type(jnp.maximum(jnp.abs(exact), least), jnp.int64) >> 52
         ulp = lax.bitcast_convert_type((exponent - 23) << 52, jnp.float64)
         size = jnp.abs(exact)
         normal = (size >= 2.0**-126) & (size <= largest) & jnp.isfinite(x)

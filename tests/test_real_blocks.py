@@ -224,3 +224,16 @@ def test_beta_at_a_pole_of_the_argument_that_is_held(b):
     fmt = FORMATS["float32"]
     found = real.truth(lambda x: special.beta(-2.0, x), np.float32([b]), fmt=fmt, derivative=real.Order(0, 1))
     assert found.state[0] != State.NUMBER
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_a_remainder_without_a_bound_decides_nothing():
+    def line(x, terms):
+        found = arb_series([x, 1], prec=terms) ** 9
+        if x.rad() > 0:
+            found += arb_series([0] * (terms - 1) + [arb(0, "inf")], prec=terms)
+        return found
+
+    x = np.logspace(-38, -2, 100)
+    _, bounds = _blocks.by_blocks(line, x, 0, FORMATS["bfloat16"])
+    assert np.isinf(bounds).all()

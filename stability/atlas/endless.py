@@ -14,8 +14,11 @@ import jax
 import numpy as np
 from jax import Array
 
-PATIENCE = 120.0
-"""Seconds after which a program is taken for one that does not end."""
+PATIENCE = 30.0
+"""Seconds after which a program is taken for one that does not end: ten times what the slowest takes that does."""
+
+PATIENCE_WITH_MANY = 120.0
+"""The same for a call that runs many programs."""
 
 
 class Endless(RuntimeError):
@@ -35,7 +38,7 @@ def awaited(result: Array, seconds: float = PATIENCE) -> np.ndarray:
 T = TypeVar("T")
 
 
-def finished(run: Callable[[], T], seconds: float = PATIENCE) -> T:
+def finished(run: Callable[[], T], seconds: float = PATIENCE_WITH_MANY) -> T:
     """What a call gives, made in a thread of its own. **Raises:** `Endless`, and what the call raises."""
     found: queue.SimpleQueue[tuple[T | None, Exception | None]] = queue.SimpleQueue()
 

@@ -10,6 +10,7 @@ from jax import Array
 
 from stability import double_word as dw
 from stability.double_word import DoubleWord
+from stability.formats import format_of
 from stability.nn._exponential import is_positive, quotient, shift
 
 
@@ -32,14 +33,14 @@ def inverse_power(d: DoubleWord, n: int) -> Array:
 
 def soft_sign(x: Array) -> Array:
     """`x / (1 + |x|)`."""
-    a = jnp.abs(x)
-    share = quotient(x, 1 + a)
-    return jnp.where(jnp.isinf(x), jnp.sign(x), share)
+    a = jnp.minimum(jnp.abs(x), format_of(x.dtype).max)
+    return jnp.copysign(a / (1 + a), x)
 
 
 def soft_sign_slope(x: Array) -> Array:
-    """`1 / (1 + |x|)²`."""
-    return inverse_power(one_plus(jnp.abs(x)), 2)
+    """`1 / (1 + |x|)²`, 0 where the square overflows."""
+    high, low = dw.two_sum(jnp.minimum(jnp.abs(x), 2.0 ** shift(x)), jnp.ones_like(x))
+    return 1 / (high * (high + 2 * low))
 
 
 def soft_sign_curvature(x: Array) -> Array:

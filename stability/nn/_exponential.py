@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import jax.numpy as jnp
 from jax import Array, lax
@@ -38,6 +37,19 @@ EXP = {
     ),
 }
 """By bits: `(e^r - 1 - r) / r**2` for `|r| <= ln(2)/2`, to `2**-30` and `2**-60` of `e^r - 1`: mpmath's `chebyfit`."""
+
+_EXP_ABOVE = {
+    32: floats_of(
+        "0x1.ffffffe2d49d8p-2 0x1.55556cfae7567p-3 0x1.554f25e60c687p-5 0x1.11a7a9568d3bfp-7 0x1.5f45e0dceac31p-10 "
+        "0x1.0ed4af5579410p-12"
+    ),
+    64: floats_of(
+        "0x1.0000000000000p-1 0x1.555555555553fp-3 0x1.5555555556997p-5 0x1.111111109f4e7p-7 0x1.6c16c194ff7c1p-10 "
+        "0x1.a019f90e3e281p-13 0x1.a01b1f8f1c745p-16 0x1.71c65e22862fbp-19 0x1.292ab8aeda55cp-22 "
+        "0x1.9909bb1acd1d9p-26 0x1.81a00b6028692p-29"
+    ),
+}
+"""By bits: the same for `0 <= r <= ln(2)`, to `2**-29` and `2**-58`."""
 
 _LOG = {
     32: floats_of(
@@ -66,13 +78,6 @@ def horner(x: Array, coefficients: Sequence[float]) -> Array:
     return total
 
 
-class Exponential(NamedTuple):
-    """`e^x = 2**k (1 + q)`; `k` is a whole number, as a float."""
-
-    k: Array
-    q: Array
-
-
 def exponential_words(x: Array, low: Array | None = None) -> tuple[Array, DoubleWord]:
     """`k`, and `q` in two words that are good to a quarter of an ulp of the first, for `e^(x + low)`.
 
@@ -89,10 +94,28 @@ def exponential_words(x: Array, low: Array | None = None) -> tuple[Array, Double
     return k, double_word.fast_two_sum(r, r_low + r * r * horner(r, EXP[bits]))
 
 
-def exponential(x: Array, low: Array | None = None) -> Exponential:
-    """As `exponential_words`, with the first word of `q` alone."""
-    k, (q, _) = exponential_words(x, low)
-    return Exponential(k, q)
+def exponential(x: Array, low: Array | None = None) -> tuple[Array, Array]:
+    """As `exponential_words`, with `q` in one word, off by an ulp of `1 + q` at most, and by an ulp of `q` where `k` is
+    0."""
+    bits = format_of(x.dtype).bits
+    high_part, low_part = LN2[bits]
+    k = lax.round((x if low is None else x + low) * (1 / math.log(2)), lax.RoundingMethod.TO_NEAREST_EVEN)
+    r = (x - k * high_part) - k * low_part if low is None else (x - k * high_part) + (low - k * low_part)
+    return k, r + r * r * horner(r, EXP[bits])
+
+
+def exp(x: Array) -> Array:
+    """`e^x`.
+
+    With `k` the floor of `x / ln 2`, `2**k` is 0, normal or infinite where `e^x` is. The quotient is taken a little
+    towards 0, so that `k` is never that of overflow before `e^x` is: there 1 + q is 2 at most.
+    """
+    fmt = format_of(x.dtype)
+    high_part, low_part = LN2[fmt.bits]
+    x = jnp.clip(x, -(fmt.emax - 0.5) * math.log(2), (fmt.emax + 1.5) * math.log(2))
+    k = jnp.floor(x * ((1 - 2.0 ** (2 - fmt.precision)) / math.log(2)))
+    r = (x - k * high_part) - k * low_part
+    return (1 + (r + r * r * horner(r, _EXP_ABOVE[fmt.bits]))) * power(k)
 
 
 def reach(x: Array) -> float:
@@ -115,7 +138,7 @@ def quotient(a: Array, b: Array) -> Array:
 
 
 def power(k: Array) -> Array:
-    """`2**k` for whole numbers `k`, normal powers of two."""
+    """`2**k` for whole numbers `k`: normal powers of two, and 0 and infinity for those next below and above."""
     fmt = format_of(k.dtype)
     integer = jnp.int32 if fmt.bits == 32 else jnp.int64
     stored = fmt.precision - 1

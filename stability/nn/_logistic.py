@@ -15,12 +15,13 @@ from jax import Array
 
 from stability import double_word as dw
 from stability.double_word import DoubleWord
+from stability.formats import format_of
 from stability.nn._exponential import (
+    exponential,
     exponential_words,
     line_of_subnormals,
     log1p_reduced,
     power,
-    quotient,
     reach,
     shift,
 )
@@ -91,11 +92,17 @@ class Decay(NamedTuple):
         return (product * self.scaled) * self.down
 
 
+def _below(x: Array, low: Array | None, far: float) -> tuple[Array, Array | None]:
+    """`-|x + low|` in two words, as far as `far`."""
+    a = jnp.minimum(jnp.abs(x), far)
+    return -a, None if low is None else jnp.where(jnp.abs(x) > a, 0, jnp.where(x < 0, low, -low)).astype(x.dtype)
+
+
 def decay(x: Array, low: Array | None = None) -> Decay:
     """`e^-|x + low|`; as far as `reach`, past which `e^-|x|` times anything here is 0."""
-    a = jnp.minimum(jnp.abs(x), reach(x))
-    k, q = exponential_words(-a, None if low is None else jnp.where(x < 0, low, -low))
-    return Decay(a, q, power(k + shift(x)))
+    high, low = _below(x, low, reach(x))
+    k, q = exponential_words(high, low)
+    return Decay(-high, q, power(k + shift(x)))
 
 
 def _words(x: Array) -> DoubleWord:
@@ -133,15 +140,33 @@ def _one_plus(x: DoubleWord) -> DoubleWord:
     return _add(x, _words(jnp.ones_like(x[0])))
 
 
+class Parts(NamedTuple):
+    """`e = e^-a = two (1 + q)` for `0 <= a`, in one word each; `e` and `two` are 0 where `e` is subnormal."""
+
+    q: Array
+    two: Array
+
+    @property
+    def e(self) -> Array:
+        return self.two + self.two * self.q
+
+
+def parts(x: Array, low: Array | None = None) -> Parts:
+    """`e^-|x + low|`."""
+    k, q = exponential(*_below(x, low, (format_of(x.dtype).emax + 0.25) * math.log(2)))
+    return Parts(q, power(k))
+
+
 def sigmoid(x: Array, low: Array | None = None) -> Array:
-    e = decay(x, low)
-    share = quotient(jnp.ones_like(x), e.s)
-    return jnp.where(x < 0, e.times(share), share)
+    """`1 / (1 + e)`, and left of 0 `e / (1 + e)`."""
+    e = parts(x, low).e
+    return jnp.where(x < 0, e, 1) / (1 + e)
 
 
 def sigmoid_slope(x: Array, low: Array | None = None) -> Array:
-    e = decay(x, low)
-    return e.times(quotient(jnp.ones_like(x), e.squared))
+    """`e / (1 + e)²`."""
+    e = parts(x, low).e
+    return e / (1 + e * (2 + e))
 
 
 def _curvature(x: Array, factor: float, low: Array | None = None) -> Array:
@@ -178,13 +203,18 @@ def logaddexp(x: Array, y: Array) -> Array:
 
 
 def tanh(x: Array) -> Array:
-    e = decay(2 * x)
-    return jnp.copysign(quotient(e.d, e.s), x)
+    """`±(1 - e) / (1 + e)`, whose upper part keeps its digits where `x` is small."""
+    q, two = parts(2 * x)
+    return jnp.copysign((1 - two) - two * q, x) / ((1 + two) + two * q)
 
 
 def tanh_slope(x: Array) -> Array:
-    e = decay(2 * x)
-    return e.times(quotient(jnp.full_like(x, 4), e.squared))
+    """`4 e / (1 + e)²`, which is normal for some subnormal `e`."""
+    k, q = exponential(*_below(2 * x, None, (format_of(x.dtype).emax + 2.25) * math.log(2)))
+    four = power(k + 2)
+    four = four + four * q
+    e = 0.25 * four
+    return four / (1 + e * (2 + e))
 
 
 def tanh_curvature(x: Array) -> Array:
@@ -193,9 +223,14 @@ def tanh_curvature(x: Array) -> Array:
 
 
 def silu(x: Array) -> Array:
-    e = decay(x)
-    share = quotient(e.a, e.s)
-    return jnp.copysign(jnp.where(x < 0, e.times(share), jnp.where(x < reach(x), share, x)), x)
+    """`x / (1 + e)`, and left of 0 `x e / (1 + e)`, which is normal for some subnormal `e`."""
+    left, _ = _below(x, None, reach(x))
+    k, q = exponential(left)
+    scaled = power(k + shift(x))
+    down = 2.0 ** -shift(x)
+    left = ((left + left * q) * scaled) * down
+    two = scaled * down
+    return jnp.where(x < 0, left, x) / (1 + (two + two * q))
 
 
 _SILU_SLOPE = Root(

@@ -17,6 +17,7 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from stability.losses import Kernel
+from stability.nn import _exponential
 from stability.nn import _powers as run
 from stability.nn._elementwise import applied, chain, in_single
 
@@ -32,7 +33,7 @@ def _left(x: Array) -> Array:
     return jnp.where(x > 0, 0, x)
 
 
-_exp: Kernel = chain("exp", lambda x: jnp.exp(x), run.exp, then=lambda x: _exp(x))
+_exp: Kernel = chain("exp", lambda x: jnp.exp(x), _exponential.exp, then=lambda x: _exp(x))
 _expm1 = chain("expm1", lambda x: jnp.expm1(x), run.expm1, then=_exp)
 _log1p = chain(
     "log1p",

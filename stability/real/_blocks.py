@@ -153,6 +153,8 @@ def _polynomial(line: Line, middle: float, radius: float, order: int) -> _Polyno
     if not size < HUGE:
         return None
     off = float(sum((abs(v - w) for v, w in zip(c[zeros:], a, strict=True)), rest).upper())
+    if not off < HUGE:
+        return None
     return _Polynomial(a, off * (1 + 2.0**-40) + 2 * DEGREE * 2.0**-52 * size, zeros)
 
 
