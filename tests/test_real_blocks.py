@@ -11,7 +11,7 @@ from jax.scipy import special
 
 from stability import real
 from stability.formats import FORMATS, every_float, widen
-from stability.real import _blocks, _points, steps
+from stability.real import _along, _blocks, _points, steps
 from stability.real.angles import atan2
 from stability.real.function import Open
 from stability.real.meanings import _bessel, _gamma
@@ -28,6 +28,10 @@ FUNCTIONS = {
     "jump inside a block": lambda x: jnp.where(x > 1.2, x * x, x),
     "steps": lambda x: jnp.floor(x * 3) + jnp.sin(x),
     "taken for a constant": lambda x: x * jax.lax.stop_gradient(jnp.exp(-x)),
+    "taken for a constant where it is the greater": lambda x: x - jax.lax.stop_gradient(jnp.maximum(jnp.sin(x), 0.5)),
+    "compared with infinity": lambda x: jnp.where(jnp.isinf(x), x, jnp.sin(x)),
+    "NaN passed over": lambda x: jnp.fmax(jnp.sin(x), 0.3),
+    "sign": lambda x: jnp.copysign(jnp.exp(-x * x), x),
     "powers": lambda x: x**3 * jnp.exp(-x * x),
     "underflow": lambda x: jnp.exp(-jnp.exp(x)),
 }
@@ -83,7 +87,7 @@ def test_the_bounds_hold(dtype, order):
     fmt = FORMATS[dtype]
     x = widen(every_float(fmt))
     x = x[(np.abs(x) >= 0.01) & (np.abs(x) <= 16)]
-    line = _points._along(jnp.arctan, (_points._zero(jax.ShapeDtypeStruct((), fmt.dtype)),), 0, False)
+    line = _along.along(jnp.arctan, (_along.zero_of(jax.ShapeDtypeStruct((), fmt.dtype)),), 0, False)
     values, bounds = _blocks.by_blocks(line, x, order, fmt)
     known = np.flatnonzero(np.isfinite(bounds))
     assert len(known) > 0.5 * len(x)
@@ -95,7 +99,7 @@ def test_the_bounds_hold(dtype, order):
 
 def test_few_floats_are_in_no_block():
     x = np.array([0.5, 0.75, -2.0, np.nan, 0.0, np.inf])
-    line = _points._along(jnp.arctan, (_points._zero(jax.ShapeDtypeStruct((), np.float16)),), 0, False)
+    line = _along.along(jnp.arctan, (_along.zero_of(jax.ShapeDtypeStruct((), np.float16)),), 0, False)
     assert np.isinf(_blocks.by_blocks(line, x, 0, FORMATS["float16"])[1]).all()
 
 

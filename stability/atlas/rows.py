@@ -34,9 +34,30 @@ from stability.sweep import every as every_float32
 from stability.sweep import outcome as sweep
 from stability.sweep.models import Table, table_of
 from stability.sweep.points import grid
-from stability.truth import Truth
+from stability.truth import Truth, concatenated
 
 SEED = 0
+
+
+class Known:
+    """True values at ordinals, each of them asked for once."""
+
+    def __init__(self, ask: Callable[[np.ndarray], Truth]):
+        self.ask = ask
+        self.ordinals: np.ndarray = np.zeros(0, np.int64)
+        self.truth: Truth | None = None
+
+    def __call__(self, ordinals: np.ndarray) -> Truth:
+        new = np.setdiff1d(ordinals, self.ordinals)
+        if len(new) or self.truth is None:
+            found = self.ask(new)
+            both = np.concatenate([self.ordinals, new])
+            order = np.argsort(both)
+            self.truth = (found if self.truth is None else concatenated([self.truth, found])).at(order)
+            self.ordinals = both[order]
+        return self.truth.at(np.searchsorted(self.ordinals, ordinals))
+
+
 TRIED, RUNS = 256, 16
 """True values by which it is told how long all take, of a 16-bit format runs of neighbours."""
 
@@ -87,15 +108,15 @@ def _rows(task: Task, order: int, settings: Settings, table: Table | None) -> li
     if refused := _refused(task, order, programs):
         return refused
 
-    @functools.cache
-    def truth_at(ordinals: bytes) -> Truth:
-        base = public_function(task.function).fn
-        z = from_ordinal(np.frombuffer(ordinals, np.int64), fmt)
-        return real.truth(base, z, fmt=fmt, derivative=real.Order(0, order) if order else None)
-
+    derivative = real.Order(0, order) if order else None
+    truth_at = Known(
+        lambda some: real.truth(
+            public_function(task.function).fn, from_ordinal(some, fmt), fmt=fmt, derivative=derivative
+        )
+    )
     try:
         ordinals, every = starting(task, order, settings, truth_at)
-        truth_at(ordinals.tobytes())
+        truth_at(ordinals)
     except Exception as error:
         told = refusals.why_not(public_function(task.function).fn, fmt) or refusals.HERE + first_line(error)
         ways = tuple((way, mode) for way in WAYS[order] for mode in MODES)
@@ -162,7 +183,7 @@ def _swept(
     return {place: found[", ".join(same)] for place, same in first.items()}
 
 
-def _row_of_all(place: Place, run: Callable, row: sweep.Row, truth_at: Callable[[bytes], Truth]) -> Row:
+def _row_of_all(place: Place, run: Callable, row: sweep.Row, truth_at: Known) -> Row:
     """A row of the exhaustive sweep as one of the atlas."""
     fmt = FORMATS[place.dtype]
     shown = profile_text(*every_float32.profile_of(row), fmt)
@@ -181,7 +202,7 @@ def _joined(rows: list[Row]) -> Iterator[Row]:
         yield Row(**{**vars(first), "ways": tuple(way for row in same for way in row.ways)})
 
 
-def starting(task: Task, order: int, settings: Settings, truth_at: Callable[[bytes], Truth]) -> tuple[np.ndarray, bool]:
+def starting(task: Task, order: int, settings: Settings, truth_at: Known) -> tuple[np.ndarray, bool]:
     """The ordinals that a task begins with, sorted, and whether they are all there are."""
     fmt = FORMATS[task.dtype]
     every = fmt.bits == 16
@@ -193,17 +214,18 @@ def starting(task: Task, order: int, settings: Settings, truth_at: Callable[[byt
     else:
         ordinals = np.union1d(grid(fmt, settings.points, SEED), reported)
     tried = _runs(ordinals, 2 ** (fmt.precision - 3)) if every else ordinals[:: max(len(ordinals) // TRIED, 1)]
-    truth_at(tried[:2].tobytes())
-    seconds = 0.0
+    truth_at(tried[:2])
+    apart = seconds = 0.0
     for some in (tried[:: len(tried) // 16], tried):
         begun = time.process_time()
-        truth_at(some.tobytes())
+        truth_at(some)
         seconds = (time.process_time() - begun) * len(ordinals) / len(some)
-        if seconds > 16 * settings.seconds:
+        apart = max(apart, seconds)
+        if seconds * len(tried) > settings.seconds * len(ordinals):
             break
     if seconds <= settings.seconds:
         return ordinals, every
-    fewer = ordinals[:: int(np.ceil(seconds / settings.seconds))]
+    fewer = ordinals[:: int(np.ceil(apart / settings.seconds))]
     return np.union1d(np.union1d(fewer, reported), [-fmt.infinity - 1, -1, 0, fmt.infinity]), False
 
 
@@ -218,11 +240,11 @@ def _row(
     run: Callable[[np.ndarray], np.ndarray],
     ordinals: np.ndarray,
     every: bool,
-    truth_at: Callable[[bytes], Truth],
+    truth_at: Known,
     settings: Settings,
 ) -> Row:
     def at(some: np.ndarray) -> Sample:
-        truth = truth_at(some.tobytes())
+        truth = truth_at(some)
         kinds, ulps = classify(run(some), truth, settings.tolerance)
         return Sample(some, kinds, ulps, true_is_normal(truth), truth.state)
 
@@ -260,7 +282,7 @@ def _told(
     worst: tuple[float, str] | None,
     profile: str,
     run: Callable[[np.ndarray], np.ndarray],
-    truth_at: Callable[[bytes], Truth],
+    truth_at: Known,
 ) -> Row:
     fmt = FORMATS[place.dtype]
     total = 2 * (fmt.infinity + 1)
@@ -294,9 +316,7 @@ def _reported(place: Place, failing: Sequence[Region]) -> tuple[str, ...]:
     return tuple(short_hex(p) for p in sorted(points) if any(r.start <= at[p] <= r.stop for r in failing))
 
 
-def _example(
-    failing: list[Region], run: Callable, truth_at: Callable[[bytes], Truth], fmt: FloatFormat
-) -> Example | None:
+def _example(failing: list[Region], run: Callable, truth_at: Known, fmt: FloatFormat) -> Example | None:
     """The end of a failing region that is nearest to 1 in size; where it is not merely inaccurate, if there is one."""
     if not failing:
         return None
@@ -308,7 +328,7 @@ def _example(
     end, kind = min(((end, r.kind) for r in failing for end in (r.start, r.stop)), key=rank)
     ordinals = np.array([end], np.int64)
     result = float(widen(run(ordinals))[0])
-    return Example(hex_at(end, fmt), short_hex(result), truth_at(ordinals.tobytes()).told(0), kind)
+    return Example(hex_at(end, fmt), short_hex(result), truth_at(ordinals).told(0), kind)
 
 
 def _with_culprit(row: Row, fn: Scalar, settings: Settings) -> Row:

@@ -28,7 +28,8 @@ convention says.
 `max` hands on the operand it picks, so `x == max(x, y)` is decided when `max` was.
 """
 
-from stability.real._points import Order, everywhere, straight_line, truth
+from stability.real._along import straight_line
+from stability.real._points import Order, everywhere, truth
 from stability.real.custom import custom_rules
 from stability.real.evaluate import true_derivative, true_value, why_undefined
 from stability.real.reals import UnsupportedPrimitive

@@ -75,13 +75,13 @@ class _Blocks:
         self.values, self.bounds = np.zeros(len(x)), np.full(len(x), np.inf)
 
     def look(self) -> None:
-        """Fills in what a block about 0 knows, and then blocks by binades."""
+        """Fills in what a block about 0 knows, and then blocks by binades, those next to 1 first."""
         left = np.flatnonzero(np.isfinite(self.x) & (self.x != 0))
         near = left[np.abs(self.x[left]) <= AROUND_ZERO]
         if len(near) >= LEAST:
             left = np.setdiff1d(left, self.known(near, 0.0, AROUND_ZERO)[0], assume_unique=True)
         barren = set()
-        for at, low, size in _quarters(self.x, left):
+        for at, low, size in sorted(_quarters(self.x, left), key=lambda block: abs(math.log2(abs(block[1])))):
             binade = math.frexp(low)[1], size < 0
             if binade not in barren and not self.divided(at, low, size):
                 barren.add(binade)

@@ -11,10 +11,12 @@ from typing import Any, NamedTuple
 import flint
 import jax
 import numpy as np
-from flint import arb, arb_series
+from flint import arb
 
 from stability import truth as truths
 from stability.formats import FloatFormat, widen
+from stability.real._along import Along, Given, zero_of
+from stability.real._along import along as along_series
 from stability.real._blocks import HUGE, TINY, by_blocks
 from stability.real._compiled import Name, Open, compiled
 from stability.real._derivative import HOLES, Sides, derivatives, limits
@@ -37,70 +39,12 @@ class Order(NamedTuple):
     order: int
 
 
-class Given(NamedTuple):
-    """An argument that can be compared: its dtype, shape and bytes."""
-
-    dtype: str
-    shape: tuple[int, ...]
-    data: bytes
-
-    def array(self) -> np.ndarray:
-        return np.frombuffer(self.data, np.dtype(self.dtype)).reshape(self.shape)
-
-
 @functools.lru_cache(maxsize=32)
 def kept(fn: Callable, full: tuple[Given, ...], argnum: int, derivative: Order | None, x64: bool):
     """`evaluators`, which a search for the ends of a region asks for again and again."""
     own = derivative is not None and derivative.by == argnum
-    along = _along(fn, full, argnum, x64) if own else None
+    along = along_series(fn, full, argnum, x64) if own else None
     return evaluators(fn, [g.array() for g in full], argnum, derivative, along)
-
-
-MOST_KEPT = 1 << 17
-"""Power series that are kept of a function."""
-
-
-class Along:
-    """A straight line along power series of Arb's own, which are kept: derivatives of lower order are in them.
-
-    **Attributes:** `at_points` whether only those about one number are of the function.
-    """
-
-    def __init__(self, line: Callable[..., Any], at_points: bool):
-        self.line, self.at_points = line, at_points
-        self.found: dict[tuple[float, int], arb_series] = {}
-
-    def __call__(self, x: arb, end: int) -> arb_series | arb | None:
-        """The power series at a number up to a power, a ball where it is constant, or nothing; all finite."""
-        key = float(x.mid()), flint.ctx.prec
-        there = self.found.get(key)
-        if there is not None and there.prec >= end and x.is_exact() and x == key[0]:
-            return there
-        try:
-            found = self.line(arb_series([x, 1], prec=end))
-        except (Open, ZeroDivisionError, ValueError):
-            return None
-        if isinstance(found, arb):
-            return found if found.is_finite() else None
-        if type(found) is not arb_series or found.prec < end or not all(found[k].is_finite() for k in range(end)):
-            return None
-        if x.is_exact() and x == key[0]:
-            if len(self.found) >= MOST_KEPT:
-                self.found.clear()
-            self.found[key] = found
-        return found
-
-
-@functools.lru_cache(maxsize=4)
-def _along(fn: Callable, full: tuple[Given, ...], argnum: int, x64: bool) -> Along | None:
-    """A function of a number in place of an argument along power series, where it has a straight line."""
-    arrays = [g.array() for g in full]
-    jaxpr, _ = trace(fn, *arrays)
-    held = [lift(x, a.dtype) for x, a in zip(arrays, jaxpr.in_avals, strict=True)]
-    line = compiled(jaxpr, [*held[:argnum], Name("x"), *held[argnum + 1 :]], ("x",), over_balls=False)
-    if line is None or not getattr(line, "straight", False):
-        return None
-    return Along(line, bool(getattr(line, "at_points", True)))
 
 
 def evaluators(fn: Callable, full: Sequence[Any], argnum: int, derivative: Order | None, along: Along | None):
@@ -164,27 +108,12 @@ def evaluators(fn: Callable, full: Sequence[Any], argnum: int, derivative: Order
     return smooth, by_series, slope
 
 
-def straight_line(fn: Callable, x: jax.ShapeDtypeStruct) -> Callable[..., Any] | None:
-    """A function of one number as one of balls, or of power series of Arb's own, or `None` where it has none.
-
-    It raises `Open`, `ZeroDivisionError` or `ValueError` where it can't tell.
-    """
-    along = _along(fn, (_zero(x),), 0, bool(jax.config.read("jax_enable_x64")))
-    return None if along is None or along.at_points else along.line
-
-
-def _zero(x: Any) -> Given:
-    """Of the shape and dtype of something."""
-    zero = np.zeros(x.shape, x.dtype)
-    return Given(zero.dtype.name, zero.shape, zero.tobytes())
-
-
 def everywhere(
     fn: Callable, low: float, high: float, *, fmt: FloatFormat, derivative: Order | None = None
 ) -> Point | None:
     """The true value that a function of one number, or its derivative, has at every number of an interval, to within
     `FRACTION` ulps, or `None` where it has several, or that is not known."""
-    zero = _zero(jax.ShapeDtypeStruct((), fmt.dtype))
+    zero = zero_of(jax.ShapeDtypeStruct((), fmt.dtype))
     quick, _, _ = kept(fn, (zero,), 0, derivative, bool(jax.config.read("jax_enable_x64")))
     return None if quick is None else _whole(quick, arb(low).union(arb(high)), fmt)
 
@@ -225,11 +154,11 @@ def truth(
     alone[together] = False
     h, l, bound = np.zeros(n), np.zeros(n), np.full(n, np.inf)
     own = derivative is None or derivative.by == argnum
-    along = _along(fn, given, argnum, x64) if own and z.dtype.itemsize == 2 else None
-    if along is not None and not along.at_points:
+    along = along_series(fn, given, argnum, x64) if own and z.dtype.itemsize == 2 else None
+    if along is not None:
         order = 0 if derivative is None else derivative.order
         with flint.ctx.workprec(PRECISIONS[0]):
-            h, bound = by_blocks(along, np.where(alone, wide, np.nan), order, fmt)
+            h, bound = by_blocks(along.of_function, np.where(alone, wide, np.nan), order, fmt)
         bound[nearest_quanta((h, l), 0, bound, fmt)[3]] = np.inf
     by_line = np.flatnonzero(alone & np.isinf(bound))
     h[by_line], l[by_line], bound[by_line], sides = _by_line(quick, wide[by_line], fmt)
@@ -278,17 +207,20 @@ def _shared(fast: Callable | None, wide: np.ndarray, fmt: FloatFormat) -> Iterat
         if len(at) < MANY:
             continue
         low, high = arb(wide[at].min()), arb(wide[at].max())
-        first = _whole(fast, low, fmt)
-        if first is None or not _agree(first, _whole(fast, high, fmt)):
-            continue
-        point = _whole(fast, low.union(high), fmt)
-        if point is not None and _agree(point, first):
-            yield at, point
+        for prec in PRECISIONS[:2]:
+            first = _whole(fast, low, fmt, prec)
+            if first is None:
+                continue
+            if _agree(first, _whole(fast, high, fmt, prec)):
+                point = _whole(fast, low.union(high), fmt, prec)
+                if point is not None and _agree(point, first):
+                    yield at, point
+            break
 
 
-def _whole(fast: Any, x: arb, fmt: FloatFormat) -> Point | None:
+def _whole(fast: Any, x: arb, fmt: FloatFormat, prec: int = PRECISIONS[0]) -> Point | None:
     """The true value that a function has everywhere in a ball, or none."""
-    with flint.ctx.workprec(PRECISIONS[0]):
+    with flint.ctx.workprec(prec):
         try:
             v = fast(x)
         except (Open, ZeroDivisionError) as e:

@@ -281,8 +281,21 @@ div: Function = Function(
 neg: Function = Function(plain.neg, lambda x: -ONE, series=series.neg, native=operator.neg)
 
 
-constant = Function(lambda x: x, zero, series=lambda x: x.limit(), native=constant_of)
-"""A number that is taken for a constant, whatever it depends on: series through it are right at one point only."""
+class Held:
+    """Whether a power series of Arb's own that varies went through `constant` since this was set to false."""
+
+    varies = False
+
+
+def _held(x: Any) -> arb:
+    if type(x) is arb_series and any(not (x[k].is_exact() and x[k] == 0) for k in range(1, x.prec)):
+        Held.varies = True
+    return constant_of(x)
+
+
+constant = Function(lambda x: x, zero, series=lambda x: x.limit(), native=_held)
+"""A number that is taken for a constant, whatever it depends on: where it varies, series through it are right at one
+point only (`Held`)."""
 
 
 def sub(x, y):

@@ -117,7 +117,11 @@ def _signbit(x) -> bool | Undefined:
     return UNDECIDED if sign is None else sign < 0
 
 
-signbit = Function(_signbit, series=lambda x: COMPARISONS["lt"](x, arb(0)))
+def _is_below_zero(x):
+    return COMPARISONS["lt"](x, arb(0))
+
+
+signbit = Function(_signbit, series=_is_below_zero, native=_is_below_zero)
 """Whether a number has the sign bit; of a zero that was computed it is not known."""
 
 

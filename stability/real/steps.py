@@ -159,11 +159,17 @@ truncate: Function = Function(
 )
 
 
-def _is_above(x, y) -> bool:
-    """Whether a power series of Arb's own is above another at its point, or below. **Raises:** `Open`."""
+def _different(x, y) -> tuple[arb, arb]:
+    """The values of two power series of Arb's own, or infinities, where they differ. **Raises:** `Open`."""
     a, b = (v if isinstance(v, arb) and infinite(v) else constant_of(v) for v in (x, y))
     if not a != b:
         raise Open
+    return a, b
+
+
+def _is_above(x, y) -> bool:
+    """Whether a power series of Arb's own is above another at its point, or below. **Raises:** `Open`."""
+    a, b = _different(x, y)
     return bool(a > b)
 
 
@@ -214,10 +220,7 @@ def _comparison(yes: Callable[[Any, Any], bool], no: Callable[[Any, Any], bool],
         if x is y:
             constant_of(x)
             return same
-        a, b = constant_of(x), constant_of(y)
-        if not a != b:
-            raise Open
-        return bool(yes(a, b))
+        return bool(yes(*_different(x, y)))
 
     return Function(rule, series=of_series, native=of_native)
 

@@ -91,7 +91,7 @@ def _of_numbers(extreme: Function) -> Function:
             return y
         return x if is_nan(limit(y)) else extreme(x, y)
 
-    return Function(pick, *extreme.slopes, series=pick)
+    return Function(pick, *extreme.slopes, series=pick, native=pick)
 
 
 fmax, fmin = _of_numbers(maximum), _of_numbers(minimum)

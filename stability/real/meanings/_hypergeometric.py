@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from flint import acb, arb
 
-from stability.real.function import Function
+from stability.real.function import Function, along_slopes, constant_of
 from stability.real.meanings._analytic import partial
 from stability.real.meanings._text import (
     DOMAIN,
@@ -124,10 +124,17 @@ def _boxcox(x: Scalar, y: Scalar) -> Scalar:
     return log(x) if y == 0 else div(expm1(mul(y, log(x))), y)
 
 
+def _boxcox_native(x, y):
+    """The quotient, which loses nothing where `x^y` is far from 1."""
+    exponent = mul(y, log(x))
+    return div(expm1(exponent), y) if abs(constant_of(exponent)) > 0.25 else along_slopes(boxcox, (x, y))
+
+
 boxcox: Function = Function(
     _boxcox,
     lambda x, y: power(x, sub(y, ONE)),
     lambda x, y: product(arb(0.5), square(log(x)), hyp1f1(arb(2), arb(3), mul(y, log(x)))),
+    native=_boxcox_native,
 )
 """`(x^y - 1)/y`, and `log x` for `y = 0`."""
 
