@@ -23,7 +23,7 @@ from stability.atlas.store import ATLAS, Atlas, Change, Progress, Refused, chang
 from stability.atlas.threads import threads
 from stability.atlas.ways import WAYS, same_as
 from stability.atlas.words import code_of, reproduction
-from stability.formats import FORMATS, every_float, widen
+from stability.formats import FORMATS, every_float, to_ordinal, widen
 from stability.measure.regions import Region
 
 FEW = Settings(points=256)
@@ -189,6 +189,21 @@ def test_slow_true_values_are_of_fewer_floats():
     assert not any(r.exhaustive for r in rows if r.order == 2)
     assert all(r.points < 60_000 for r in rows if r.order == 2)
     assert any(kind == "vanished" for r in rows if r.order == 2 for kind, *_ in r.regions)
+
+
+def test_a_true_value_is_asked_for_once(monkeypatch):
+    asked, truth = {}, real.truth
+
+    def counted(fn, z, **others):
+        asked.setdefault(others["derivative"], []).extend(np.asarray(z).tolist())
+        return truth(fn, z, **others)
+
+    monkeypatch.setattr(real, "truth", counted)
+    measure(Task("jnp.tanh(x)", "float32"), Settings(points=64))
+    assert len(asked) == 3
+    for floats in asked.values():
+        ordinals = to_ordinal(np.float32(floats))
+        assert len(np.unique(ordinals)) == len(ordinals) > 64
 
 
 def test_reported_inputs_at_which_it_fails_are_told():

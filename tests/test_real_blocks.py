@@ -15,6 +15,7 @@ from stability.real import _along, _blocks, _points, steps
 from stability.real.angles import atan2
 from stability.real.function import Open
 from stability.real.meanings import _bessel, _gamma
+from stability.real.meanings._hypergeometric import boxcox
 from stability.truth import FRACTION, State
 
 FUNCTIONS = {
@@ -121,6 +122,7 @@ SERIES = {
     "i1": (_bessel.i1, lambda x: (x,), lambda x: mpmath.besseli(1, x)),
     "i0e": (_bessel.i0e, lambda x: (x,), lambda x: mpmath.exp(-abs(x)) * mpmath.besseli(0, x)),
     "i1e": (_bessel.i1e, lambda x: (x,), lambda x: mpmath.exp(-abs(x)) * mpmath.besseli(1, x)),
+    "boxcox": (boxcox, lambda x: (arb(1.0625), x), lambda x: mpmath.expm1(x * mpmath.log(1.0625)) / x),
     "atan2 by y": (atan2, lambda x: (x, arb(-1.5)), lambda x: mpmath.atan2(x, -1.5)),
     "atan2 by x": (atan2, lambda x: (arb(0.75), x), lambda x: mpmath.atan2(0.75, x)),
     "atan2 by both": (atan2, lambda x: (x, 2 * x - 3), lambda x: mpmath.atan2(x, 2 * x - 3)),
