@@ -88,7 +88,7 @@ def test_the_bounds_hold(dtype, order):
     fmt = FORMATS[dtype]
     x = widen(every_float(fmt))
     x = x[(np.abs(x) >= 0.01) & (np.abs(x) <= 16)]
-    line = _along.along(jnp.arctan, (_along.zero_of(jax.ShapeDtypeStruct((), fmt.dtype)),), 0, False)
+    line = _along.along_series(jnp.arctan, (_along.zero_of(jax.ShapeDtypeStruct((), fmt.dtype)),), 0, False)
     values, bounds = _blocks.by_blocks(line, x, order, fmt)
     known = np.flatnonzero(np.isfinite(bounds))
     assert len(known) > 0.5 * len(x)
@@ -100,7 +100,7 @@ def test_the_bounds_hold(dtype, order):
 
 def test_few_floats_are_in_no_block():
     x = np.array([0.5, 0.75, -2.0, np.nan, 0.0, np.inf])
-    line = _along.along(jnp.arctan, (_along.zero_of(jax.ShapeDtypeStruct((), np.float16)),), 0, False)
+    line = _along.along_series(jnp.arctan, (_along.zero_of(jax.ShapeDtypeStruct((), np.float16)),), 0, False)
     assert np.isinf(_blocks.by_blocks(line, x, 0, FORMATS["float16"])[1]).all()
 
 

@@ -20,14 +20,11 @@ def one_plus(x: Array) -> DoubleWord:
     return high, jnp.where(jnp.isfinite(high), low, 0)
 
 
-def inverse_power(d: DoubleWord, n: int) -> Array:
-    """`d**-n` for positive `d`, and infinite at 0."""
+def inverse_square(d: DoubleWord) -> Array:
+    """`d**-2` for positive `d`, and infinite at 0."""
     high, low = d
-    less = jnp.ones_like(high)
-    for _ in range(n - 1):
-        less = less * high
-    value = quotient(jnp.ones_like(high), less * high)
-    rest = n * low * (value * less)
+    value = quotient(jnp.ones_like(high), high * high)
+    rest = 2 * low * (value * high)
     return jnp.where((low == 0) | (value == 0), value, value - value * rest)
 
 

@@ -70,11 +70,6 @@ class Decay(NamedTuple):
         return two * (2 + two) + more * (2 * (1 + two) + more)
 
     @property
-    def squared(self) -> Array:
-        """`(1 + e)**2`."""
-        return 1 + self.w
-
-    @property
     def d(self) -> Array:
         """`1 - e`, which keeps its digits where `a` is small."""
         return (1 - self.two) - self.more

@@ -9,7 +9,7 @@ from jax import Array, lax
 
 from stability import double_word as dw
 from stability.formats import format_of
-from stability.nn._algebraic import inverse_power, one_plus
+from stability.nn._algebraic import inverse_square, one_plus
 from stability.nn._exponential import (
     LN2,
     exponential,
@@ -70,7 +70,7 @@ def log1p_slope(x: Array) -> Array:
 
 def log1p_curvature(x: Array) -> Array:
     """`-1 / (1 + x)²`; NaN left of -1."""
-    return jnp.where(x >= -1, -inverse_power(one_plus(x), 2), jnp.nan)
+    return jnp.where(x >= -1, -inverse_square(one_plus(x)), jnp.nan)
 
 
 def elu(x: Array, alpha: Array | float, slope: float = 1.0) -> Array:

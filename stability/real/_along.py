@@ -78,7 +78,7 @@ class Along:
 
 
 @functools.lru_cache(maxsize=4)
-def along(fn: Callable, full: tuple[Given, ...], argnum: int, x64: bool) -> Along | None:
+def along_series(fn: Callable, full: tuple[Given, ...], argnum: int, x64: bool) -> Along | None:
     """A function of a number in place of an argument along power series, where it has a straight line."""
     arrays = [g.array() for g in full]
     jaxpr, _ = trace(fn, *arrays)
@@ -94,7 +94,7 @@ def straight_line(fn: Callable, x: jax.ShapeDtypeStruct) -> Callable[..., Any] |
 
     It raises `Open`, `ZeroDivisionError` or `ValueError` where it can't tell.
     """
-    found = along(fn, (zero_of(x),), 0, bool(jax.config.read("jax_enable_x64")))
+    found = along_series(fn, (zero_of(x),), 0, bool(jax.config.read("jax_enable_x64")))
     return None if found is None or found.at_points else found.line
 
 

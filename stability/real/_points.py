@@ -15,8 +15,7 @@ from flint import arb
 
 from stability import truth as truths
 from stability.formats import FloatFormat, widen
-from stability.real._along import Along, Given, zero_of
-from stability.real._along import along as along_series
+from stability.real._along import Along, Given, along_series, zero_of
 from stability.real._blocks import HUGE, TINY, by_blocks
 from stability.real._compiled import Name, Open, compiled
 from stability.real._derivative import HOLES, Sides, derivatives, limits
@@ -207,20 +206,17 @@ def _shared(fast: Callable | None, wide: np.ndarray, fmt: FloatFormat) -> Iterat
         if len(at) < MANY:
             continue
         low, high = arb(wide[at].min()), arb(wide[at].max())
-        for prec in PRECISIONS[:2]:
-            first = _whole(fast, low, fmt, prec)
-            if first is None:
-                continue
-            if _agree(first, _whole(fast, high, fmt, prec)):
-                point = _whole(fast, low.union(high), fmt, prec)
-                if point is not None and _agree(point, first):
-                    yield at, point
-            break
+        first = _whole(fast, low, fmt)
+        if first is None or not _agree(first, _whole(fast, high, fmt)):
+            continue
+        point = _whole(fast, low.union(high), fmt)
+        if point is not None and _agree(point, first):
+            yield at, point
 
 
-def _whole(fast: Any, x: arb, fmt: FloatFormat, prec: int = PRECISIONS[0]) -> Point | None:
+def _whole(fast: Any, x: arb, fmt: FloatFormat) -> Point | None:
     """The true value that a function has everywhere in a ball, or none."""
-    with flint.ctx.workprec(prec):
+    with flint.ctx.workprec(PRECISIONS[0]):
         try:
             v = fast(x)
         except (Open, ZeroDivisionError) as e:
