@@ -137,7 +137,7 @@ def _rows(task: Task, order: int, settings: Settings, table: Table | None) -> li
                 continue
             program = programs[rule, way]
             try:
-                run = functools.partial(evaluated, wrap(jax.vmap(program)), fmt)
+                run = _results(wrap(jax.vmap(program)), fmt)
                 over_all = swept.get((rule, way)) if mode == "jit" else None
                 if over_all is None:
                     row = _row(place, run, ordinals, every, truth_at, settings)
@@ -151,6 +151,16 @@ def _rows(task: Task, order: int, settings: Settings, table: Table | None) -> li
         gravest = max(alike, key=lambda row: row.failing)
         rows += [_with_culprit(row, fn, settings) if row is gravest else row for row in alike]
     return rows
+
+
+def _results(program: Scalar, fmt: FloatFormat) -> Callable[[np.ndarray], np.ndarray]:
+    """What a program of an array gives at ordinals; of a 16-bit format it is run once, at every float."""
+    run = functools.partial(evaluated, program, fmt)
+    if fmt.bits > 16:
+        return run
+    least = -fmt.infinity - 1
+    found = run(np.arange(least, fmt.infinity + 1))
+    return lambda ordinals: found[ordinals - least]
 
 
 def _refused(task: Task, order: int, programs: dict[tuple[str, str], Scalar]) -> list[Row]:
