@@ -20,7 +20,7 @@ from flint import arb
 from stability.real import _arithmetic as plain
 from stability.real._near import flat
 from stability.real._series import Series, is_number, limit, seen
-from stability.real.function import Dual, Estimate
+from stability.real.function import Dual, Estimate, dual
 from stability.real.values import ONE, UNDECIDED, Scalar, Undefined, infinite
 from stability.real.values import is_number as is_known
 
@@ -54,7 +54,7 @@ def derivatives(evaluate: Callable[[Any], Sequence[Any]], x: Scalar, order: int)
     if isinstance(x, Undefined):
         return [Sides(x, x) for _ in evaluate(x)]
     if infinite(x):
-        return [Sides(v, v) for v in (_limit(v, order) for v in evaluate(_dual(x, ONE, order)))]
+        return [Sides(v, v) for v in (_limit(v, order) for v in evaluate(dual(x, ONE, order)))]
     before = seen.singular
     smooth = [_coefficient(v, order) for v in evaluate(Series([x, ONE, *[arb(0)] * (order - 1)]))]
     if seen.singular == before and not any(isinstance(v, Undefined) and v.certain for v in smooth):
@@ -79,7 +79,7 @@ def derivatives(evaluate: Callable[[Any], Sequence[Any]], x: Scalar, order: int)
         if n == STEPS[0]:
             found = [UNDECIDED if _is_open(v) else v for v in found]
         elif any(isinstance(v, Undefined) for v in found):
-            duals = [_limit(v, order) for v in evaluate(_dual(_near(x, sign, n, order), ONE, order))]
+            duals = [_limit(v, order) for v in evaluate(dual(_near(x, sign, n, order), ONE, order))]
             found = [d if _is_open(v) else v for v, d in zip(found, duals, strict=True)]
         return [found_here(at, limit(v), d) for at, v, d in zip(here, beside(sign, n), found, strict=True)]
 
@@ -150,13 +150,6 @@ def _undecided(sides: Sides) -> bool:
 def _is_open(v: Scalar) -> bool:
     """Whether dual numbers, or series in other powers, may know more of a limit than a series."""
     return isinstance(v, Undefined) and v.kind not in ("domain", "nan")
-
-
-def _dual(x: Any, slope: Scalar, order: int) -> Any:
-    """A number as one of which every slope up to an order is known: itself, 1, 0, ..."""
-    for n in range(order):
-        x = Dual(x, slope if n == 0 else Dual(slope, arb(0)))
-    return x
 
 
 def _of_constant(v: Any) -> Scalar:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -15,7 +16,7 @@ from flint import arb
 
 from stability import truth as truths
 from stability.formats import FloatFormat, widen
-from stability.real._along import Along, Given, along_series, zero_of
+from stability.real._along import Along, Given, along_series, of_one_float, zero_of
 from stability.real._blocks import HUGE, TINY, by_blocks
 from stability.real._compiled import Name, Open, compiled
 from stability.real._derivative import HOLES, Sides, derivatives, limits
@@ -25,7 +26,6 @@ from stability.real.evaluate import point_of
 from stability.real.function import Estimate, is_unproven
 from stability.real.reals import lift, run
 from stability.real.values import Undefined, infinite, real
-from stability.real.walk import is_float, trace
 from stability.truth import FRACTION, Point, State, Truth, nearest_quanta
 
 PRECISIONS = (128, 512, 2048, 4096)
@@ -41,7 +41,7 @@ class Order(NamedTuple):
 @functools.lru_cache(maxsize=32)
 def kept(fn: Callable, full: tuple[Given, ...], argnum: int, derivative: Order | None, x64: bool):
     """`evaluators`, which a search for the ends of a region asks for again and again."""
-    own = derivative is not None and derivative.by == argnum
+    own = derivative is None or derivative.by == argnum
     along = along_series(fn, full, argnum, x64) if own else None
     return evaluators(fn, [g.array() for g in full], argnum, derivative, along)
 
@@ -50,10 +50,7 @@ def evaluators(fn: Callable, full: Sequence[Any], argnum: int, derivative: Order
     """Three ways to the real value, or the derivative, of a scalar function at a number in place of an argument: two of
     balls that may raise `Open` or `ZeroDivisionError`, or `None`: one for a first try, and one for higher precisions;
     and one that always gives something."""
-    jaxpr, _ = trace(fn, *full)
-    outs: list[Any] = list(jaxpr.out_avals)
-    if len(outs) != 1 or outs[0].shape or not is_float(outs[0]):
-        raise ValueError(f"the function returns {', '.join(map(str, outs))}; one float of shape () is needed")
+    jaxpr = of_one_float(fn, full)
     held = [lift(x, a.dtype) for x, a in zip(full, jaxpr.in_avals, strict=True)]
 
     def at(**values: Any) -> list:
@@ -80,7 +77,10 @@ def evaluators(fn: Callable, full: Sequence[Any], argnum: int, derivative: Order
 
     if derivative is None:
         of_balls = compiled(jaxpr, named, names, over_balls=True)
-        return of_balls, of_balls, with_limits
+        quick = of_balls
+        if of_balls is not None and along is not None and along.at_points:
+            quick = _told_from_zero((along.about(0), of_balls), lambda x: flat(value(x)), of_balls)
+        return quick, of_balls, with_limits
 
     def slope(x) -> Sides:
         if len(names) == 1:
@@ -104,7 +104,37 @@ def evaluators(fn: Callable, full: Sequence[Any], argnum: int, derivative: Order
             raise Open(Sides(left, right))
         return left
 
+    def one_slope(x: arb) -> Any:
+        left, right = slope(x)
+        return flat(left) if left is right else None
+
+    if along is not None and along.at_points:
+        return _told_from_zero((along.about(derivative.order), by_series), one_slope, smooth), by_series, slope
     return smooth, by_series, slope
+
+
+def _told_from_zero(
+    ways: Sequence[Callable[[arb], arb]], slow: Callable[[arb], Any], otherwise: Callable[[arb], arb]
+) -> Callable[[arb], arb]:
+    """The first number among some ways to it, at the precision in force or four times it, that is told from 0; else by
+    a slow one that may know more of numbers next to 0, else the narrowest; by another where none knows anything."""
+
+    def is_told(v: Any) -> bool:
+        return isinstance(v, arb) and v.is_finite() and (v.is_exact() or bool(v != 0))
+
+    def number(x: arb) -> arb:
+        found = []
+        for prec, way in itertools.product((flint.ctx.prec, 4 * flint.ctx.prec), ways):
+            with flint.ctx.workprec(prec), contextlib.suppress(Open, ZeroDivisionError):
+                found.append(way(x))
+                if is_told(found[-1]):
+                    return found[-1]
+        if not found:
+            return otherwise(x)
+        last = slow(x)
+        return last if is_told(last) else min(found, key=lambda v: v.rad())
+
+    return number
 
 
 def everywhere(
@@ -158,6 +188,10 @@ def truth(
         order = 0 if derivative is None else derivative.order
         with flint.ctx.workprec(PRECISIONS[0]):
             h, bound = by_blocks(along.of_function, np.where(alone, wide, np.nan), order, fmt)
+            if along.at_points:
+                open_ = np.where(alone & np.isinf(bound), wide, np.nan)
+                again, off = by_blocks(along.of_derivative(order), open_, 0, fmt)
+                h, bound = np.where(np.isfinite(off), again, h), np.minimum(off, bound)
         bound[nearest_quanta((h, l), 0, bound, fmt)[3]] = np.inf
     by_line = np.flatnonzero(alone & np.isinf(bound))
     h[by_line], l[by_line], bound[by_line], sides = _by_line(quick, wide[by_line], fmt)
@@ -209,13 +243,14 @@ def _shared(fast: Callable | None, wide: np.ndarray, fmt: FloatFormat) -> Iterat
         first = _whole(fast, low, fmt)
         if first is None or not _agree(first, _whole(fast, high, fmt)):
             continue
-        point = _whole(fast, low.union(high), fmt)
+        point = _whole(fast, low.union(high), fmt, vanishing=first.quanta == 0 and abs(first.fraction) <= FRACTION)
         if point is not None and _agree(point, first):
             yield at, point
 
 
-def _whole(fast: Any, x: arb, fmt: FloatFormat) -> Point | None:
-    """The true value that a function has everywhere in a ball, or none."""
+def _whole(fast: Any, x: arb, fmt: FloatFormat, vanishing: bool = False) -> Point | None:
+    """The true value that a function has everywhere in a ball, or none; with `vanishing` also where all that is known
+    is that it is next to nothing."""
     with flint.ctx.workprec(PRECISIONS[0]):
         try:
             v = fast(x)
@@ -224,6 +259,8 @@ def _whole(fast: Any, x: arb, fmt: FloatFormat) -> Point | None:
             if left is not right or not isinstance(left, Undefined) or not left.certain or left.kind == "pole":
                 return None
             v = left
+        if vanishing and isinstance(v, arb) and abs(v) < arb(2) ** fmt.least_exponent * FRACTION:
+            return Point(0.0, 0.0, fmt.least_exponent)
         point = point_of(v, fmt)
     return None if point.state in (State.POLE, State.UNDECIDED) else point
 

@@ -76,6 +76,13 @@ class Dual:
         return f"Dual({self.value}, {self.slope})"
 
 
+def dual(x: Any, slope: Scalar, order: int) -> Any:
+    """A number as one of which every slope up to an order is known: itself, `slope`, 0, ..."""
+    for n in range(order):
+        x = Dual(x, slope if n == 0 else Dual(slope, arb(0)))
+    return x
+
+
 class Complex:
     """A complex number, its parts real ones."""
 
@@ -200,6 +207,10 @@ def _all_finite(x: Any) -> Any:
     return x
 
 
+def _is_finite(x: arb | arb_series) -> bool:
+    return x.is_finite() if isinstance(x, arb) else all(x[k].is_finite() for k in range(x.prec))
+
+
 def moved(x: arb_series) -> arb_series:
     """A power series of Arb's own without its value."""
     return arb_series([0, *(x[k] for k in range(1, x.prec))], prec=x.prec)
@@ -293,12 +304,29 @@ def _held(x: Any) -> arb:
     return constant_of(x)
 
 
-constant = Function(lambda x: x, zero, series=lambda x: x.limit(), native=_held)
+class _Constant(Function):
+    def _dual(self, args):
+        (x,) = args
+        while isinstance(x, Dual):
+            x = x.value
+        return x if type(x) is arb_series else super()._dual(args)
+
+
+constant = _Constant(lambda x: x, zero, series=lambda x: x.limit(), native=_held)
 """A number that is taken for a constant, whatever it depends on: where it varies, series through it are right at one
 point only (`Held`)."""
 
 
 def sub(x, y):
+    """The difference; of what is one and the same, a ball or a power series of Arb's own, 0."""
+    if isinstance(x, Dual) and isinstance(y, Dual):
+        return Dual(sub(x.value, y.value), sub(x.slope, y.slope))
+    if isinstance(x, Dual):
+        return Dual(sub(x.value, y), x.slope)
+    if isinstance(y, Dual):
+        return Dual(sub(x, y.value), neg(y.slope))
+    if x is y and isinstance(x, arb | arb_series) and _is_finite(x):
+        return arb(0)
     return add(x, neg(y))
 
 
