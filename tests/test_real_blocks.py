@@ -34,6 +34,9 @@ FUNCTIONS = {
     "taken for a constant, squared": lambda x: x * x * jax.lax.stop_gradient(x),
     "softmax": lambda x: jax.nn.softmax(jnp.stack([x, 0.25 * x, jnp.ones_like(x)]))[1],
     "log of a sum": lambda x: jax.nn.logsumexp(jnp.stack([x, -x])),
+    "upper gamma of a whole number": lambda x: special.gammaincc(3.0, x),
+    "lower gamma beside its domain": lambda x: special.gammainc(2.0, x - 3),
+    "beta of whole numbers": lambda x: special.betainc(2.0, 3.0, x),
     "compared with infinity": lambda x: jnp.where(jnp.isinf(x), x, jnp.sin(x)),
     "NaN passed over": lambda x: jnp.fmax(jnp.sin(x), 0.3),
     "sign": lambda x: jnp.copysign(jnp.exp(-x * x), x),
@@ -194,6 +197,7 @@ AT_POLES = {
     "polygamma": (lambda x: special.polygamma(2, x), lambda x: mpmath.polygamma(2, x)),
     "gamma": (special.gamma, mpmath.gamma),
     "beta": (lambda x: special.beta(0.75, x), lambda x: mpmath.gamma(0.75) / ratio(x, 0.75)),
+    "difference of gammaln": (lambda x: special.gammaln(x + 2) - special.gammaln(x), lambda x: mpmath.log(x * (x + 1))),
     "poch": (lambda x: special.poch(x, 0.5), lambda x: ratio(x, 0.5)),
     "poch by the other": (lambda x: special.poch(1.5, x), lambda x: mpmath.gammaprod([x + 1.5], [1.5])),
 }

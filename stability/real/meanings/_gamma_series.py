@@ -21,7 +21,7 @@ from flint import arb, arb_series
 from stability.real._near import flat
 from stability.real._series import Series, limit
 from stability.real.function import Function, Open, composed, constant_of, moved
-from stability.real.meanings._text import add, div, mul, sub, whole
+from stability.real.meanings._text import absolute, add, div, log, mul, neg, sub, whole
 from stability.real.scalars import integer_pow
 from stability.real.steps import sign_native
 from stability.real.values import Undefined, infinite
@@ -61,7 +61,15 @@ def ratio_of_gammas(x: arb_series | arb, y: arb_series | arb) -> arb_series | ar
 
 
 def lgamma_series(lgamma: Function, x: Series) -> Series:
+    """At a pole `-log |1/Γ|`, so that differences of such have limits."""
+    if _at_pole(x) and isinstance(entire := _natively(_entire, [x]), Series) and entire.c:
+        return neg(log(absolute(entire)))
     return _natively(log_of_gamma, [x]) or composed(lgamma, [x])
+
+
+def _at_pole(x: Series) -> bool:
+    at = limit(x)
+    return not isinstance(at, Undefined) and not infinite(at) and at <= 0 and whole(flat(at))
 
 
 def ratio_series(f: Function, args: Sequence[Any], above: Sequence[Any], below: Sequence[Any]) -> Series:
@@ -81,10 +89,8 @@ def _entire(*xs: arb_series | arb) -> arb_series | arb:
 
 def polygamma_series(f: Function, m: int, x: Series) -> Series:
     """The polygamma function `f` of order `m`, the digamma function where that is 0."""
-    at = limit(x)
-    pole = not isinstance(at, Undefined) and not infinite(at) and at <= 0 and whole(flat(at))
-    args = [x] if m == 0 else [arb(m), x]
-    if not pole:
+    at, args = limit(x), [x] if m == 0 else [arb(m), x]
+    if not _at_pole(x):
         return _natively(lambda x: derivative_of_lgamma(x, m + 1), [x], m + 1) or composed(f, args)
 
     def regular(x: arb_series) -> arb_series:

@@ -21,11 +21,14 @@ from stability.real.meanings._text import (
     product,
     sub,
 )
-from stability.real.values import ONE, Scalar, Undefined, infinite
+from stability.real.values import ONE, UNDECIDED, Scalar, Undefined, infinite
 
 
 def _shape_and_place(a, x) -> Undefined | None:
-    return DOMAIN if a < 0 or x < 0 or (a == 0 and x == 0) else None
+    """Undecided of balls that are in part outside, where Arb goes on with a polynomial."""
+    if a < 0 or x < 0 or (a == 0 and x == 0):
+        return DOMAIN
+    return None if a >= 0 and x >= 0 else UNDECIDED
 
 
 def _lower(a: arb, x: arb) -> Scalar:
@@ -101,7 +104,10 @@ gammaincc: Function = Function(
 
 
 def _betainc_outside(a, b, x) -> Undefined | None:
-    return DOMAIN if a <= 0 or b <= 0 or x < 0 or x > 1 else None
+    """Undecided of balls that are in part outside."""
+    if a <= 0 or b <= 0 or x < 0 or x > 1:
+        return DOMAIN
+    return None if a > 0 and b > 0 and x >= 0 and x <= 1 else UNDECIDED
 
 
 def _betainc(a: Scalar, b: Scalar, x: Scalar) -> Scalar:
