@@ -227,6 +227,15 @@ def test_derivatives_at_the_poles_of_the_gamma_functions(name, order):
                 assert found.rounded[i] == widen(np.array([mean]).astype(fmt.dtype))[0] or abs(mean) < 2.0**-133
 
 
+def test_the_size_of_a_reciprocal_gamma_function_has_kinks():
+    """`1/Γ` has the slope `(-1)^n n!` at `-n`."""
+    fmt = FORMATS["float32"]
+    at = np.array([0, -1, -2, -5], np.float32)
+    found = real.truth(lambda x: jnp.exp(-special.gammaln(x)), at, fmt=fmt, derivative=real.Order(0, 1))
+    assert (found.state == State.NUMBER).all() and found.other is not None
+    assert found.rounded.tolist() == [-1, -1, -2, -120] and found.other.rounded.tolist() == [1, 1, 2, 120]
+
+
 @pytest.mark.parametrize("function, jumps", [("floor", [2.0]), ("ceil", [2.0]), ("nearest_even", [2.5])])
 def test_steps_jump_where_they_do_only(function, jumps):
     for at in (2.0, 2.5, 2.25):
