@@ -21,7 +21,7 @@ from stability.atlas.ways import MODES, WAYS
 from stability.formats import FORMATS, from_ordinal, to_ordinal, widen
 
 ORACLES = OF_NUMBERS | DISTRIBUTIONS
-NAMES = ("atlas", "atlas-bfloat16", "atlas-float32", "atlas-stats")
+NAMES = ("atlas", "atlas-16bit", "atlas-float32")
 PUBLISHED = [Path(__file__).parents[1] / "reports" / name / ATLAS for name in NAMES]
 ROWS, SEED, TOLERANCE = 30, 20, 16
 INSIDE = 6
