@@ -59,7 +59,7 @@ def evaluators(fn: Callable, full: Sequence[Any], argnum: int, derivative: Order
     swept = f"x{argnum}"
     names = (swept,) if derivative is None or derivative.by == argnum else (swept, f"x{derivative.by}")
     named = at(**{name: Name(name) for name in names})
-    line = compiled(jaxpr, named, names, over_balls=False)
+    line = along.line if along is not None else compiled(jaxpr, named, names, over_balls=False)
 
     def value(*values: Any):
         if line is not None:
@@ -77,10 +77,9 @@ def evaluators(fn: Callable, full: Sequence[Any], argnum: int, derivative: Order
 
     if derivative is None:
         of_balls = compiled(jaxpr, named, names, over_balls=True)
-        quick = of_balls
-        if of_balls is not None and along is not None and along.at_points:
-            quick = _told_from_zero((along.about(0), of_balls), lambda x: flat(value(x)), of_balls)
-        return quick, of_balls, with_limits
+        if of_balls is None or along is None or not along.at_points:
+            return of_balls, of_balls, with_limits
+        return _told_from_zero((along.about(0), of_balls), lambda x: _number(value(x))), of_balls, with_limits
 
     def slope(x) -> Sides:
         if len(names) == 1:
@@ -95,44 +94,55 @@ def evaluators(fn: Callable, full: Sequence[Any], argnum: int, derivative: Order
             raise Open
         return arb(0) if isinstance(found, arb) else found[derivative.order] * factor
 
+    def by_sides(x: arb) -> arb:
+        left, right = slope(x)
+        if left is not right or isinstance(left, Undefined) or infinite(left):
+            raise Open(Sides(left, right))
+        return _number(left)
+
     def smooth(x: arb) -> arb:
         for prec in (flint.ctx.prec, 4 * flint.ctx.prec):
             with flint.ctx.workprec(prec), contextlib.suppress(Open):
                 return by_series(x)
-        left, right = slope(x)
-        if left is not right or isinstance(left, Undefined) or infinite(left):
-            raise Open(Sides(left, right))
-        return left
-
-    def one_slope(x: arb) -> Any:
-        left, right = slope(x)
-        return flat(left) if left is right else None
+        return by_sides(x)
 
     if along is not None and along.at_points:
-        return _told_from_zero((along.about(derivative.order), by_series), one_slope, smooth), by_series, slope
+        return _told_from_zero((along.about(derivative.order), by_series), by_sides), by_series, slope
     return smooth, by_series, slope
 
 
-def _told_from_zero(
-    ways: Sequence[Callable[[arb], arb]], slow: Callable[[arb], Any], otherwise: Callable[[arb], arb]
-) -> Callable[[arb], arb]:
-    """The first number among some ways to it, at the precision in force or four times it, that is told from 0; else by
-    a slow one that may know more of numbers next to 0, else the narrowest; by another where none knows anything."""
+def _number(v: Any) -> arb:
+    """What a real number encloses. **Raises:** `Open` where it is none."""
+    ball = flat(v)
+    if not isinstance(ball, arb) or not ball.is_finite():
+        raise Open
+    return ball
 
-    def is_told(v: Any) -> bool:
-        return isinstance(v, arb) and v.is_finite() and (v.is_exact() or bool(v != 0))
+
+def _told_from_zero(ways: Sequence[Callable[[arb], arb]], slow: Callable[[arb], arb]) -> Callable[[arb], arb]:
+    """The first number among some ways to it, at the precision in force or four times it, that is told from 0; else by
+    a slow one that may know more of numbers next to 0, else the narrowest. **Raises:** what the slow one raises where
+    none knows anything."""
+
+    def is_told(v: arb) -> bool:
+        return v.is_exact() or bool(v != 0)
 
     def number(x: arb) -> arb:
         found = []
         for prec, way in itertools.product((flint.ctx.prec, 4 * flint.ctx.prec), ways):
             with flint.ctx.workprec(prec), contextlib.suppress(Open, ZeroDivisionError):
-                found.append(way(x))
+                found.append(_number(way(x)))
                 if is_told(found[-1]):
                     return found[-1]
-        if not found:
-            return otherwise(x)
-        last = slow(x)
-        return last if is_told(last) else min(found, key=lambda v: v.rad())
+        try:
+            last = slow(x)
+            if is_told(last):
+                return last
+            found.append(last)
+        except Open:
+            if not found:
+                raise
+        return min(found, key=lambda v: v.rad())
 
     return number
 

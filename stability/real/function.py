@@ -207,10 +207,6 @@ def _all_finite(x: Any) -> Any:
     return x
 
 
-def _is_finite(x: arb | arb_series) -> bool:
-    return x.is_finite() if isinstance(x, arb) else all(x[k].is_finite() for k in range(x.prec))
-
-
 def moved(x: arb_series) -> arb_series:
     """A power series of Arb's own without its value."""
     return arb_series([0, *(x[k] for k in range(1, x.prec))], prec=x.prec)
@@ -305,6 +301,8 @@ def _held(x: Any) -> arb:
 
 
 class _Constant(Function):
+    """Of dual numbers of power series: itself without its slopes, so that it varies as it does."""
+
     def _dual(self, args):
         (x,) = args
         while isinstance(x, Dual):
@@ -325,7 +323,7 @@ def sub(x, y):
         return Dual(sub(x.value, y), x.slope)
     if isinstance(y, Dual):
         return Dual(sub(x, y.value), neg(y.slope))
-    if x is y and isinstance(x, arb | arb_series) and _is_finite(x):
+    if x is y and (type(x) is arb_series or (isinstance(x, arb) and x.is_finite())):
         return arb(0)
     return add(x, neg(y))
 
