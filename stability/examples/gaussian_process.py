@@ -34,7 +34,7 @@ def batch():
     rng = np.random.default_rng(0)
     x = np.sort(rng.uniform(0, 4, 20)).astype(np.float32)
     y = (np.sin(2 * x) + 0.3 * rng.normal(size=20)).astype(np.float32)
-    params = {"log_length": jnp.float32(0), "log_scale": jnp.float32(0)}
+    params = {"log_length": jnp.float32(-0.5), "log_scale": jnp.float32(0)}
     return params, OPTIMIZER.init(params), x, y
 
 
