@@ -37,6 +37,7 @@ FUNCTIONS = {
     "upper gamma of a whole number": lambda x: special.gammaincc(3.0, x),
     "lower gamma beside its domain": lambda x: special.gammainc(2.0, x - 3),
     "beta of whole numbers": lambda x: special.betainc(2.0, 3.0, x),
+    "infinite outside its domain": lambda x: special.entr(x),
     "compared with infinity": lambda x: jnp.where(jnp.isinf(x), x, jnp.sin(x)),
     "NaN passed over": lambda x: jnp.fmax(jnp.sin(x), 0.3),
     "sign": lambda x: jnp.copysign(jnp.exp(-x * x), x),

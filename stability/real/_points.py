@@ -271,6 +271,8 @@ def _whole(fast: Any, x: arb, fmt: FloatFormat, vanishing: bool = False) -> Poin
             v = left
         if vanishing and isinstance(v, arb) and abs(v) < arb(2) ** fmt.least_exponent * FRACTION:
             return Point(0.0, 0.0, fmt.least_exponent)
+        if isinstance(v, arb) and infinite(v):
+            return truths.pole(fmt, 1 if v > 0 else -1)
         point = point_of(v, fmt)
     return None if point.state in (State.POLE, State.UNDECIDED) else point
 
