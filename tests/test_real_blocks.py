@@ -28,7 +28,7 @@ FUNCTIONS = {
     "square root": jnp.sqrt,
     "kink": lambda x: jnp.abs(x - 0.3),
     "jump inside a block": lambda x: jnp.where(x > 1.2, x * x, x),
-    "steps": lambda x: jnp.floor(x * 3) + jnp.sin(x),
+    "steps": lambda x: jnp.floor(jnp.clip(x, -9, 9) * 3) + jnp.sin(x),
     "taken for a constant": lambda x: x * jax.lax.stop_gradient(jnp.exp(-x)),
     "taken for a constant where it is the greater": lambda x: x - jax.lax.stop_gradient(jnp.maximum(jnp.sin(x), 0.5)),
     "taken for a constant, squared": lambda x: x * x * jax.lax.stop_gradient(x),
@@ -46,9 +46,9 @@ FUNCTIONS = {
 }
 
 
-def truths(fn, fmt, order):
+def truths(fn, fmt, order, some=slice(None)):
     derivative = real.Order(0, order) if order else None
-    return real.truth(fn, every_float(fmt), fmt=fmt, derivative=derivative)
+    return real.truth(fn, every_float(fmt)[some], fmt=fmt, derivative=derivative)
 
 
 def nothing(line, x, order, fmt):
@@ -65,14 +65,19 @@ def differing(one, other):
     return int((~alike & ~either).sum()), np.abs(one.fraction - other.fraction)[alike].max()
 
 
+@pytest.mark.parametrize("apart", [16, pytest.param(1, marks=pytest.mark.exhaustive)])
 @pytest.mark.parametrize("dtype, order", [("bfloat16", 0), ("bfloat16", 1), ("bfloat16", 2), ("float16", 2)])
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_every_float_by_blocks_and_by_itself(name, dtype, order, monkeypatch):
+def test_floats_by_blocks_and_by_themselves(name, dtype, order, apart, monkeypatch):
+    """Those about each change of what they are, and of the others each one that is `apart`."""
     fmt = FORMATS[dtype]
     by_blocks = truths(FUNCTIONS[name], fmt, order)
+    changes = np.flatnonzero(np.diff(by_blocks.state))
+    about = np.clip(changes[:, None] + np.arange(-2, 4), 0, len(by_blocks.state) - 1)
+    some = np.union1d(np.arange(0, len(by_blocks.state), apart), about)
     monkeypatch.setattr(_points, "by_blocks", nothing)
     monkeypatch.setattr(_points, "_shared", lambda *_: iter(()))
-    count, off = differing(by_blocks, truths(FUNCTIONS[name], fmt, order))
+    count, off = differing(by_blocks.at(some), truths(FUNCTIONS[name], fmt, order, some))
     assert count == 0 and off <= 2 * FRACTION
 
 
