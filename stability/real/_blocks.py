@@ -20,11 +20,11 @@ import math
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-import flint
 import numpy as np
 from flint import arb
 
 from stability.formats import FloatFormat
+from stability.real.function import terms
 from stability.truth import FRACTION
 
 DEGREE = 14
@@ -57,13 +57,9 @@ def by_blocks(line: Line, x: np.ndarray, order: int, fmt: FloatFormat) -> tuple[
     **Arguments:** `line` the function along power series; `x` floats of a 16-bit format, shape `(n,)`, NaN where
     nothing is asked.
     """
-    cap = flint.ctx.cap
-    flint.ctx.cap = max(cap, DEGREE + order + 1 + MORE)
-    try:
-        found = _Blocks(line, x, order, fmt)
+    found = _Blocks(line, x, order, fmt)
+    with terms(DEGREE + order + 1 + MORE):
         found.look()
-    finally:
-        flint.ctx.cap = cap
     return found.values, found.bounds
 
 

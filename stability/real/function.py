@@ -11,9 +11,11 @@ the integrand needing one order less than the result; nothing else is needed for
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
+import flint
 import numpy as np
 from flint import arb, arb_series
 
@@ -28,6 +30,17 @@ Rule = Callable[..., Any]
 
 class Open(ArithmeticError):
     """A quicker way to a number can't tell; the slower one may."""
+
+
+@contextmanager
+def terms(n: int) -> Iterator[None]:
+    """Within it Arb's power series have `n` terms, or more."""
+    cap = flint.ctx.cap
+    flint.ctx.cap = max(cap, n)
+    try:
+        yield
+    finally:
+        flint.ctx.cap = cap
 
 
 class Estimate:

@@ -21,8 +21,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -35,7 +34,7 @@ from jax import Array
 
 from stability.formats import FORMATS, from_ordinal, widen
 from stability.real import Order, everywhere, straight_line
-from stability.real.function import Open
+from stability.real.function import Open, terms
 from stability.real.values import Undefined
 from stability.truth import FRACTION, State
 from stability.truth.device import INFINITY, DeviceTruth, Truth64, exponent_of, in_float64, power_of_two
@@ -78,18 +77,6 @@ def ends(block: int, negative: bool) -> tuple[float, float, float]:
     return tuple(widen(from_ordinal(-magnitudes - 1 if negative else magnitudes, FLOAT32)).tolist())
 
 
-@contextmanager
-def _many_terms(degree: int) -> Iterator[None]:
-    """Within it power series have as many terms as a model of a degree needs."""
-    before = flint.ctx.cap
-    flint.ctx.cap = degree + ORDERS + 1
-    try:
-        with flint.ctx.workprec(PRECISION):
-            yield
-    finally:
-        flint.ctx.cap = before
-
-
 def models(fn: Callable, line: Line, block: int, negative: bool, degree: int) -> list[Model]:
     """The models of a block, of a function's value and its derivatives up to order 2, of a degree at most."""
     if block << 16 >= INFINITY:
@@ -103,7 +90,7 @@ def models(fn: Callable, line: Line, block: int, negative: bool, degree: int) ->
 
 
 def _by_series(line: Line, first: float, middle: float, last: float, degree: int) -> list[Model]:
-    with _many_terms(degree):
+    with flint.ctx.workprec(PRECISION), terms(degree + ORDERS + 1):
         h, around = arb(middle) - arb(first), arb(min(first, last)).union(arb(max(first, last)))
         try:
             at = line(arb_series([arb(middle), 1], prec=degree + ORDERS))

@@ -15,12 +15,11 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import flint
 from flint import arb, arb_series
 
 from stability.real._near import flat
 from stability.real._series import Series, limit
-from stability.real.function import Function, Open, composed, constant_of, moved
+from stability.real.function import Function, Open, composed, constant_of, moved, terms
 from stability.real.meanings._text import absolute, add, div, log, mul, neg, sub, whole
 from stability.real.scalars import integer_pow
 from stability.real.steps import sign_native
@@ -121,14 +120,11 @@ def _natively(native: Callable[..., Any], args: Sequence[Any], more: int = 0) ->
     """
     ends = [x.end for x in args if isinstance(x, Series)]
     end = min(ends, default=1)
-    cap = flint.ctx.cap
-    flint.ctx.cap = max(cap, *ends, end + more)
     try:
-        found = native(*map(_native, args))
+        with terms(max([*ends, end + more])):
+            found = native(*map(_native, args))
     except (Open, ZeroDivisionError, ValueError):
         return None
-    finally:
-        flint.ctx.cap = cap
     if not ends:
         return found
     if type(found) is not arb_series or found.prec < end or not all(found[k].is_finite() for k in range(end)):
