@@ -19,7 +19,7 @@ from flint import arb
 
 from stability.real import _arithmetic as plain
 from stability.real._near import flat
-from stability.real._series import Series, is_number, limit, seen
+from stability.real._series import Logarithm, Series, is_number, limit, seen
 from stability.real.function import Dual, Estimate, dual
 from stability.real.values import ONE, UNDECIDED, Scalar, Undefined, infinite
 from stability.real.values import is_number as is_known
@@ -172,7 +172,7 @@ def _divided(v: Any, order: int, sign: int, n: int) -> Scalar:
     `d/dx = ± d/dδ / (n δ**(n - 1))`."""
     if not isinstance(v, Series):
         return _of_constant(v)
-    if v.special:
+    if v.special and not isinstance(v, Logarithm):
         return v.c[0] if isinstance(v.c[0], Undefined) else UNDECIDED
     for _ in range(order):
         slope = v.derivative()

@@ -19,7 +19,7 @@ from stability.real.values import INFINITY, MINUS_INFINITY, UNDECIDED, ZERO, Sca
 
 def is_number(x: Any) -> bool:
     """Whether a coefficient is a finite real number."""
-    return not isinstance(x, Undefined) and not infinite(x)
+    return not isinstance(x, Undefined) and (x.is_finite() or not infinite(x))
 
 
 def is_zero(x: Scalar) -> bool:
@@ -44,19 +44,23 @@ seen = Seen()
 class Series:
     """**Attributes:** `c` the coefficients, finite numbers the first of which is not known to be 0; or one alone that
     is an infinity or `Undefined`: the limit, of which nothing more is known but that it is `slow`, as a logarithm: less
-    than any power of 1/ε. `start` is the power of the first."""
+    than any power of 1/ε: it is `special`. `start` is the power of the first."""
 
-    __slots__ = ("c", "slow", "start")
+    __slots__ = ("c", "slow", "special", "start")
 
     def __init__(self, c: Sequence[Scalar], start: int = 0, slow: bool = False):
         self.slow = slow and len(c) == 1 and not isinstance(c[0], Undefined) and infinite(c[0])
-        known = next((k for k, x in enumerate(c) if not is_number(x)), len(c))
-        if known == 0 and len(c) and start <= 0:
+        known = 0
+        while known < len(c) and is_number(c[known]):
+            known += 1
+        self.special = known == 0 and len(c) > 0 and start <= 0
+        if self.special:
             self.c, self.start = (c[0],), 0
             return
-        c = c[:known]
-        zeros = next((k for k, x in enumerate(c) if not is_zero(x)), len(c))
-        self.c, self.start = tuple(c[zeros:]), start + zeros
+        zeros = 0
+        while zeros < known and is_zero(c[zeros]):
+            zeros += 1
+        self.c, self.start = tuple(c[zeros:known]), start + zeros
 
     def __repr__(self) -> str:
         return f"Series({self.c}, {self.start})"
@@ -64,11 +68,6 @@ class Series:
     @property
     def end(self) -> int:
         return self.start + len(self.c)
-
-    @property
-    def special(self) -> bool:
-        """Whether it is a limit alone, that is no number."""
-        return len(self.c) == 1 and not is_number(self.c[0])
 
     def at(self, power: int) -> Scalar:
         """The coefficient of a power of ε; `UNDECIDED` where it is not known."""
@@ -120,6 +119,10 @@ class Logarithm(Series):
     def __init__(self, factor: Scalar, rest: Series):
         super().__init__([MINUS_INFINITY if factor > 0 else INFINITY], slow=True)
         self.factor, self.rest = factor, rest
+
+    def derivative(self) -> Series:
+        rest = self.rest.derivative()
+        return Series([self.factor, *(rest.at(k) for k in range(rest.end))], -1)
 
 
 def logarithm(factor: Scalar, rest: Series) -> Series:
@@ -195,8 +198,11 @@ def add(x: Scalar | Series, y: Scalar | Series) -> Scalar | Series:
         y = constant(y, max(x.end, 1))
     if x.special or y.special:
         return Series([plain.add(x.limit(), y.limit())], slow=is_slow(x, y))
-    start, end = min(x.start, y.start), min(x.end, y.end)
-    return Series([plain.add(x.at(k), y.at(k)) for k in range(start, end)], min(start, end))
+    if x.start > y.start:
+        x, y = y, x
+    alone = y.start - x.start
+    both = [plain.add(a, b) for a, b in zip(x.c[alone:], y.c, strict=False)]
+    return Series([*x.c[:alone], *both], x.start)
 
 
 def neg(x: Series) -> Series:

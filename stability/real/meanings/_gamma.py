@@ -11,6 +11,7 @@ from stability.real._near import flat
 from stability.real.function import Function, Open, composed, constant_of, zero
 from stability.real.meanings._analytic import partial
 from stability.real.meanings._gamma_series import (
+    at_pole,
     derivative_of_lgamma,
     lgamma_series,
     log_of_gamma,
@@ -250,10 +251,17 @@ def _betaln_native(a, b):
     return (y if sign_native(y) > 0 else -y).log()
 
 
+def _betaln_series(a, b):
+    if any(map(at_pole, (a, b, add(a, b)))):
+        return sub(add(lgamma(a), lgamma(b)), lgamma(add(a, b)))
+    return composed(betaln, [a, b])
+
+
 betaln: Function = Function(
     _betaln,
     lambda a, b: sub(digamma(a), digamma(add(a, b))),
     lambda a, b: sub(digamma(b), digamma(add(a, b))),
+    series=_betaln_series,
     native=_betaln_native,
 )
 """`log |B(a, b)|`."""

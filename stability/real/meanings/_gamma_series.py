@@ -61,12 +61,13 @@ def ratio_of_gammas(x: arb_series | arb, y: arb_series | arb) -> arb_series | ar
 
 def lgamma_series(lgamma: Function, x: Series) -> Series:
     """At a pole `-log |1/Γ|`, so that differences of such have limits."""
-    if _at_pole(x) and isinstance(entire := _natively(_entire, [x]), Series) and entire.c:
+    if at_pole(x) and isinstance(entire := _natively(_entire, [x]), Series) and entire.c:
         return neg(log(absolute(entire)))
     return _natively(log_of_gamma, [x]) or composed(lgamma, [x])
 
 
-def _at_pole(x: Series) -> bool:
+def at_pole(x: Any) -> bool:
+    """Whether the gamma function has a pole at a number, or at the limit of a series."""
     at = limit(x)
     return not isinstance(at, Undefined) and not infinite(at) and at <= 0 and whole(flat(at))
 
@@ -89,7 +90,7 @@ def _entire(*xs: arb_series | arb) -> arb_series | arb:
 def polygamma_series(f: Function, m: int, x: Series) -> Series:
     """The polygamma function `f` of order `m`, the digamma function where that is 0."""
     at, args = limit(x), [x] if m == 0 else [arb(m), x]
-    if not _at_pole(x):
+    if not at_pole(x):
         return _natively(lambda x: derivative_of_lgamma(x, m + 1), [x], m + 1) or composed(f, args)
 
     def regular(x: arb_series) -> arb_series:
