@@ -219,6 +219,7 @@ def cut_off(monkeypatch):
 
     for target in LONG:
         monkeypatch.setattr(target, begun, raising=not target.endswith(".map"))
+    monkeypatch.setattr("stability.cli.atlas.same_programs", lambda tasks: {task: task for task in tasks})
 
 
 def called(argv, monkeypatch):

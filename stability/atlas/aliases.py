@@ -27,19 +27,15 @@ def _programs(task: Task) -> tuple | None:
 
 def same_programs(tasks: Iterable[Task]) -> dict[Task, Task]:
     """By task the one that is measured in its place, which is itself where no earlier one has the same programs."""
-    by_value: dict[str, list[Task]] = {}
-    found = {}
-    for task in tasks:
-        found[task] = task
-        text = program_text(public_function(task.function).fn, FORMATS["float32"])
-        if text is not None:
-            by_value.setdefault(text, []).append(task)
+    found = {task: task for task in tasks}
+    by_value: dict[str | None, list[str]] = {}
+    for name in dict.fromkeys(task.function for task in found):
+        by_value.setdefault(program_text(public_function(name).fn, FORMATS["float32"]), []).append(name)
+    alike = {name for text, names in by_value.items() if text is not None and len(names) > 1 for name in names}
     first: dict[tuple, Task] = {}
-    for alike in by_value.values():
-        if len({task.function for task in alike}) > 1:
-            for task in alike:
-                programs = _programs(task)
-                found[task] = task if programs is None else first.setdefault(programs, task)
+    for task in found:
+        if task.function in alike and (programs := _programs(task)) is not None:
+            found[task] = first.setdefault(programs, task)
     return found
 
 
