@@ -375,3 +375,10 @@ def test_the_command_writes_an_atlas_and_tells_what_changed(tmp_path, capsys):
         with pytest.raises(SystemExit) as stop:
             cli.main(["atlas", "--out", str(tmp_path / "c"), *bad])
         assert stop.value.code == 2 and why in capsys.readouterr().err
+
+
+def test_what_changed_says_on_which_processors():
+    one, other = (Atlas({"jax": "0", "backend": "cpu", "cpu": cpu}, (), {}) for cpu in ("A", "B"))
+    assert "Both were measured on cpu (A)." in page.changed(one, one, [])
+    told = page.changed(one, other, [])
+    assert "on cpu (A), the second on cpu (B)" in told and "can be the processor's" in told
