@@ -276,17 +276,17 @@ def test_changes_are_told_by_way():
     assert {c.verdict for c in changes(before, broken)} == {"worse"}
 
 
-@pytest.mark.parametrize("before, worse", [(False, False), (True, True)])
-@pytest.mark.parametrize("after, better", [(False, False), (True, True)])
+@pytest.mark.parametrize("before", [False, True])
+@pytest.mark.parametrize("after", [False, True])
 @pytest.mark.parametrize("dtype", ["bfloat16", "float32"])
-def test_errors_at_other_floats_are_not_compared(dtype, before, worse, after, better):
+def test_errors_at_other_floats_are_not_compared(dtype, before, after):
     def found(first, second):
         rows = (row(dtype=dtype, failing=0.5, max_ulp=u, exhaustive=e) for u, e in ((first, before), (second, after)))
         return [c.verdict for c in changes(*(Atlas({}, (r,), {}) for r in rows))]
 
     wide = dtype == "float32"
-    assert found(8.0, 80.0) == (["worse"] if wide or worse else [])
-    assert found(80.0, 8.0) == (["better"] if wide or better else [])
+    assert found(8.0, 80.0) == (["worse"] if wide or before else [])
+    assert found(80.0, 8.0) == (["better"] if wide or after else [])
 
 
 def test_a_failure_at_subnormal_inputs_alone_is_told_and_counts_as_none():

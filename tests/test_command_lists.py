@@ -214,6 +214,8 @@ LONG = (
 
 @pytest.fixture
 def cut_off(monkeypatch):
+    """Without the jobs, and what takes the atlas 8 s before its own."""
+
     def begun(*_, **__):
         raise SystemExit(0)
 

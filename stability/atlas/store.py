@@ -150,19 +150,16 @@ def told(row: Row) -> str:
 def _verdict(before: Row, after: Row) -> str | None:
     if before.error or after.error:
         return None if bool(before.error) == bool(after.error) else "better" if before.error else "worse"
-    share, worst = (max(after.failing, LEAST_SHARE) / max(before.failing, LEAST_SHARE), _error(after) / _error(before))
-    if share > WORSE or (worst > WORSE and _is_of_the_same_floats(before)):
+    share = max(after.failing, LEAST_SHARE) / max(before.failing, LEAST_SHARE)
+    error = max(after.max_ulp or 0.0, 1.0) / max(before.max_ulp or 0.0, 1.0)
+    if share > WORSE or (error > WORSE and _is_comparable(before)):
         return "worse"
-    return "better" if share < 1 / WORSE or (worst < 1 / WORSE and _is_of_the_same_floats(after)) else None
+    return "better" if share < 1 / WORSE or (error < 1 / WORSE and _is_comparable(after)) else None
 
 
-def _error(row: Row) -> float:
-    return max(row.max_ulp or 0.0, 1.0)
-
-
-def _is_of_the_same_floats(row: Row) -> bool:
-    """Whether a greater error in another row is one that this row would have, or was looked for at the same floats:
-    which ones of a 16-bit format are looked at, where not all are, hangs on the time that it takes."""
+def _is_comparable(row: Row) -> bool:
+    """Whether a greater error in another row is news: this one is of every float, or of the grid that each run has. Of
+    a 16-bit format that is not looked at whole, which floats are hangs on the time that they take."""
     return row.exhaustive or FORMATS[row.dtype].bits > 16
 
 

@@ -19,7 +19,7 @@ from stability.real.values import INFINITY, MINUS_INFINITY, UNDECIDED, ZERO, Sca
 
 def is_number(x: Any) -> bool:
     """Whether a coefficient is a finite real number."""
-    return not isinstance(x, Undefined) and (x.is_finite() or not infinite(x))
+    return not isinstance(x, Undefined) and not infinite(x)
 
 
 def is_zero(x: Scalar) -> bool:
@@ -121,6 +121,7 @@ class Logarithm(Series):
         self.factor, self.rest = factor, rest
 
     def derivative(self) -> Series:
+        """By ε: `factor/ε` and the derivative of the rest."""
         rest = self.rest.derivative()
         return Series([self.factor, *(rest.at(k) for k in range(rest.end))], -1)
 

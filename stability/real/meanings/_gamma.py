@@ -252,8 +252,9 @@ def _betaln_native(a, b):
 
 
 def _betaln_series(a, b):
-    if any(map(at_pole, (a, b, add(a, b)))):
-        return sub(add(lgamma(a), lgamma(b)), lgamma(add(a, b)))
+    total = add(a, b)
+    if any(map(at_pole, (a, b, total))):
+        return sub(add(lgamma(a), lgamma(b)), lgamma(total))
     return composed(betaln, [a, b])
 
 
