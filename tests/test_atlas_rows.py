@@ -5,7 +5,6 @@ import json
 from pathlib import Path
 
 import jax
-import jax.numpy as jnp
 import mpmath
 import numpy as np
 import pytest
@@ -16,7 +15,7 @@ from public_oracles import ORACLES as OF_NUMBERS
 from stability.atlas.figures import MOST_REGIONS
 from stability.atlas.functions import public_function
 from stability.atlas.store import ATLAS
-from stability.atlas.ways import MODES, WAYS
+from stability.atlas.ways import LOOP_MODES, MODES, WAYS, is_looping, results
 from stability.environment import environment
 from stability.formats import FORMATS, from_ordinal, to_ordinal, widen
 
@@ -84,13 +83,13 @@ def test_the_regions_of_a_published_row_are_where_mpmath_says(row):
     way, mode = row["ways"][0]
     checked = 0
     with jax.enable_x64(row["dtype"] == "float64"):
-        run = MODES[mode](jax.vmap(WAYS[row["order"]][way](public_function(row["function"]).fn)))
+        program = WAYS[row["order"]][way](public_function(row["function"]).fn)
+        run = results((LOOP_MODES if is_looping(program, fmt) else MODES)[mode](program), fmt)
 
         def kind_at(ordinals):
-            z = np.zeros(1 << 16 if fmt.bits == 16 else 8192, fmt.dtype)
-            z[: len(ordinals)] = from_ordinal(np.array(ordinals, np.int64), fmt)
-            results, points = widen(np.asarray(run(jnp.asarray(z)))), widen(z).tolist()
-            for result, x in zip(results[: len(ordinals)].tolist(), points, strict=False):
+            ordinals = np.array(ordinals, np.int64)
+            found, points = widen(run(ordinals)).tolist(), widen(from_ordinal(ordinals, fmt)).tolist()
+            for result, x in zip(found, points, strict=True):
                 usable = np.isfinite(x) and x != 0 and low < x < high
                 try:
                     yield kind(result, derivative(oracle, x, row["order"]), fmt) if usable else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import queue
 import sys
@@ -10,12 +9,9 @@ import threading
 from collections.abc import Callable
 from typing import TypeVar, cast
 
-import jax
-import numpy as np
-from jax import Array
-
-PATIENCE = 30.0
-"""Seconds after which a program is taken for one that does not end: ten times what the slowest takes that does."""
+PATIENCE = 60.0
+"""Seconds after which a program, made and run, is taken for one that does not end: ten times what the slowest takes
+that does."""
 
 PATIENCE_WITH_MANY = 120.0
 """The same for a call that runs many programs."""
@@ -25,21 +21,14 @@ class Endless(RuntimeError):
     """A program that does not end; it goes on in this process."""
 
 
-def awaited(result: Array, seconds: float = PATIENCE) -> np.ndarray:
-    """A result, when it is there. **Raises:** `Endless`."""
-    waiting = threading.Thread(target=_ended, args=(result,), daemon=True)
-    waiting.start()
-    waiting.join(seconds)
-    if waiting.is_alive():
-        raise Endless(f"does not end within {seconds:g} s")
-    return np.asarray(result)
-
-
 T = TypeVar("T")
 
 
-def finished(run: Callable[[], T], seconds: float = PATIENCE_WITH_MANY) -> T:
-    """What a call gives, made in a thread of its own. **Raises:** `Endless`, and what the call raises."""
+def finished(run: Callable[[], T], seconds: float) -> T:
+    """What a call gives, made in a thread of its own, in which the configuration of JAX is as it begins.
+
+    **Raises:** `Endless`, and what the call raises.
+    """
     found: queue.SimpleQueue[tuple[T | None, Exception | None]] = queue.SimpleQueue()
 
     def go() -> None:
@@ -56,12 +45,6 @@ def finished(run: Callable[[], T], seconds: float = PATIENCE_WITH_MANY) -> T:
     if error is not None:
         raise error
     return cast(T, value)
-
-
-def _ended(result: Array) -> None:
-    """Returns when a result is there, or has failed."""
-    with contextlib.suppress(Exception):
-        jax.block_until_ready(result)
 
 
 _tasks: list[object] = []

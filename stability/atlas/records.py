@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Iterator
 from dataclasses import MISSING, asdict, dataclass, fields
 from typing import NamedTuple
 
@@ -103,3 +104,13 @@ class Row:
         """All that is told but for which function, and by which way: as text, to be compared."""
         told = self.to_json()
         return json.dumps([told.get(k) for k in ("counts", "failing", "max_ulp", "regions", "error")])
+
+
+def joined(rows: Iterable[Row]) -> Iterator[Row]:
+    """One row for all of a rule that are alike."""
+    alike: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        alike.setdefault((row.rule, row.measured), []).append(row)
+    for same in alike.values():
+        first = same[0]
+        yield Row(**{**vars(first), "ways": tuple(way for row in same for way in row.ways)})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Hashable, Mapping
 from typing import TypeVar
@@ -9,7 +10,7 @@ from typing import TypeVar
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
+from jax import Array, lax
 
 from stability.atlas import endless
 from stability.atlas.refusals import LibraryError
@@ -34,7 +35,30 @@ WAYS: dict[int, dict[str, Callable[[Scalar], Scalar]]] = {
 }
 """How a derivative is made, by its order."""
 
-MODES: dict[str, Callable[[Scalar], Scalar]] = {"jit": jax.jit, "eager": lambda fn: fn}
+Mode = Callable[[Scalar], Callable[[Array], Array]]
+"""How a program of one number is run over an array."""
+
+MODES: dict[str, Mode] = {"jit": lambda fn: jax.jit(jax.vmap(fn)), "eager": jax.vmap}
+
+IN_AN_ARRAY = ", in an array"
+"""What the name of a mode ends with in which a result can depend on the other numbers of the array."""
+
+LOOP_MODES: dict[str, Mode] = {
+    "jit": lambda fn: jax.jit(lambda z: lax.map(fn, z)),
+    **{mode + IN_AN_ARRAY: run for mode, run in MODES.items()},
+}
+"""The same of a program with loops, which in an array go on until the last of its numbers has converged: first each
+number by itself, as in a call of its own, then among others."""
+
+
+def is_looping(fn: Scalar, fmt: FloatFormat) -> bool:
+    """Whether a program has a loop, as it is made, or as XLA is given it: also one inside a primitive."""
+    try:
+        traced = jax.jit(fn).trace(jax.ShapeDtypeStruct((), fmt.dtype))
+        return "while[" in str(traced.jaxpr) or "stablehlo.while" in traced.lower().as_text()
+    except Exception:
+        return False
+
 
 OF_NO_MATTER = re.compile(r"name=\w+|0x[0-9a-f]+")
 """What two printed programs may differ in."""
@@ -59,20 +83,39 @@ def same_as(programs: Mapping[Key, Scalar], fmt: FloatFormat) -> dict[Key, Key]:
     return {key: key if text is None else first.setdefault(text, key) for key, text in texts.items()}
 
 
-BATCH = 8192
+BATCH, OTHERS = 8192, 2048
+"""Floats that are run at once, of a wide format, and how many of them are a grid over all."""
 
 
-def evaluated(run: Scalar, fmt: FloatFormat, ordinals: np.ndarray) -> np.ndarray:
-    """Results at ordinals, in batches of one shape, so that each program is compiled once.
+def evaluated(run: Callable[[Array], Array], fmt: FloatFormat, ordinals: np.ndarray) -> np.ndarray:
+    """Results at ordinals, in batches of one shape, so that each program is compiled once; each among the same
+    others, which tell where there are too few.
 
     **Raises:** `LibraryError`, and `endless.Endless`.
     """
-    size = 1 << 16 if fmt.bits == 16 else BATCH
-    padded = np.zeros(-(-len(ordinals) // size) * size, fmt.dtype)
-    padded[: len(ordinals)] = from_ordinal(ordinals, fmt)
+    size, others = (1 << 16, 0) if fmt.bits == 16 else (BATCH, OTHERS)
+    spread = np.linspace(-fmt.infinity, fmt.infinity, max(others, 2)).astype(np.int64)
+    found = []
+
+    def results(some: np.ndarray) -> np.ndarray:
+        z = from_ordinal(np.concatenate([some, np.resize(spread, size - len(some))]), fmt)
+        with jax.enable_x64(fmt.name == "float64"):
+            return np.asarray(run(jnp.asarray(z)))[: len(some)]
+
     try:
-        return np.concatenate([endless.awaited(run(jnp.asarray(z))) for z in padded.reshape(-1, size)])[: len(ordinals)]
+        for some in np.split(ordinals, range(size - others, len(ordinals), size - others)):
+            found.append(endless.finished(functools.partial(results, some), endless.PATIENCE))
     except endless.Endless:
         raise
     except Exception as error:
         raise LibraryError(first_line(error)) from error
+    return np.concatenate(found)
+
+
+def results(run: Callable[[Array], Array], fmt: FloatFormat) -> Callable[[np.ndarray], np.ndarray]:
+    """What a program of an array gives at ordinals; of a 16-bit format it is run once, at every float."""
+    if fmt.bits > 16:
+        return functools.partial(evaluated, run, fmt)
+    least = -fmt.infinity - 1
+    found = evaluated(run, fmt, np.arange(least, fmt.infinity + 1))
+    return lambda ordinals: found[ordinals - least]

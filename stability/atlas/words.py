@@ -7,6 +7,7 @@ import re
 from stability.atlas.records import Row
 from stability.atlas.rules import DEFAULT
 from stability.atlas.threads import Thread, threads_of
+from stability.atlas.ways import IN_AN_ARRAY
 from stability.formats import FORMATS
 
 MODULES = {
@@ -39,11 +40,13 @@ def code_of(function: str) -> str:
 
 
 def reproduction(row: Row) -> str | None:
-    """Lines of Python that show the failure of a row's example, or `None` where it has none, or is of a rule that the
-    library does not have."""
+    """Lines of Python that show the failure of a row's example, or `None` where it has none, is of a rule that the
+    library does not have, or of results that depend on other numbers."""
     if row.example is None or row.rule != DEFAULT:
         return None
     way, mode = row.ways[0]
+    if mode.endswith(IN_AN_ARRAY):
+        return None
     lines = ["import jax", "import jax.numpy as jnp"]
     if row.function.startswith("optax"):
         lines.append("import optax")
