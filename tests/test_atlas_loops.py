@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
@@ -10,9 +11,11 @@ import numpy as np
 import pytest
 from jax import lax
 
+from stability.atlas import page
 from stability.atlas.functions import public_function
 from stability.atlas.records import Settings, Task
 from stability.atlas.rows import measure
+from stability.atlas.store import Atlas
 from stability.atlas.ways import IN_AN_ARRAY, LOOP_MODES, MODES, WAYS, evaluated, is_looping
 from stability.atlas.words import reproduction
 from stability.formats import FORMATS, from_ordinal, to_ordinal, widen
@@ -75,3 +78,12 @@ def test_a_loop_whose_results_do_not_depend_on_others_is_one_row():
     (row,) = (r for r in measure(Task("lax.igamma_grad_a(x, 0.25)", "float32"), FEW) if r.order == 0)
     assert [mode for _, mode in row.ways] == list(LOOP_MODES)
     assert json.loads(row.measured)[0]["ok"] > 100
+
+
+def test_the_findings_name_functions_that_are_worse_in_an_array(rows):
+    manifest = {"backend": "cpu", "cpu": "a", "jax": "1", "jaxlib": "1", "command": "c", "settings": vars(FEW)}
+    told = " ".join(page.readme(Atlas(manifest, tuple(rows), {})).split())
+    assert f"floats among others of all sizes. There `{BY_SHAPE}` fail at more than twice as many floats" in told
+    alike = [replace(r, ways=tuple(("value", mode) for mode in LOOP_MODES)) for r in rows[:1]]
+    assert page.looping(Atlas(manifest, tuple(alike), {})) == {BY_SHAPE: False}
+    assert page.looping(Atlas(manifest, tuple(r for r in rows if r.order), {})) == {}

@@ -15,8 +15,9 @@ from stability.atlas.profile import DENSE
 from stability.atlas.records import Row
 from stability.atlas.refusals import HERE
 from stability.atlas.rules import DEFAULT, OURS
-from stability.atlas.store import Atlas, Change, is_failing, told
+from stability.atlas.store import Atlas, Change, by_way, is_failing, told, verdict
 from stability.atlas.threads import Thread, threads
+from stability.atlas.ways import IN_AN_ARRAY, LOOP_MODES
 from stability.atlas.words import decimal, reproduction, threads_about
 from stability.formats import FORMATS, short_hex
 from stability.measure import KINDS, LOST_KINDS, UNDECIDED
@@ -113,6 +114,18 @@ def _standing(thread: Thread, rows: Sequence[Row]) -> tuple[str, Row | None]:
     return ("it is so here", inside[0]) if inside else ("not so here", here[0])
 
 
+def looping(atlas: Atlas) -> dict[str, bool]:
+    """The functions with loops, and whether in an array one is worse, by some way, than by itself."""
+    found: dict[str, bool] = {}
+    rows = by_way(atlas.rows)
+    for place, row in rows.items():
+        *_, mode = place
+        if mode.endswith(IN_AN_ARRAY):
+            worse = verdict(rows[*place[:-1], "jit"], row) == "worse"
+            found[row.function] = worse or found.get(row.function, False)
+    return found
+
+
 def families(atlas: Atlas) -> list[tuple[str, list[tuple[str, dict[int, Row | None], float]]]]:
     """Functions with several rules: of each rule its worst row in `told_format` by order, and its time."""
     found, dtype = [], told_format(atlas)
@@ -180,6 +193,8 @@ def readme(atlas: Atlas) -> str:
             ours=OURS,
             default=DEFAULT,
             reports=sorted(upstream(atlas)),
+            looping=looping(atlas),
+            in_an_array=[mode for mode in LOOP_MODES if mode.endswith(IN_AN_ARRAY)],
         )
     )
 

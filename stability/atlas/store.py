@@ -135,7 +135,8 @@ class Change(NamedTuple):
     after: str
 
 
-def _by_way(rows: Iterable[Row]) -> dict[tuple, Row]:
+def by_way(rows: Iterable[Row]) -> dict[tuple, Row]:
+    """Rows by function, rule, order, format, way and mode."""
     return {(r.function, r.rule, r.order, r.dtype, way, mode): r for r in rows for way, mode in r.ways}
 
 
@@ -147,7 +148,8 @@ def told(row: Row) -> str:
     return f"{100 * row.failing:.3g} % of the floats fail, {worst}"
 
 
-def _verdict(before: Row, after: Row) -> str | None:
+def verdict(before: Row, after: Row) -> str | None:
+    """Whether a row is better or worse than another, by more than a factor of `WORSE`."""
     if before.error or after.error:
         return None if bool(before.error) == bool(after.error) else "better" if before.error else "worse"
     share = max(after.failing, LEAST_SHARE) / max(before.failing, LEAST_SHARE)
@@ -165,14 +167,14 @@ def _is_comparable(row: Row) -> bool:
 
 def changes(before: Atlas, after: Atlas) -> Iterator[Change]:
     """Where two atlases differ by more than `WORSE`, among the functions and formats of the later one."""
-    old, new = _by_way(before.rows), _by_way(after.rows)
+    old, new = by_way(before.rows), by_way(after.rows)
     looked_at = {(row.function, row.dtype) for row in after.rows}
     for place in [*new, *(p for p in old if p not in new and (p[0], p[3]) in looked_at)]:
         a, b = old.get(place), new.get(place)
-        verdict = "new" if a is None else "gone" if b is None else _verdict(a, b)
-        if verdict:
+        found = "new" if a is None else "gone" if b is None else verdict(a, b)
+        if found:
             function, rule, order, dtype, way, mode = place
-            yield Change(function, rule, order, dtype, way, mode, verdict, told(a) if a else "", told(b) if b else "")
+            yield Change(function, rule, order, dtype, way, mode, found, told(a) if a else "", told(b) if b else "")
 
 
 def is_failing(row: Row) -> bool:
