@@ -49,9 +49,17 @@ LONGEST = 2000
 """The longest terminating series that is added up term by term."""
 
 
+def _beside_a_far_pole(b: arb) -> bool:
+    """Whether the denominator of a term beyond `LONGEST` is next to 0, which is reached by adding all up to it."""
+    apart = b - (b + 0.5).floor()
+    return bool(b < -LONGEST and abs(apart) < 2.0**-64 and apart != 0)
+
+
 def _hyp1f1(a: arb, b: arb, x: arb) -> arb:
     if x == 0:
         return ONE
+    if _beside_a_far_pole(b):
+        return arb.nan()
     if pole_of_gamma(a) and pole_of_gamma(b) and a >= -LONGEST:
         return _polynomial(lambda k: (a + k) / (b + k), -int(float(a)), x)
     return x.hypgeom_1f1(a, b)
@@ -87,6 +95,8 @@ def _hyp2f1_outside(a, b, c, x) -> Undefined | None:
 def _hyp2f1(a: arb, b: arb, c: arb, x: arb) -> arb:
     if x == 0:
         return ONE
+    if _beside_a_far_pole(c):
+        return arb.nan()
     if pole_of_gamma(b) and (not pole_of_gamma(a) or b > a):
         a, b = b, a
     if pole_of_gamma(a) and a >= -LONGEST:
