@@ -17,9 +17,12 @@ from stability.examples.page import page
 pytestmark = pytest.mark.usefixtures("float32")
 HERE = Path(__file__).parent.parent / "stability" / "examples"
 QUICK = ("perceptron", "adam", "gaussian_process")
+SLOW = ("convolution", "recurrent")
 
 
-@pytest.mark.parametrize("name", NAMES[:5])
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.exhaustive) if name in SLOW else name for name in NAMES[:5]]
+)
 def test_what_is_planted_is_found_with_its_line_and_leaf(name):
     planted = example(name)
     found = diagnosed(planted.planted)
