@@ -7,12 +7,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flint import arb
 
-from stability import measure
+from stability import measure, real, truth
 from stability.double_word import two_sum
 from stability.formats import FORMATS, every_float, from_ordinal, widen
 from stability.study.sigmoid.truth import sigmoid_minus_label, sigmoid_minus_label_ball
-from stability.truth import nearest_quanta
+from stability.truth import State, nearest_quanta
 from stability.truth.balls import decide, decide_quanta, quanta_of
 
 SPECIAL = [0.0, -0.0, np.inf, -np.inf, 5e-324, -2.197224577336219, 88.72, -103.97, 103.9, 745.1, -745.2]
@@ -221,3 +222,20 @@ def test_the_correctly_rounded_value_is_within_half_an_ulp(fmt):
 def test_runs_are_maximal():
     assert measure.runs(np.array([1, 1, 0, 2])) == [(0, 1, 1), (2, 2, 0), (3, 3, 2)]
     assert measure.runs(np.array([], int)) == []
+
+
+@pytest.mark.parametrize("fmt", FORMATS.values(), ids=lambda f: f.name)
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_ball_about_a_power_of_two_is_that_power(fmt, sign):
+    """In it two binades meet: below the normal floats, among them, and beyond the greatest."""
+    for k in (fmt.least_exponent, fmt.least_exponent + 1, fmt.emin, 0, fmt.emax, fmt.emax + 1, fmt.emax + 9):
+        about = arb(sign) * arb(2) ** k + arb(0, arb(2) ** (k - 100))
+        assert truth.enclosed(about, fmt) == truth.enclosed(arb(sign) * arb(2) ** k, fmt), k
+        wide = arb(sign) * arb(2) ** k + arb(0, arb(2) ** (max(k - fmt.precision, fmt.least_exponent) + 1))
+        assert truth.enclosed(wide, fmt).state == State.UNDECIDED, k
+
+
+def test_exact_powers_that_overflow_are_infinite():
+    with jax.enable_x64(True):
+        known = real.truth(lambda x: x**1.5, np.array([2.0**700, 4.0**350, 2.0**702]), fmt=FORMATS["float64"])
+    assert np.isinf(known.rounded).all() and (known.state == State.NUMBER).all()

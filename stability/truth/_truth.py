@@ -192,15 +192,14 @@ def enclosed(x: arb, fmt: FloatFormat) -> Point:
     found = quanta_of(x, fmt)
     if found is not None and (math.isinf(found[0]) or x.rad() * arb(2) ** -found[2] <= FRACTION):
         return Point(*found)
-    value = round_ball(x, fmt)
-    if value and not math.isinf(value) and abs(math.frexp(value)[0]) == 0.5:
-        e = int(ulp_exponent(np.asarray(value), fmt))
-        if abs(x - value) * arb(2) ** -e <= FRACTION:
-            return Point(math.ldexp(value, -e), 0.0, e)
     if not x.is_finite():
         return undecided(fmt)
     mantissa, exponent = (int(v) for v in abs(x).upper().man_exp())
     bound = exponent + mantissa.bit_length()
+    e = max(bound - fmt.precision, fmt.least_exponent)
+    power = arb(2) ** (bound - 1)
+    if bound > fmt.least_exponent and abs(abs(x) - power) * arb(2) ** -e <= FRACTION:
+        return Point(math.copysign(math.ldexp(1.0, bound - 1 - e), -1 if x < 0 else 1), 0.0, e)
     if x.contains(0):
         return undecided(fmt, f"0, or smaller than 2^{bound}", 0.0 if bound < fmt.least_exponent else math.nan)
     low, high = (round_ball(end, fmt) for end in (x.lower(), x.upper()))
