@@ -1,5 +1,7 @@
 """The examples of training steps, for their tests."""
 
+import functools
+
 import jax
 import pytest
 
@@ -21,6 +23,8 @@ def example(name):
         pytest.skip(f"{missing.name} is not installed")
 
 
+@functools.cache
 def diagnosed(call) -> Diagnosis:
+    """The diagnosis of an example's step, made once."""
     step, args = call()
     return diagnose(step, *args)
