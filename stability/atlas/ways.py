@@ -84,12 +84,12 @@ def same_as(programs: Mapping[Key, Scalar], fmt: FloatFormat) -> dict[Key, Key]:
 
 
 BATCH, OTHERS = 8192, 2048
-"""Floats that are run at once, of a wide format, and how many of them are a grid over all."""
+"""Floats of a wide format that are run at once, and how many of them, at least, are a grid over all."""
 
 
 def evaluated(run: Callable[[Array], Array], fmt: FloatFormat, ordinals: np.ndarray) -> np.ndarray:
-    """Results at ordinals, in batches of one shape, so that each program is compiled once; each among the same
-    others, which tell where there are too few.
+    """Results at ordinals, in batches of one shape, so that each program is compiled once. Of a wide format the same
+    `OTHERS` are in each batch: a result that depends on them is the same whatever else is asked.
 
     **Raises:** `LibraryError`, and `endless.Endless`.
     """
@@ -97,14 +97,14 @@ def evaluated(run: Callable[[Array], Array], fmt: FloatFormat, ordinals: np.ndar
     spread = np.linspace(-fmt.infinity, fmt.infinity, max(others, 2)).astype(np.int64)
     found = []
 
-    def results(some: np.ndarray) -> np.ndarray:
+    def at(some: np.ndarray) -> np.ndarray:
         z = from_ordinal(np.concatenate([some, np.resize(spread, size - len(some))]), fmt)
         with jax.enable_x64(fmt.name == "float64"):
             return np.asarray(run(jnp.asarray(z)))[: len(some)]
 
     try:
         for some in np.split(ordinals, range(size - others, len(ordinals), size - others)):
-            found.append(endless.finished(functools.partial(results, some), endless.PATIENCE))
+            found.append(endless.finished(functools.partial(at, some), endless.PATIENCE))
     except endless.Endless:
         raise
     except Exception as error:
