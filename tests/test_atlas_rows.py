@@ -20,7 +20,7 @@ from stability.environment import environment
 from stability.formats import FORMATS, from_ordinal, to_ordinal, widen
 
 ORACLES = OF_NUMBERS | DISTRIBUTIONS
-NAMES = ("atlas", "atlas-16bit", "atlas-float32")
+NAMES = ("atlas", "atlas-16bit", "atlas-float32", "atlas-float64")
 PUBLISHED = [Path(__file__).parents[1] / "reports" / name / ATLAS for name in NAMES]
 ROWS, SEED, TOLERANCE = 30, 20, 16
 SLACK = mpf(2) ** -300
@@ -30,10 +30,10 @@ INSIDE = 6
 
 
 def derivative(fn, x, order):
-    """By central differences, of steps far smaller than anything that a float resolves."""
+    """By central differences, of steps far smaller than what a float resolves, and than a period of what oscillates."""
     with mpmath.workprec(2600 + 2 * abs(int(np.frexp(x)[1]))):
         x = mpf(x)
-        h = abs(x) * mpf(2) ** -400
+        h = min(abs(x), mpf(1)) * mpf(2) ** -400
         if order == 0:
             return fn(x)
         if order == 1:
