@@ -197,9 +197,9 @@ def enclosed(x: arb, fmt: FloatFormat) -> Point:
     mantissa, exponent = (int(v) for v in abs(x).upper().man_exp())
     bound = exponent + mantissa.bit_length()
     e = max(bound - fmt.precision, fmt.least_exponent)
-    power = arb(2) ** (bound - 1)
-    if bound > fmt.least_exponent and abs(abs(x) - power) * arb(2) ** -e <= FRACTION:
-        return Point(math.copysign(math.ldexp(1.0, bound - 1 - e), -1 if x < 0 else 1), 0.0, e)
+    sign = -1 if x < 0 else 1
+    if bound > fmt.least_exponent and abs(x - sign * arb(2) ** (bound - 1)) * arb(2) ** -e <= FRACTION:
+        return Point(sign * math.ldexp(1.0, bound - 1 - e), 0.0, e)
     if x.contains(0):
         return undecided(fmt, f"0, or smaller than 2^{bound}", 0.0 if bound < fmt.least_exponent else math.nan)
     low, high = (round_ball(end, fmt) for end in (x.lower(), x.upper()))
