@@ -40,7 +40,7 @@ Mode = Callable[[Scalar], Callable[[Array], Array]]
 
 MODES: dict[str, Mode] = {"jit": lambda fn: jax.jit(jax.vmap(fn)), "eager": jax.vmap}
 
-IN_AN_ARRAY = ", in an array"
+IN_AN_ARRAY = " in an array"
 """What the name of a mode ends with in which a result can depend on the other numbers of the array."""
 
 LOOP_MODES: dict[str, Mode] = {
