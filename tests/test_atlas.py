@@ -13,9 +13,8 @@ from mpmath import mpf
 
 from stability import cli, real
 from stability.atlas import page, store
-from stability.atlas.figures import condensed, rounded_down
 from stability.atlas.functions import DECLARED, LEFT_OUT, public_function, public_functions, stem
-from stability.atlas.profile import BINS, position
+from stability.atlas.profile import BINS
 from stability.atlas.records import Example, Row, Settings, Task
 from stability.atlas.rows import measure, measure_in_turn
 from stability.atlas.rules import DEFAULT, HIGHEST_NAME, rules_of, with_rule
@@ -24,7 +23,6 @@ from stability.atlas.threads import threads
 from stability.atlas.ways import WAYS, same_as
 from stability.atlas.words import code_of, reproduction
 from stability.formats import FORMATS, every_float, to_ordinal, widen
-from stability.measure.regions import Region
 
 FEW = Settings(points=256)
 
@@ -214,7 +212,6 @@ def test_a_true_value_is_asked_for_once(monkeypatch):
 def test_reported_inputs_at_which_it_fails_are_told(monkeypatch):
     rows = [r for r in measure_order(1, monkeypatch, "jnp.expm1(x)", "float64") if r.rule == DEFAULT]
     assert rows and all(r.reported == ("-0x1.4p+5",) for r in rows)
-    assert rounded_down(1.2345678) == 1.23456 and rounded_down(0.5) == 0.5 and rounded_down(9.9999999) <= 9.9999999
 
 
 def test_threads_are_about_functions_of_the_atlas():
@@ -299,20 +296,6 @@ def test_a_failure_at_subnormal_inputs_alone_is_told_and_counts_as_none():
     normal = row(failing=0.002, regions=(("vanished", "0x1p-149", "0x1p-100", 1 << 27),))
     flushed = row(flushed=0.002, regions=(("flushed", "0x1p-100", "0x1p-90", 1 << 27),))
     assert [store.is_failing(r) for r in (tiny, normal, flushed)] == [False, True, False]
-
-
-def test_regions_nearest_to_each_other_are_told_as_one():
-    regions = [Region("nan", k * k * 10, k * k * 10 + 1, 2) for k in range(20)]
-    found = condensed(regions)
-    assert len(found) == 8 and sum(r.count for r in found) == 40
-    assert (found[0].start, found[-1].stop) == (0, 3611) and found[0].alternates
-
-
-@pytest.mark.parametrize("dtype", FORMATS)
-def test_the_axis_of_a_profile_ascends(dtype):
-    fmt = FORMATS[dtype]
-    at = position(np.linspace(-fmt.infinity - 1, fmt.infinity, 1001).astype(np.int64), fmt)
-    assert (np.diff(at) >= 0).all() and (at[0], at[-1]) == (-1, 1)
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from stability.atlas.refusals import HERE
 from stability.atlas.rules import DEFAULT, OURS
 from stability.atlas.store import Atlas, Change, by_way, is_failing, told, verdict
 from stability.atlas.threads import Thread, threads
-from stability.atlas.ways import IN_AN_ARRAY, LOOP_MODES
+from stability.atlas.ways import LOOP_MODES, is_in_an_array
 from stability.atlas.words import decimal, reproduction, threads_about
 from stability.formats import FORMATS, short_hex
 from stability.measure import KINDS, LOST_KINDS, UNDECIDED
@@ -120,7 +120,7 @@ def looping(atlas: Atlas) -> dict[str, bool]:
     rows = by_way(atlas.rows)
     for place, row in rows.items():
         *_, mode = place
-        if mode.endswith(IN_AN_ARRAY):
+        if is_in_an_array(mode):
             worse = verdict(rows[*place[:-1], "jit"], row) == "worse"
             found[row.function] = worse or found.get(row.function, False)
     return found
@@ -162,7 +162,7 @@ def failing(atlas: Atlas) -> list[Row]:
     dtype = told_format(atlas)
     by_place: dict[tuple[str, int], list[Row]] = {}
     for row in atlas.rows:
-        by_itself = not row.ways[0][1].endswith(IN_AN_ARRAY)
+        by_itself = not is_in_an_array(row.ways[0][1])
         if row.dtype == dtype and row.rule == DEFAULT and by_itself and is_failing(row):
             by_place.setdefault((row.function, row.order), []).append(row)
     found = [gravest for rows in by_place.values() if (gravest := _gravest(rows)) is not None]
@@ -196,7 +196,7 @@ def readme(atlas: Atlas) -> str:
             default=DEFAULT,
             reports=sorted(upstream(atlas)),
             looping=looping(atlas),
-            in_an_array=[mode for mode in LOOP_MODES if mode.endswith(IN_AN_ARRAY)],
+            in_an_array=list(filter(is_in_an_array, LOOP_MODES)),
         )
     )
 

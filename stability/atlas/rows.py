@@ -23,7 +23,7 @@ from stability.atlas.profile import profile_text
 from stability.atlas.records import Example, Place, Row, Settings, Task, joined
 from stability.atlas.rules import DEFAULT
 from stability.atlas.threads import threads_of
-from stability.atlas.ways import IN_AN_ARRAY, MODES, WAYS, results
+from stability.atlas.ways import MODES, WAYS, is_in_an_array, results
 from stability.formats import FORMATS, FloatFormat, from_ordinal, short_hex, to_ordinal, widen
 from stability.measure import FAILURE_KINDS, FLUSHED, KINDS, LOST, LOST_KINDS, classify, true_is_normal
 from stability.measure.regions import SPARING, Region, Sample, hex_at, looked_inside, number_of, refine, regions_of
@@ -83,7 +83,7 @@ def _rows(asked: Asked, in_an_array: bool, settings: Settings, table: Table | No
     swept = {} if in_an_array else _swept(asked, table, settings)
     for place in asked.places():
         ((way, mode),) = place.ways
-        if mode.endswith(IN_AN_ARRAY) != in_an_array:
+        if is_in_an_array(mode) != in_an_array:
             continue
         same = asked.first[place.rule, way]
         if (row := measured.get((same, mode))) is not None:

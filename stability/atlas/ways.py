@@ -41,7 +41,7 @@ Mode = Callable[[Scalar], Callable[[Array], Array]]
 MODES: dict[str, Mode] = {"jit": lambda fn: jax.jit(jax.vmap(fn)), "eager": jax.vmap}
 
 IN_AN_ARRAY = " in an array"
-"""What the name of a mode ends with in which a result can depend on the other numbers of the array."""
+"""What the name of a mode ends with that `is_in_an_array`."""
 
 LOOP_MODES: dict[str, Mode] = {
     "jit": lambda fn: jax.jit(lambda z: lax.map(fn, z)),
@@ -49,6 +49,11 @@ LOOP_MODES: dict[str, Mode] = {
 }
 """The same of a program with loops, which in an array go on until the last of its numbers has converged: first each
 number by itself, as in a call of its own, then among others."""
+
+
+def is_in_an_array(mode: str) -> bool:
+    """Whether a result of a mode can depend on other numbers."""
+    return mode.endswith(IN_AN_ARRAY)
 
 
 def is_looping(fn: Scalar, fmt: FloatFormat) -> bool:

@@ -7,7 +7,7 @@ import re
 from stability.atlas.records import Row
 from stability.atlas.rules import DEFAULT
 from stability.atlas.threads import Thread, threads_of
-from stability.atlas.ways import IN_AN_ARRAY
+from stability.atlas.ways import is_in_an_array
 from stability.formats import FORMATS
 
 MODULES = {
@@ -45,7 +45,7 @@ def reproduction(row: Row) -> str | None:
     if row.example is None or row.rule != DEFAULT:
         return None
     way, mode = row.ways[0]
-    if mode.endswith(IN_AN_ARRAY):
+    if is_in_an_array(mode):
         return None
     lines = ["import jax", "import jax.numpy as jnp"]
     if row.function.startswith("optax"):
