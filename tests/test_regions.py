@@ -59,7 +59,7 @@ def test_the_ends_of_a_zone_of_many_kinds_are_exact_and_cost_little(kinds):
 
     regions, number, looked = found(kind_of)
     assert (min(r.start for r in regions), max(r.stop for r in regions)) == (first, last)
-    assert looked < len(GRID) + 60 * 40 * SPARING.gaps
+    assert looked < len(GRID) + 60 * 40 * 8 * SPARING.spaces
     width = last - first + 1
     assert number(kinds) == pytest.approx(width, rel=1e-6)
     for kind in kinds:
@@ -81,7 +81,7 @@ def test_a_region_beside_a_zone_of_many_kinds_has_exact_ends():
     assert (min(r.start for r in others), max(r.stop for r in others)) == far
 
 
-@pytest.mark.parametrize("effort", [Effort(1, 1), SPARING, THOROUGH])
+@pytest.mark.parametrize("effort", [Effort(1, 1, 1), SPARING, THOROUGH])
 def test_two_regions_are_found_alike_whatever_the_effort(effort):
     def kind_of(ordinals):
         return np.where(ordinals < -7, INACCURATE, np.where(ordinals > 5_000_001, VANISHED, OK))
@@ -91,6 +91,31 @@ def test_two_regions_are_found_alike_whatever_the_effort(effort):
         ("inaccurate", GRID[0], -8),
         ("vanished", 5_000_002, GRID[-1]),
     ]
+
+
+@pytest.mark.parametrize("share", [2, 10])
+def test_where_a_failure_alternates_with_what_is_right_every_end_that_is_told_is_exact(share):
+    """A zone beside a hole of its own, and another region far from both."""
+    zone, hole, alone = (-300_000_001, 900_000_000), (5_000_000, 90_000_003), (-900_000_000, -800_000_001)
+
+    def kind_of(ordinals):
+        def within(span):
+            return (ordinals >= span[0]) & (ordinals <= span[1])
+
+        mixed = one_of((INACCURATE, *(OK,) * (share - 1)), ordinals)
+        zones = np.where(within(zone) & ~within(hole), mixed, OK)
+        ends = np.isin(ordinals, [*zone, hole[0] - 1, hole[1] + 1])
+        return np.where(within(alone) | ends, INACCURATE, zones)
+
+    regions, number, looked = found(kind_of)
+    ends = np.array([(r.start, r.stop) for r in regions])
+    assert (kind_of(ends) == INACCURATE).all()
+    assert (kind_of(ends[:, 0] - 1) == OK).all() and (kind_of(ends[:, 1] + 1) == OK).all()
+    assert Region("inaccurate", *alone, 99_999_999 + 1, counted=False) in regions
+    assert looked < len(GRID) + 60 * 8 * SPARING.spaces
+    width = 1_200_000_002 - 85_000_004
+    assert number([INACCURATE]) - 100_000_000 == pytest.approx(width / share, rel=0.1)
+    assert sum(r.count for r in regions) == pytest.approx(number([INACCURATE]), rel=0.01)
 
 
 def softplus(x):

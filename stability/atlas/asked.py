@@ -17,6 +17,7 @@ from stability.atlas.rules import DEFAULT, HIGHEST_NAME, OURS, rules_of
 from stability.atlas.threads import threads_of
 from stability.atlas.ways import LOOP_MODES, MODES, WAYS, Mode, Scalar, is_looping, same_as
 from stability.formats import FORMATS, from_ordinal, to_ordinal
+from stability.measure.regions import absent
 from stability.study.loading import first_line
 from stability.sweep.points import grid
 from stability.truth import Truth, concatenated
@@ -33,7 +34,7 @@ class Known:
         self.truth: Truth | None = None
 
     def __call__(self, ordinals: np.ndarray) -> Truth:
-        new = np.setdiff1d(ordinals, self.ordinals)
+        new = absent(ordinals, self.ordinals)
         if len(new) or self.truth is None:
             found = self.ask(new)
             both = np.concatenate([self.ordinals, new])

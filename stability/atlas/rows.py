@@ -96,7 +96,10 @@ def _rows(asked: Asked, in_an_array: bool, settings: Settings, table: Table | No
         try:
             run = results(asked.modes(same)[mode](program), fmt)
             over_all = swept.get(same) if mode == "jit" else None
-            row = _row(place, run, asked, settings) if over_all is None else _row_of_all(place, run, over_all, asked)
+            if over_all is None:
+                row = _row(place, run, asked, settings)
+            else:
+                row = _row_of_all(place, run, over_all, asked, settings.tolerance)
             found.append(measured.setdefault((same, mode), row))
         except Exception as error:
             endless.note(asked.task, error)
@@ -123,13 +126,15 @@ def _swept(asked: Asked, table: Table | None, settings: Settings) -> dict[tuple[
     return {place: found[", ".join(place)] for place in first if ", ".join(place) in found}
 
 
-def _row_of_all(place: Place, run: Callable, row: sweep.Row, asked: Asked) -> Row:
+def _row_of_all(place: Place, run: Callable, row: sweep.Row, asked: Asked, tolerance: float) -> Row:
     """A row of the exhaustive sweep as one of the atlas."""
     fmt = FORMATS[place.dtype]
     shown = profile_text(*every_float32.profile_of(row), fmt)
     worst = None if row.max_ulp is None or row.max_ulp_at is None else (row.max_ulp, short_hex(row.max_ulp_at))
     failing = sum(row.counts.get(kind, 0) for kind in LOST_KINDS), row.counts.get(KINDS[FLUSHED], 0)
-    return _told(place, row.points, True, row.counts, failing, row.regions, worst, shown, run, asked.truth_at)
+    return _told(
+        place, row.points, True, row.counts, failing, row.regions, worst, shown, run, asked.truth_at, tolerance
+    )
 
 
 def _row(place: Place, run: Callable[[np.ndarray], np.ndarray], asked: Asked, settings: Settings) -> Row:
@@ -156,6 +161,7 @@ def _row(place: Place, run: Callable[[np.ndarray], np.ndarray], asked: Asked, se
         profile_text(sample.ordinals, ulps, fmt),
         run,
         asked.truth_at,
+        settings.tolerance,
     )
 
 
@@ -170,6 +176,7 @@ def _told(
     profile: str,
     run: Callable[[np.ndarray], np.ndarray],
     truth_at: Known,
+    tolerance: float,
 ) -> Row:
     fmt = FORMATS[place.dtype]
     total = 2 * (fmt.infinity + 1)
@@ -189,18 +196,23 @@ def _told(
             for r in condensed([f for f in failing if f.kind == kind])
         ),
         profile=profile if failing or (worst and worst[0] > 1) else "",
-        reported=_reported(place, [r for r in failing if r.kind in LOST_KINDS]),
+        reported=_reported(place, run, truth_at, tolerance),
         example=_example([r for r in failing if r.kind in LOST_KINDS] or failing, run, truth_at, fmt),
     )
 
 
-def _reported(place: Place, failing: Sequence[Region]) -> tuple[str, ...]:
+def _reported(
+    place: Place, run: Callable[[np.ndarray], np.ndarray], truth_at: Known, tolerance: float
+) -> tuple[str, ...]:
     """The inputs of threads about a row at which it fails, in hexadecimal."""
     fmt = FORMATS[place.dtype]
     about = [t for t in threads_of(place.function) if (t.order, t.dtype) == (place.order, place.dtype)]
-    points = {p for t in about for p in t.points}
-    at = {p: int(to_ordinal(np.array([p]).astype(fmt.dtype))[0]) for p in points}
-    return tuple(short_hex(p) for p in sorted(points) if any(r.start <= at[p] <= r.stop for r in failing))
+    points = sorted({p for t in about for p in t.points})
+    if not points:
+        return ()
+    ordinals = to_ordinal(np.array(points).astype(fmt.dtype))
+    kinds, _ = classify(run(ordinals), truth_at(ordinals), tolerance)
+    return tuple(short_hex(p) for p, lost in zip(points, np.isin(kinds, LOST), strict=True) if lost)
 
 
 def _example(failing: list[Region], run: Callable, truth_at: Known, fmt: FloatFormat) -> Example | None:

@@ -1,12 +1,13 @@
 """The evaluated points of a row, and the regions of one kind among them with exact ends.
 
 Bisection between neighbouring points of different kinds goes on until every region ends at an exact float; random ones
-inside the regions tell whether kinds alternate there. Where more than two do, there can be as many ends as floats: how
-many are followed is a matter of `Effort`.
+inside the regions tell whether kinds alternate there. Where they do, there can be as many ends as floats: which are
+followed is a matter of `Effort`, and runs of a kind between which they are not are told as one region.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -16,10 +17,9 @@ import numpy as np
 from stability.formats import FloatFormat, from_ordinal, short_hex, to_ordinal, widen
 from stability.measure import FAILURE_KINDS, INACCURATE, KINDS, NAN_INPUT, OK, Run, runs
 
-LOOKED_AROUND = 256
-INSIDE = 4096
-LEAST_INSIDE = 8
-"""Random floats looked at inside the regions of a row of a wide format, and in one of them, at least."""
+INSIDE, LEAST_INSIDE, MOST_INSIDE, MOST_AMONG, BETWEEN = 4096, 8, 64, 512, 32
+"""Random floats looked at inside the regions of a row of a wide format: in all, in one of them at least, in one of
+which every point so far is of its kind at most, in another one at most, and between two of those."""
 
 
 @dataclass(frozen=True)
@@ -104,14 +104,16 @@ class Sample:
 
 
 class Effort(NamedTuple):
-    """**Attributes:** `ahead` points up to which bisection measures more than one round at once; `gaps` ends between
-    kinds of failing up to which it follows all, beyond which one in the place of two."""
+    """**Attributes:** `ahead` points up to which bisection measures more than one round at once; `spaces` between runs
+    of a kind whose ends it follows, the widest, beside the first and the last end of the kind; `around` exact ends at
+    most are looked around."""
 
     ahead: int
-    gaps: int
+    spaces: int
+    around: int
 
 
-THOROUGH, SPARING = Effort(4096, 1 << 62), Effort(64, 128)
+THOROUGH, SPARING = Effort(4096, 1 << 60, 256), Effort(64, 16, 64)
 """For measurements that cost little together, and for those that cost each."""
 
 
@@ -129,12 +131,6 @@ class Gaps(NamedTuple):
         open_ = (below != above) & (high - low > 1)
         return cls(low[open_], high[open_], below[open_], above[open_])
 
-    def some(self, most: int) -> Gaps:
-        """Those next to what is right, and at most so many of the others."""
-        right = (self.below == OK) | (self.above == OK)
-        chosen = np.union1d(np.flatnonzero(right), _some(np.flatnonzero(~right), most))
-        return Gaps(*(column[chosen] for column in self))
-
     def split(self, kinds: np.ndarray, most: int) -> Gaps:
         """The gaps that are left when the kinds in the middles are known; of more than `most`, one in the place of
         each, that next to what is right if there is such."""
@@ -146,6 +142,27 @@ class Gaps(NamedTuple):
         return Gaps.of(
             pair([self.low, middle]), pair([middle, self.high]), pair([self.below, kinds]), pair([kinds, self.above])
         )
+
+
+def _followed(sample: Sample, effort: Effort) -> Gaps:
+    """The gaps of a sample at the ends of its kinds that an effort follows.
+
+    A space between two runs of a kind is as wide as the points in it that were looked at are apart. One whose ends are
+    exact counts twice: where kinds alternate, all are about as wide, and there is no end to following another.
+    """
+    kinds, ordinals = sample.kinds, sample.ordinals
+    exact = np.diff(ordinals) == 1
+    chosen = [np.zeros(0, int)]
+    for kind in np.unique(kinds[kinds != OK]):
+        padded = np.concatenate([[False], kinds == kind, [False]])
+        first, last = np.flatnonzero(padded[1:] & ~padded[:-1]), np.flatnonzero(padded[:-1] & ~padded[1:]) - 1
+        before, after = last[:-1], first[1:] - 1
+        width = ordinals[after].astype(np.float64) - ordinals[before + 1]
+        widest = np.argsort(-width * (1 + (exact[before] & exact[after])), kind="stable")[: effort.spaces]
+        chosen += [before[widest], after[widest], first[:1] - 1, last[-1:]]
+    at = np.unique(np.concatenate(chosen))
+    at = at[(at >= 0) & (at < len(kinds) - 1)]
+    return Gaps.of(ordinals[at], ordinals[at + 1], kinds[at], kinds[at + 1])
 
 
 def _middles(low: np.ndarray, high: np.ndarray) -> np.ndarray:
@@ -177,26 +194,27 @@ def _blurred(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return np.isin(first, (OK, INACCURATE)) & np.isin(second, (OK, INACCURATE))
 
 
-def _some(found: np.ndarray, most: int = LOOKED_AROUND) -> np.ndarray:
+def _some(found: np.ndarray, most: int) -> np.ndarray:
     """At most so many, at equal distances, the first and the last among them."""
     return found[np.unique(np.linspace(0, len(found) - 1, min(len(found), most)).astype(int))]
 
 
-def _around_ends(sample: Sample) -> np.ndarray:
-    """Ordinals at every power-of-two distance up to 4096 from the ends that no tolerance blurs.
+def _around_ends(sample: Sample, most: int) -> np.ndarray:
+    """Ordinals at every power-of-two distance up to 4096 from the exact ends that no tolerance blurs.
 
-    Of more than `LOOKED_AROUND` such ends, which is two kinds alternating, as many at equal distances in their order.
+    Of more than `most` such ends, which is kinds alternating, as many at equal distances in their order.
     """
     before, after = sample.kinds[:-1], sample.kinds[1:]
-    ends = sample.ordinals[:-1][(before != after) & ~_blurred(before, after)]
-    ends = _some(ends)
+    exact = np.diff(sample.ordinals) == 1
+    ends = sample.ordinals[:-1][exact & (before != after) & ~_blurred(before, after)]
+    ends = _some(ends, most)
     steps = np.left_shift(np.int64(1), np.arange(13))
     near = (ends[:, None] + np.concatenate([-steps, 1 + steps])).ravel()
     return absent(near[(near >= sample.ordinals[0]) & (near <= sample.ordinals[-1])], sample.ordinals)
 
 
 def refine(sample: Sample, measured: Callable[[np.ndarray], Sample], effort: Effort = THOROUGH) -> Sample:
-    """Adds points until the ends of all runs of one kind are neighbouring floats.
+    """Adds points until the ends of all runs of one kind, or those that an effort follows, are neighbouring floats.
 
     Plain bisection adds one point a gap and a round, so that a zone where two kinds alternate does not make
     ever more gaps. All points that the next rounds can need are measured at once, and the others
@@ -204,19 +222,20 @@ def refine(sample: Sample, measured: Callable[[np.ndarray], Sample], effort: Eff
     """
 
     def bisect(s: Sample) -> Sample:
-        gaps = Gaps.of(s.ordinals[:-1], s.ordinals[1:], s.kinds[:-1], s.kinds[1:]).some(effort.gaps)
-        while len(gaps.low):
-            points, depth = _ahead(gaps.low, gaps.high, effort.ahead)
-            looked_at, needed = measured(points), np.zeros(len(points), bool)
-            for _ in range(depth):
-                middles = np.searchsorted(points, _middles(gaps.low, gaps.high))
-                needed[middles] = True
-                gaps = gaps.split(looked_at.kinds[middles], effort.gaps)
-            s = s.merged(looked_at.only(needed))
+        while len((gaps := _followed(s, effort)).low):
+            most = max(len(gaps.low), effort.spaces)
+            while len(gaps.low):
+                points, depth = _ahead(gaps.low, gaps.high, effort.ahead)
+                looked_at, needed = measured(points), np.zeros(len(points), bool)
+                for _ in range(depth):
+                    middles = np.searchsorted(points, _middles(gaps.low, gaps.high))
+                    needed[middles] = True
+                    gaps = gaps.split(looked_at.kinds[middles], most)
+                s = s.merged(looked_at.only(needed))
         return s
 
     sample = bisect(sample)
-    near = _around_ends(sample)
+    near = _around_ends(sample, effort.around)
     return bisect(sample.merged(measured(near))) if len(near) else sample
 
 
@@ -227,23 +246,58 @@ def _runs(sample: Sample) -> list[Run]:
 def looked_inside(
     sample: Sample, measured: Callable[[np.ndarray], Sample], seed: int, effort: Effort = THOROUGH
 ) -> tuple[Sample, Sample]:
-    """The sample, and the points at random floats inside those of its runs that have floats it did not look at.
+    """The sample, and the points at random floats inside those of its regions that have floats it did not look at.
 
-    What they show of another kind is added to the sample, except where it is the tolerance that tells it apart: of more
-    than `LOOKED_AROUND` such, which is kinds alternating, as many at equal distances in their order.
+    What they show of a kind that has no region there is added to the sample, except where it is the tolerance that
+    tells it apart: of more than `effort.around` such, which is kinds alternating, as many at equal distances in their
+    order.
     """
-    first, last = np.array([(r.start, r.stop) for r in _runs(sample)], np.int64).reshape(-1, 2).T
-    starts, width = sample.ordinals[first], sample.ordinals[last] - sample.ordinals[first] + 1
-    partly = width > last - first + 1
-    starts, width = (_some(v[partly], INSIDE // LEAST_INSIDE) for v in (starts, width))
-    if not len(starts):
-        return sample, sample.only(np.zeros(len(sample.kinds), bool))
-    each = int(np.clip(INSIDE // len(starts), LEAST_INSIDE, 64))
-    position = (np.arange(each) + np.random.default_rng(seed).random((len(starts), each))) / each
-    inside = measured(np.unique(starts[:, None] + (position * width[:, None]).astype(np.int64)))
+    nothing = sample.only(np.zeros(len(sample.kinds), bool))
+    told = _told_as_one(sample, nothing)
+    partly = [group for group in told if not group.is_whole(sample)]
+    partly = [partly[i] for i in _some(np.arange(len(partly)), INSIDE // LEAST_INSIDE)]
+    if not partly:
+        return sample, nothing
+    random = np.random.default_rng(seed)
+    mixed = sum(group.width for group in partly if len(group.runs) > 1)
+    numbers = [INSIDE // len(partly) if len(g.runs) == 1 else INSIDE * g.width // mixed for g in partly]
+    positions = [group.positions(number, random) for group, number in zip(partly, numbers, strict=True)]
+    positions += [space.positions(BETWEEN, random) for space in _spaces(told)]
+    inside = measured(np.unique(np.concatenate(positions)))
     of_run = sample.kinds[np.searchsorted(sample.ordinals, inside.ordinals, "right") - 1]
-    clear = _some(np.flatnonzero((inside.kinds != of_run) & ~_blurred(inside.kinds, of_run)))
+    new = (inside.kinds != of_run) & ~_blurred(inside.kinds, of_run)
+    for group in told:
+        new &= (inside.kinds != group.code) | (inside.ordinals < group.start) | (inside.ordinals > group.stop)
+    clear = _some(np.flatnonzero(new), effort.around)
     return (refine(sample.merged(inside.only(clear)), measured, effort) if len(clear) else sample), inside
+
+
+class Together(NamedTuple):
+    """Runs of a kind that are told as one region. **Attributes:** its ordinals at both ends, and the runs."""
+
+    code: int
+    start: int
+    stop: int
+    runs: list[Run]
+
+    @property
+    def width(self) -> int:
+        return self.stop - self.start + 1
+
+    @property
+    def seen(self) -> int:
+        """The points of a sample in it that are of its kind."""
+        return sum(run.stop - run.start + 1 for run in self.runs)
+
+    def is_whole(self, sample: Sample) -> bool:
+        """Whether a sample has every float in it."""
+        return self.runs[-1].stop - self.runs[0].start + 1 == self.width
+
+    def positions(self, about: int, random: np.random.Generator) -> np.ndarray:
+        """Random ordinals in it, one in each of as many equal parts."""
+        each = int(np.clip(about, LEAST_INSIDE, MOST_INSIDE if len(self.runs) == 1 else MOST_AMONG))
+        position = (np.arange(each) + random.random(each)) / each
+        return self.start + (position * self.width).astype(np.int64)
 
 
 def _ends(sample: Sample, run: Run) -> tuple[int, int]:
@@ -257,27 +311,89 @@ def _ends(sample: Sample, run: Run) -> tuple[int, int]:
     return last(run.start - 1) + 1 if run.start else int(sample.ordinals[0]), last(run.stop)
 
 
-def number_of(kinds: Sequence[int], sample: Sample, inside: Sample) -> int:
-    """How many floats are of some kinds of failing: of a run with some that were not looked at, by those `inside`."""
-    total = 0
+def _spaces(told: list[Together]) -> list[Together]:
+    """What is between regions of a kind that are of several runs."""
+    mixed = sorted((group for group in told if len(group.runs) > 1), key=lambda group: (group.code, group.start))
+    return [
+        Together(OK, a.stop + 1, b.start - 1, [Run(a.runs[-1].stop + 1, b.runs[0].start - 1, OK)])
+        for a, b in itertools.pairwise(mixed)
+        if a.code == b.code
+    ]
+
+
+def _told_as_one(sample: Sample, inside: Sample) -> list[Together]:
+    """The runs of a sample by the regions that they are told as: those of a kind are one between which an end is not
+    exact, or a point `inside` is of the kind."""
+    of_kind = {code: inside.ordinals[inside.kinds == code] for code in np.unique(inside.kinds).tolist()}
+
+    def apart(before: Run, after: Run) -> bool:
+        others = of_kind.get(before.code, inside.ordinals[:0])
+        first, last = np.searchsorted(others, sample.ordinals[[before.stop + 1, after.start]])
+        return first == last and _is_exact(sample, before.stop) and _is_exact(sample, after.start - 1)
+
+    found: list[Together] = []
+    latest: dict[int, int] = {}
     for run in _runs(sample):
         start, stop = _ends(sample, run)
-        first, last = np.searchsorted(inside.ordinals, [start, stop + 1])
-        whole = stop - start == run.stop - run.start or first == last
-        share = float(run.code in kinds) if whole else float(np.isin(inside.kinds[first:last], kinds).mean())
-        total += round((stop - start + 1) * share)
+        at = latest.get(run.code)
+        if at is None or apart(found[at].runs[-1], run):
+            latest[run.code] = len(found)
+            found.append(Together(run.code, start, stop, [run]))
+        else:
+            found[at] = found[at]._replace(stop=stop, runs=[*found[at].runs, run])
+    return found
+
+
+def _is_exact(sample: Sample, before: int) -> bool:
+    """Whether an end after a point of a sample is between neighbours among floats, or of all."""
+    if not 0 <= before < len(sample.ordinals) - 1:
+        return True
+    return int(sample.ordinals[before + 1]) == int(sample.ordinals[before]) + 1
+
+
+def _nearest(start: int, stop: int, among: Sample) -> np.ndarray:
+    """Of how many floats from one ordinal to another each point is the nearest."""
+    at = among.ordinals.astype(np.float64)
+    edges = np.concatenate([[-np.inf], (at[:-1] + at[1:]) / 2, [np.inf]])
+    return np.diff(np.clip(edges, start, stop + 1))
+
+
+def number_of(kinds: Sequence[int], sample: Sample, inside: Sample) -> int:
+    """How many floats are of some kinds of failing; where kinds alternate, by those `inside`."""
+    regions = sorted(
+        (r for r in regions_of(sample, inside) if KINDS.index(r.kind) in kinds), key=lambda r: (r.start, r.stop)
+    )
+    whole, mixed = ([r for r in regions if r.alternates == there] for there in (False, True))
+    total, counted = sum(r.width for r in whole), np.isin(inside.kinds, kinds)
+    after = regions[0].start if regions else 0
+    for r in mixed:
+        begin = max(r.start, after)
+        cuts = [w for w in whole if w.stop >= begin and w.start <= r.stop]
+        starts, stops = [begin, *(w.stop + 1 for w in cuts)], [*(w.start - 1 for w in cuts), r.stop]
+        parts = [
+            _nearest(*part, inside)[counted].sum() for part in zip(starts, stops, strict=True) if part[0] <= part[1]
+        ]
+        total += round(sum(parts))
+        after = max(after, r.stop + 1)
     return total
 
 
 def regions_of(sample: Sample, inside: Sample) -> tuple[Region, ...]:
-    """The runs of a sample; where some floats were not looked at, the count is estimated from those `inside`."""
+    """The regions of a sample, whose ends are exact; where some floats were not looked at, the count is estimated from
+    those `inside`.
+
+    Runs of a kind between which an end is not exact (`Effort`), or the kind was met at random, are one region, in
+    which kinds alternate.
+    """
     found = []
-    for run in _runs(sample):
-        start, stop = _ends(sample, run)
-        width, seen = stop - start + 1, run.stop - run.start + 1
-        first, last = np.searchsorted(inside.ordinals, [start, stop + 1])
-        same = inside.kinds[first:last] == run.code
-        alternating = width > seen and not same.all()
-        count = int(np.clip(round(width * same.mean()), seen, width - 1)) if alternating else width
-        found.append(Region(KINDS[run.code], start, stop, count, counted=width == seen))
+    for group in _told_as_one(sample, inside):
+        whole, width = group.is_whole(sample), group.width
+        if len(group.runs) == 1:
+            first, last = np.searchsorted(inside.ordinals, [group.start, group.stop + 1])
+            same = inside.kinds[first:last] == group.code
+            share = None if whole or same.all() else same.mean()
+        else:
+            share = _nearest(group.start, group.stop, inside)[inside.kinds == group.code].sum() / width
+        count = width if share is None else int(np.clip(round(width * share), group.seen, width - 1))
+        found.append(Region(KINDS[group.code], group.start, group.stop, count, counted=whole))
     return tuple(found)
