@@ -113,7 +113,7 @@ class Effort(NamedTuple):
     around: int
 
 
-THOROUGH, SPARING = Effort(4096, 1 << 60, 256), Effort(64, 16, 64)
+THOROUGH, SPARING = Effort(4096, 1 << 60, 256), Effort(32, 8, 32)
 """For measurements that cost little together, and for those that cost each."""
 
 
@@ -223,7 +223,7 @@ def refine(sample: Sample, measured: Callable[[np.ndarray], Sample], effort: Eff
 
     def bisect(s: Sample) -> Sample:
         while len((gaps := _followed(s, effort)).low):
-            most = max(len(gaps.low), effort.spaces)
+            most = max(len(gaps.low), 4 * effort.spaces)
             while len(gaps.low):
                 points, depth = _ahead(gaps.low, gaps.high, effort.ahead)
                 looked_at, needed = measured(points), np.zeros(len(points), bool)
