@@ -11,17 +11,8 @@ import pytest
 from stability import real
 from stability.formats import FORMATS, from_ordinal
 from stability.measure import KINDS, OK
-from stability.measure.regions import (
-    SPARING,
-    THOROUGH,
-    Effort,
-    Region,
-    Sample,
-    looked_inside,
-    number_of,
-    refine,
-    regions_of,
-)
+from stability.measure.bisection import SPARING, THOROUGH, Effort, Sample, refine
+from stability.measure.regions import Region, looked_inside, number_of, regions_of
 
 FLOAT32 = FORMATS["float32"]
 NAN, VANISHED, WRONG_SIGN, INACCURATE = (KINDS.index(k) for k in ("nan", "vanished", "wrong_sign", "inaccurate"))

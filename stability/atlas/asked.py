@@ -17,7 +17,7 @@ from stability.atlas.rules import DEFAULT, HIGHEST_NAME, OURS, rules_of
 from stability.atlas.threads import threads_of
 from stability.atlas.ways import LOOP_MODES, MODES, WAYS, Mode, Scalar, is_looping, same_as
 from stability.formats import FORMATS, from_ordinal, to_ordinal
-from stability.measure.regions import absent
+from stability.measure.bisection import absent
 from stability.study.loading import first_line
 from stability.sweep.points import grid
 from stability.truth import Truth, concatenated

@@ -26,7 +26,8 @@ from stability.atlas.threads import threads_of
 from stability.atlas.ways import MODES, WAYS, is_in_an_array, results
 from stability.formats import FORMATS, FloatFormat, from_ordinal, short_hex, to_ordinal, widen
 from stability.measure import FAILURE_KINDS, FLUSHED, KINDS, LOST, LOST_KINDS, classify, true_is_normal
-from stability.measure.regions import SPARING, Region, Sample, hex_at, looked_inside, number_of, refine, regions_of
+from stability.measure.bisection import SPARING, Sample, refine
+from stability.measure.regions import Region, hex_at, looked_inside, number_of, regions_of
 from stability.study.loading import first_line
 from stability.sweep import every as every_float32
 from stability.sweep import outcome as sweep

@@ -22,7 +22,8 @@ from jax import Array
 from stability import measure
 from stability.formats import FORMATS, FloatFormat, bits_of, from_ordinal, to_ordinal, widen
 from stability.measure import FAILURES, KINDS, OK
-from stability.measure.regions import Region, Sample, absent, looked_inside, refine, regions_of
+from stability.measure.bisection import Sample, absent, refine
+from stability.measure.regions import Region, looked_inside, regions_of
 from stability.study import Form, Source, Study, study_of_source
 from stability.sweep.outcome import PROFILE_BINS, Landmark, Profile, Row, Screening, profile_position
 from stability.sweep.points import floats_of, ordinals_within

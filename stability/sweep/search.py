@@ -21,7 +21,7 @@ import numpy as np
 
 from stability.formats import FloatFormat
 from stability.measure import INACCURATE, OK
-from stability.measure.regions import Sample, refine
+from stability.measure.bisection import Sample, refine
 from stability.sweep.points import binade_starts, dense_binades
 from stability.truth import Truth
 
