@@ -51,7 +51,7 @@ def test_by_itself_a_row_says_what_single_calls_give(rows):
     fn = public_function(BY_SHAPE).fn
     ordinals = grid(fmt, 64, 0)
     by_calls = [jax.jit(fn)(x) for x in from_ordinal(ordinals, fmt)]
-    assert (bits(evaluated(LOOP_MODES["jit"](fn), fmt, ordinals)) == bits(by_calls)).all()
+    assert (bits(evaluated(LOOP_MODES["jit"](fn), fmt, ordinals, "jit")) == bits(by_calls)).all()
     assert [mode for _, mode in alone.ways] == ["jit"] and tuple(mode for _, mode in shared.ways) == SHARED
     assert shared.failing > 2 * alone.failing
 
@@ -60,10 +60,10 @@ def test_in_an_array_the_others_are_the_same_whatever_is_asked():
     fmt = FORMATS["float32"]
     run = MODES["jit"](public_function(BY_SHAPE).fn)
     some = grid(fmt, 16384, 0)
-    whole, apart = evaluated(run, fmt, some), evaluated(run, fmt, some[::64])
+    whole, apart = evaluated(run, fmt, some, SHARED[0]), evaluated(run, fmt, some[::64], SHARED[0])
     assert (bits(whole[::64]) == bits(apart)).all()
     few = jnp.linspace(0.25, 4, 16, dtype=jnp.float32)
-    among = evaluated(run, fmt, to_ordinal(np.asarray(few)))
+    among = evaluated(run, fmt, to_ordinal(np.asarray(few)), SHARED[0])
     assert (bits(run(few)) != bits(among)).any(), "the fault that this is about"
 
 

@@ -84,7 +84,7 @@ def test_the_regions_of_a_published_row_are_where_mpmath_says(row):
     checked = 0
     with jax.enable_x64(row["dtype"] == "float64"):
         program = WAYS[row["order"]][way](public_function(row["function"]).fn)
-        run = results((LOOP_MODES if is_looping(program, fmt) else MODES)[mode](program), fmt)
+        run = results((LOOP_MODES if is_looping(program, fmt) else MODES)[mode](program), fmt, mode)
 
         def kind_at(ordinals):
             ordinals = np.array(ordinals, np.int64)

@@ -72,7 +72,7 @@ def test_a_region_beside_a_zone_of_many_kinds_has_exact_ends():
     assert (min(r.start for r in others), max(r.stop for r in others)) == far
 
 
-@pytest.mark.parametrize("effort", [Effort(1, 1, 1), SPARING, THOROUGH])
+@pytest.mark.parametrize("effort", [Effort(1, 1, 1, 8), SPARING, THOROUGH])
 def test_two_regions_are_found_alike_whatever_the_effort(effort):
     def kind_of(ordinals):
         return np.where(ordinals < -7, INACCURATE, np.where(ordinals > 5_000_001, VANISHED, OK))

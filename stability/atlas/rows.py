@@ -95,7 +95,7 @@ def _rows(asked: Asked, in_an_array: bool, settings: Settings, table: Table | No
             continue
         program = asked.programs[same]
         try:
-            run = results(asked.modes(same)[mode](program), fmt)
+            run = results(asked.modes(same)[mode](program), fmt, mode)
             over_all = swept.get(same) if mode == "jit" else None
             if over_all is None:
                 row = _row(place, run, asked, settings)

@@ -88,22 +88,25 @@ def same_as(programs: Mapping[Key, Scalar], fmt: FloatFormat) -> dict[Key, Key]:
     return {key: key if text is None else first.setdefault(text, key) for key, text in texts.items()}
 
 
-BATCH, OTHERS = 8192, 2048
-"""Floats of a wide format that are run at once, and how many of them, at least, are a grid over all."""
+ALONE, BATCH, OTHERS = 1024, 8192, 2048
+"""Floats of a wide format that are run at once; and where their results can depend on one another, and how many of
+them, at least, are then a grid over all."""
 
 
-def evaluated(run: Callable[[Array], Array], fmt: FloatFormat, ordinals: np.ndarray) -> np.ndarray:
-    """Results at ordinals, in batches of one shape, so that each program is compiled once. Of a wide format the same
-    `OTHERS` are in each batch: a result that depends on them is the same whatever else is asked.
+def evaluated(run: Callable[[Array], Array], fmt: FloatFormat, ordinals: np.ndarray, mode: str) -> np.ndarray:
+    """Results at ordinals, in batches of one shape, so that each program is compiled once. Of a wide format, in a mode
+    `in an array`, the same `OTHERS` are in each batch: a result that depends on them is the same whatever else is
+    asked.
 
     **Raises:** `LibraryError`, and `endless.Endless`.
     """
-    size, others = (1 << 16, 0) if fmt.bits == 16 else (BATCH, OTHERS)
-    spread = np.linspace(-fmt.infinity, fmt.infinity, max(others, 2)).astype(np.int64)
+    size, others = (1 << 16, 0) if fmt.bits == 16 else (BATCH, OTHERS) if is_in_an_array(mode) else (ALONE, 0)
+    spread = np.linspace(-fmt.infinity, fmt.infinity, others).astype(np.int64)
     found = []
 
     def at(some: np.ndarray) -> np.ndarray:
-        z = from_ordinal(np.concatenate([some, np.resize(spread, size - len(some))]), fmt)
+        filled = np.concatenate([some, np.resize(spread if others else some, size - len(some))])
+        z = from_ordinal(filled, fmt)
         with jax.enable_x64(fmt.name == "float64"):
             return np.asarray(run(jnp.asarray(z)))[: len(some)]
 
@@ -117,10 +120,10 @@ def evaluated(run: Callable[[Array], Array], fmt: FloatFormat, ordinals: np.ndar
     return np.concatenate(found)
 
 
-def results(run: Callable[[Array], Array], fmt: FloatFormat) -> Callable[[np.ndarray], np.ndarray]:
+def results(run: Callable[[Array], Array], fmt: FloatFormat, mode: str) -> Callable[[np.ndarray], np.ndarray]:
     """What a program of an array gives at ordinals; of a 16-bit format it is run once, at every float."""
     if fmt.bits > 16:
-        return functools.partial(evaluated, run, fmt)
+        return functools.partial(evaluated, run, fmt, mode=mode)
     least = -fmt.infinity - 1
-    found = evaluated(run, fmt, np.arange(least, fmt.infinity + 1))
+    found = evaluated(run, fmt, np.arange(least, fmt.infinity + 1), mode)
     return lambda ordinals: found[ordinals - least]

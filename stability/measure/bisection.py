@@ -43,15 +43,20 @@ class Sample:
 class Effort(NamedTuple):
     """**Attributes:** `ahead` points up to which bisection measures more than one round at once; `spaces` between runs
     of a kind whose ends it follows, the widest, beside the first and the last end of the kind; `around` exact ends at
-    most are looked around."""
+    most are looked around; `inside` random floats are looked at inside all regions together, about."""
 
     ahead: int
     spaces: int
     around: int
+    inside: int
 
 
-THOROUGH, SPARING = Effort(4096, 1 << 60, 256), Effort(32, 8, 32)
+THOROUGH, SPARING = Effort(4096, 1 << 60, 256, 4096), Effort(16, 8, 32, 1024)
 """For measurements that cost little together, and for those that cost each."""
+
+
+FAR = 1024
+"""Times as wide a space must be to be followed instead of another."""
 
 
 class Gaps(NamedTuple):
@@ -85,7 +90,7 @@ def _followed(sample: Sample, effort: Effort) -> Gaps:
     """The gaps of a sample at the ends of its kinds that an effort follows.
 
     A space between two runs of a kind is as wide as the points in it that were looked at are apart. One whose ends are
-    exact counts twice: where kinds alternate, all are about as wide, and there is no end to following another.
+    exact gives way to none that is not far wider: where kinds alternate, there would be no end to following others.
     """
     kinds, ordinals = sample.kinds, sample.ordinals
     exact = np.diff(ordinals) == 1
@@ -95,7 +100,7 @@ def _followed(sample: Sample, effort: Effort) -> Gaps:
         first, last = np.flatnonzero(padded[1:] & ~padded[:-1]), np.flatnonzero(padded[:-1] & ~padded[1:]) - 1
         before, after = last[:-1], first[1:] - 1
         width = ordinals[after].astype(np.float64) - ordinals[before + 1]
-        widest = np.argsort(-width * (1 + (exact[before] & exact[after])), kind="stable")[: effort.spaces]
+        widest = np.argsort(-width * np.where(exact[before] & exact[after], FAR, 1), kind="stable")[: effort.spaces]
         chosen += [before[widest], after[widest], first[:1] - 1, last[-1:]]
     at = np.unique(np.concatenate(chosen))
     at = at[(at >= 0) & (at < len(kinds) - 1)]
@@ -160,7 +165,7 @@ def refine(sample: Sample, measured: Callable[[np.ndarray], Sample], effort: Eff
 
     def bisect(s: Sample) -> Sample:
         while len((gaps := _followed(s, effort)).low):
-            most = max(len(gaps.low), 4 * effort.spaces)
+            most = max(len(gaps.low), effort.spaces)
             while len(gaps.low):
                 points, depth = _ahead(gaps.low, gaps.high, effort.ahead)
                 looked_at, needed = measured(points), np.zeros(len(points), bool)

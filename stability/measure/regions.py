@@ -17,9 +17,9 @@ from stability.formats import FloatFormat, from_ordinal, short_hex, to_ordinal, 
 from stability.measure import FAILURE_KINDS, KINDS, NAN_INPUT, OK, Run, runs
 from stability.measure.bisection import THOROUGH, Effort, Sample, at_equal_distances, blurred, refine
 
-INSIDE, LEAST_INSIDE, MOST_INSIDE, MOST_AMONG, BETWEEN = 4096, 8, 64, 512, 32
-"""Random floats looked at inside the regions of a row of a wide format: in all, in one of them at least, in one of
-which every point so far is of its kind at most, in another one at most, and between two of those."""
+LEAST_INSIDE, MOST_INSIDE, MOST_AMONG, BETWEEN = 8, 64, 512, 32
+"""Random floats looked at inside a region of a row of a wide format, at least, in one of which every point so far is
+of its kind at most, in another one at most, and between two of those."""
 
 
 @dataclass(frozen=True)
@@ -93,12 +93,12 @@ def looked_inside(
     nothing = sample.only(np.zeros(len(sample.kinds), bool))
     told = _told_as_one(sample, nothing)
     partly = [group for group in told if not group.is_whole(sample)]
-    partly = [partly[i] for i in at_equal_distances(np.arange(len(partly)), INSIDE // LEAST_INSIDE)]
+    partly = [partly[i] for i in at_equal_distances(np.arange(len(partly)), effort.inside // LEAST_INSIDE)]
     if not partly:
         return sample, nothing
     random = np.random.default_rng(seed)
     mixed = sum(group.width for group in partly if len(group.runs) > 1)
-    numbers = [INSIDE // len(partly) if len(g.runs) == 1 else INSIDE * g.width // mixed for g in partly]
+    numbers = [effort.inside // len(partly) if len(g.runs) == 1 else effort.inside * g.width // mixed for g in partly]
     positions = [group.positions(number, random) for group, number in zip(partly, numbers, strict=True)]
     positions += [space.positions(BETWEEN, random) for space in _spaces(told)]
     inside = measured(np.unique(np.concatenate(positions)))
@@ -135,7 +135,7 @@ class Together(NamedTuple):
         """Random ordinals in it, one in each of as many equal parts."""
         each = int(np.clip(about, LEAST_INSIDE, MOST_INSIDE if len(self.runs) == 1 else MOST_AMONG))
         position = (np.arange(each) + random.random(each)) / each
-        return self.start + (position * self.width).astype(np.int64)
+        return np.array([self.start + int(at * self.width) for at in position.tolist()], np.int64)
 
 
 def _ends(sample: Sample, run: Run) -> tuple[int, int]:
