@@ -113,6 +113,10 @@ def parts(x: Any) -> tuple[Any, ...]:
     return (x.re, x.im) if isinstance(x, Complex) else (x,)
 
 
+BALLS_AND_SERIES = frozenset({arb, arb_series})
+"""What most numbers are, which no function has to look at twice."""
+
+
 class Function:
     """A function of real numbers.
 
@@ -137,6 +141,9 @@ class Function:
         self.rule, self.slopes, self.series, self.native = rule, slopes, series, native
 
     def __call__(self, *args):
+        kinds = set(map(type, args))
+        if kinds <= BALLS_AND_SERIES:
+            return self.of_native(args) if arb_series in kinds else self.rule(*args)
         for a in args:
             if isinstance(a, Complex):
                 return UNDECIDED if self.complex is None else self.complex(*args)
