@@ -55,7 +55,7 @@ THOROUGH, SPARING = Effort(4096, 1 << 60, 256, 4096), Effort(16, 8, 32, 1024)
 """For measurements that cost little together, and for those that cost each."""
 
 
-FAR = 1024
+FAR = 16
 """Times as wide a space must be to be followed instead of another."""
 
 

@@ -17,9 +17,11 @@ from stability.formats import FloatFormat, from_ordinal, short_hex, to_ordinal, 
 from stability.measure import FAILURE_KINDS, KINDS, NAN_INPUT, OK, Run, runs
 from stability.measure.bisection import THOROUGH, Effort, Sample, at_equal_distances, blurred, refine
 
-LEAST_INSIDE, MOST_INSIDE, MOST_AMONG, BETWEEN = 8, 64, 512, 32
+LEAST_INSIDE, MOST_INSIDE, MOST_AMONG = 8, 64, 512
 """Random floats looked at inside a region of a row of a wide format, at least, in one of which every point so far is
-of its kind at most, in another one at most, and between two of those."""
+of its kind at most, and in another one at most."""
+BETWEEN, SHARE = 32, 1 / 16
+"""Random floats looked at between two of those, and the share of them that makes the two one."""
 
 
 @dataclass(frozen=True)
@@ -90,24 +92,41 @@ def looked_inside(
     tells it apart: of more than `effort.around` such, which is kinds alternating, as many at equal distances in their
     order.
     """
-    nothing = sample.only(np.zeros(len(sample.kinds), bool))
-    told = _told_as_one(sample, nothing)
+    random = np.random.default_rng(seed)
+    inside = _points_inside(sample, measured, random, effort)
+    told = _told_as_one(sample, inside)
+    of_run = sample.kinds[np.searchsorted(sample.ordinals, inside.ordinals, "right") - 1]
+    new = (inside.kinds != of_run) & ~blurred(inside.kinds, of_run) & _is_apart(inside, told)
+    clear = at_equal_distances(np.flatnonzero(new), effort.around)
+    if len(clear):
+        sample = refine(sample.merged(inside.only(clear)), measured, effort)
+        if any(len(group.runs) > 1 for group in told):
+            inside = _points_inside(sample, measured, random, effort)
+    return sample, inside
+
+
+def _points_inside(
+    sample: Sample, measured: Callable[[np.ndarray], Sample], random: np.random.Generator, effort: Effort
+) -> Sample:
+    """Random floats inside regions, of those that a sample has only some of, and between those of several runs."""
+    told = _by_exact_ends(sample)
     partly = [group for group in told if not group.is_whole(sample)]
     partly = [partly[i] for i in at_equal_distances(np.arange(len(partly)), effort.inside // LEAST_INSIDE)]
     if not partly:
-        return sample, nothing
-    random = np.random.default_rng(seed)
+        return sample.only(np.zeros(len(sample.kinds), bool))
     mixed = sum(group.width for group in partly if len(group.runs) > 1)
     numbers = [effort.inside // len(partly) if len(g.runs) == 1 else effort.inside * g.width // mixed for g in partly]
     positions = [group.positions(number, random) for group, number in zip(partly, numbers, strict=True)]
-    positions += [space.positions(BETWEEN, random) for space in _spaces(told)]
-    inside = measured(np.unique(np.concatenate(positions)))
-    of_run = sample.kinds[np.searchsorted(sample.ordinals, inside.ordinals, "right") - 1]
-    new = (inside.kinds != of_run) & ~blurred(inside.kinds, of_run)
+    positions += [a.space_before(b).positions(BETWEEN, random) for a, b in _pairs(told)]
+    return measured(np.unique(np.concatenate(positions)))
+
+
+def _is_apart(found: Sample, told: list[Together]) -> np.ndarray:
+    """Which points are in no region of their kind."""
+    apart = np.ones(len(found.kinds), bool)
     for group in told:
-        new &= (inside.kinds != group.code) | (inside.ordinals < group.start) | (inside.ordinals > group.stop)
-    clear = at_equal_distances(np.flatnonzero(new), effort.around)
-    return (refine(sample.merged(inside.only(clear)), measured, effort) if len(clear) else sample), inside
+        apart &= (found.kinds != group.code) | (found.ordinals < group.start) | (found.ordinals > group.stop)
+    return apart
 
 
 class Together(NamedTuple):
@@ -126,6 +145,10 @@ class Together(NamedTuple):
     def seen(self) -> int:
         """The points of a sample in it that are of its kind."""
         return sum(run.stop - run.start + 1 for run in self.runs)
+
+    def space_before(self, other: Together) -> Together:
+        """What is between this and another, with no runs."""
+        return Together(OK, self.stop + 1, other.start - 1, [])
 
     def is_whole(self, sample: Sample) -> bool:
         """Whether a sample has every float in it."""
@@ -149,32 +172,38 @@ def _ends(sample: Sample, run: Run) -> tuple[int, int]:
     return last(run.start - 1) + 1 if run.start else int(sample.ordinals[0]), last(run.stop)
 
 
-def _spaces(told: list[Together]) -> list[Together]:
-    """What is between regions of a kind that are of several runs."""
+def _pairs(told: list[Together]) -> list[tuple[Together, Together]]:
+    """Regions of a kind that are of several runs, and the next such."""
     mixed = sorted((group for group in told if len(group.runs) > 1), key=lambda group: (group.code, group.start))
-    return [
-        Together(OK, a.stop + 1, b.start - 1, [Run(a.runs[-1].stop + 1, b.runs[0].start - 1, OK)])
-        for a, b in itertools.pairwise(mixed)
-        if a.code == b.code
-    ]
+    return [(a, b) for a, b in itertools.pairwise(mixed) if a.code == b.code]
 
 
 def _told_as_one(sample: Sample, inside: Sample) -> list[Together]:
-    """The runs of a sample by the regions that they are told as: those of a kind are one between which an end is not
-    exact, or a point `inside` is of the kind."""
-    of_kind = {code: inside.ordinals[inside.kinds == code] for code in np.unique(inside.kinds).tolist()}
+    """The runs of a sample by the regions that they are told as: those by exact ends, of which two of several runs are
+    one if what is between them is of their kind too, by the points `inside`."""
+    filled = []
+    for a, b in _pairs(_by_exact_ends(sample)):
+        first, last = np.searchsorted(inside.ordinals, [a.stop + 1, b.start])
+        same = inside.kinds[first:last] == a.code
+        if same.sum() > 1 and same.mean() >= SHARE:
+            filled.append((a, b))
+    return _by_exact_ends(sample, filled)
 
-    def apart(before: Run, after: Run) -> bool:
-        others = of_kind.get(before.code, inside.ordinals[:0])
-        first, last = np.searchsorted(others, sample.ordinals[[before.stop + 1, after.start]])
-        return first == last and _is_exact(sample, before.stop) and _is_exact(sample, after.start - 1)
+
+def _by_exact_ends(sample: Sample, filled: Sequence[tuple[Together, Together]] = ()) -> list[Together]:
+    """The runs of a sample, as one those of a kind between which an end is not exact, or in a space that is filled."""
+
+    def is_apart(before: Together, run: Run, start: int) -> bool:
+        if any(a.code == run.code and a.stop <= before.stop and start <= b.start for a, b in filled):
+            return False
+        return _is_exact(sample, before.runs[-1].stop) and _is_exact(sample, run.start - 1)
 
     found: list[Together] = []
     latest: dict[int, int] = {}
     for run in _runs(sample):
         start, stop = _ends(sample, run)
         at = latest.get(run.code)
-        if at is None or apart(found[at].runs[-1], run):
+        if at is None or is_apart(found[at], run, start):
             latest[run.code] = len(found)
             found.append(Together(run.code, start, stop, [run]))
         else:
@@ -220,8 +249,8 @@ def regions_of(sample: Sample, inside: Sample) -> tuple[Region, ...]:
     """The regions of a sample, whose ends are exact; where some floats were not looked at, the count is estimated from
     those `inside`.
 
-    Runs of a kind between which an end is not exact (`Effort`), or the kind was met at random, are one region, in
-    which kinds alternate.
+    Runs of a kind between which an end is not exact (`Effort`), or much is of the kind too, are one region, in which
+    kinds alternate.
     """
     found = []
     for group in _told_as_one(sample, inside):
