@@ -109,6 +109,25 @@ def test_where_a_failure_alternates_with_what_is_right_every_end_that_is_told_is
     assert sum(r.count for r in regions) == pytest.approx(number([INACCURATE]), rel=0.01)
 
 
+@pytest.mark.parametrize("stray", [[], [GRID[1664]], [GRID[1098], GRID[3280]]])
+def test_what_is_right_between_two_zones_is_in_no_region(stray):
+    """With single floats that fail between them."""
+    far, near = (-900_000_000, -500_000_001), (700_000_003, 705_000_000)
+
+    def kind_of(ordinals):
+        mixed = one_of((VANISHED, WRONG_SIGN, INACCURATE), ordinals)
+        among_right = one_of((WRONG_SIGN, OK, OK, OK), ordinals, 2)
+        zones = np.where((ordinals >= far[0]) & (ordinals <= far[1]), mixed, OK)
+        zones = np.where((ordinals >= near[0]) & (ordinals <= near[1]), among_right, zones)
+        return np.where(np.isin(ordinals, [*stray, *near]), WRONG_SIGN, zones)
+
+    regions, number, _ = found(kind_of)
+    for r in regions:
+        assert r.stop <= far[1] or r.start >= near[0] or (r.start == r.stop and r.start in stray)
+    assert number([VANISHED, WRONG_SIGN, INACCURATE]) == pytest.approx(400_000_000 + 5_000_000 / 4, rel=0.01)
+    assert number([WRONG_SIGN]) == pytest.approx(400_000_000 / 3 + 5_000_000 / 4, rel=0.15)
+
+
 def softplus(x):
     return jnp.logaddexp(x, 0.0)
 
