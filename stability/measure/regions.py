@@ -218,11 +218,14 @@ def _is_exact(sample: Sample, before: int) -> bool:
     return int(sample.ordinals[before + 1]) == int(sample.ordinals[before]) + 1
 
 
-def _nearest(start: int, stop: int, among: Sample) -> np.ndarray:
-    """Of how many floats from one ordinal to another each point is the nearest."""
-    at = among.ordinals.astype(np.float64)
-    edges = np.concatenate([[-np.inf], (at[:-1] + at[1:]) / 2, [np.inf]])
-    return np.diff(np.clip(edges, start, stop + 1))
+def _estimated(kinds: Sequence[int], start: int, stop: int, among: Sample) -> int:
+    """How many floats from one ordinal to another are nearest to a point that is of some kinds."""
+    first, last = np.searchsorted(among.ordinals, [start, stop + 1])
+    near = slice(max(first - 1, 0), last + 1)
+    middles = [(a + b) // 2 + 1 for a, b in itertools.pairwise(among.ordinals[near].tolist())]
+    edges = [start, *(min(max(middle, start), stop + 1) for middle in middles), stop + 1]
+    cells = zip(among.kinds[near].tolist(), itertools.pairwise(edges), strict=False)
+    return sum(high - low for kind, (low, high) in cells if kind in kinds)
 
 
 def number_of(kinds: Sequence[int], sample: Sample, inside: Sample) -> int:
@@ -231,16 +234,14 @@ def number_of(kinds: Sequence[int], sample: Sample, inside: Sample) -> int:
         (r for r in regions_of(sample, inside) if KINDS.index(r.kind) in kinds), key=lambda r: (r.start, r.stop)
     )
     whole, mixed = ([r for r in regions if r.alternates == there] for there in (False, True))
-    total, counted = sum(r.width for r in whole), np.isin(inside.kinds, kinds)
+    total = sum(r.width for r in whole)
     after = regions[0].start if regions else 0
     for r in mixed:
         begin = max(r.start, after)
         cuts = [w for w in whole if w.stop >= begin and w.start <= r.stop]
         starts, stops = [begin, *(w.stop + 1 for w in cuts)], [*(w.start - 1 for w in cuts), r.stop]
-        parts = [
-            _nearest(*part, inside)[counted].sum() for part in zip(starts, stops, strict=True) if part[0] <= part[1]
-        ]
-        total += round(sum(parts))
+        parts = zip(starts, stops, strict=True)
+        total += sum(_estimated(kinds, *part, inside) for part in parts if part[0] <= part[1])
         after = max(after, r.stop + 1)
     return total
 
@@ -258,9 +259,9 @@ def regions_of(sample: Sample, inside: Sample) -> tuple[Region, ...]:
         if len(group.runs) == 1:
             first, last = np.searchsorted(inside.ordinals, [group.start, group.stop + 1])
             same = inside.kinds[first:last] == group.code
-            share = None if whole or same.all() else same.mean()
+            about = width if whole or same.all() else min(round(width * same.mean()), width - 1)
         else:
-            share = _nearest(group.start, group.stop, inside)[inside.kinds == group.code].sum() / width
-        count = width if share is None else int(np.clip(round(width * share), group.seen, width - 1))
+            about = min(_estimated([group.code], group.start, group.stop, inside), width - 1)
+        count = max(about, group.seen)
         found.append(Region(KINDS[group.code], group.start, group.stop, count, counted=whole))
     return tuple(found)
