@@ -42,15 +42,16 @@ def derivative(fn, x, order):
 
 
 @mpmath.workprec(3000)
-def kind(result, true, fmt):
-    """What a result is, by the definitions of `stability.measure.KINDS`, to all digits of what is next to a tie."""
+def kind(result, true, fmt, order):
+    """What a result of a derivative is, by the definitions of `stability.measure.KINDS`; of a value, to all digits of
+    what is next to a tie."""
     if np.isnan(result):
         return "nan"
     least = mpf(2) ** fmt.emin
     top = mpf(2) ** (fmt.emax + 1) * (1 - mpf(2) ** -(fmt.precision + 1))
     if np.isinf(result):
         return "ok" if abs(true) >= top and np.sign(result) == mp.sign(true) else "inf"
-    is_zero = abs(true) <= mpf(2) ** (fmt.least_exponent - 1) * (1 + SLACK)
+    is_zero = abs(true) <= mpf(2) ** (fmt.least_exponent - 1) * (1 + (SLACK if order else 0))
     if result == 0 and not is_zero:
         return "vanished" if abs(true) >= least * (1 - mpf(2) ** -fmt.precision) else "flushed"
     if mp.sign(true) * np.sign(result) < 0 and not is_zero:
@@ -92,7 +93,7 @@ def test_the_regions_of_a_published_row_are_where_mpmath_says(row):
             for result, x in zip(found, points, strict=True):
                 usable = np.isfinite(x) and x != 0 and low < x < high
                 try:
-                    yield kind(result, derivative(oracle, x, row["order"]), fmt) if usable else None
+                    yield kind(result, derivative(oracle, x, row["order"]), fmt, row["order"]) if usable else None
                 except ZeroDivisionError:
                     yield None
 
