@@ -148,6 +148,7 @@ def _row(place: Place, run: Callable[[np.ndarray], np.ndarray], asked: Asked, se
     inside = sample = at(asked.ordinals)
     if not asked.every:
         sample, inside = looked_inside(refine(sample, at, SPARING), at, SEED, SPARING)
+    regions = regions_of(sample, inside)
     ulps, counts = sample.counted(), np.bincount(sample.kinds)
     at_worst = int(np.argmax(ulps))
     worst = (float(ulps[at_worst]), hex_at(int(sample.ordinals[at_worst]), fmt)) if ulps[at_worst] >= 0 else None
@@ -156,8 +157,8 @@ def _row(place: Place, run: Callable[[np.ndarray], np.ndarray], asked: Asked, se
         len(sample.ordinals),
         asked.every,
         {KINDS[k]: int(n) for k, n in enumerate(counts) if n},
-        (number_of(LOST, sample, inside), number_of([FLUSHED], sample, inside)),
-        regions_of(sample, inside),
+        (number_of(LOST, regions, inside), number_of([FLUSHED], regions, inside)),
+        regions,
         worst,
         profile_text(sample.ordinals, ulps, fmt),
         run,

@@ -228,14 +228,13 @@ def _estimated(kinds: Sequence[int], start: int, stop: int, among: Sample) -> in
     return sum(high - low for kind, (low, high) in cells if kind in kinds)
 
 
-def number_of(kinds: Sequence[int], sample: Sample, inside: Sample) -> int:
-    """How many floats are of some kinds of failing; where kinds alternate, by those `inside`."""
-    regions = sorted(
-        (r for r in regions_of(sample, inside) if KINDS.index(r.kind) in kinds), key=lambda r: (r.start, r.stop)
-    )
-    whole, mixed = ([r for r in regions if r.alternates == there] for there in (False, True))
+def number_of(kinds: Sequence[int], regions: Sequence[Region], inside: Sample) -> int:
+    """How many floats are of some kinds of failing, by the regions of a sample in order; where kinds alternate, by
+    those `inside`."""
+    chosen = [r for r in regions if KINDS.index(r.kind) in kinds]
+    whole, mixed = ([r for r in chosen if r.alternates == there] for there in (False, True))
     total = sum(r.width for r in whole)
-    after = regions[0].start if regions else 0
+    after = mixed[0].start if mixed else 0
     for r in mixed:
         begin = max(r.start, after)
         cuts = [w for w in whole if w.stop >= begin and w.start <= r.stop]
