@@ -300,3 +300,11 @@ def test_a_ball_around_a_number_is_wider_than_it():
 def test_where_a_function_is_one_number_all_around_its_derivative_is_0_and_of_an_infinity_there_is_none(fn, at, wanted):
     found = truth(fn, np.float32([at]), fmt=F32, derivative=Order(0, 1))
     assert found.told(0).startswith(wanted)
+
+
+@pytest.mark.parametrize("x", [-1e18, -1e19, -1e30, -1e300])
+@pytest.mark.parametrize("fn", [jnp.expm1, jnp.sinh, jnp.tanh, jnp.sin, jnp.arctanh, jnp.arcsinh, jnp.log1p, lax.erf])
+def test_what_is_proportional_next_to_0_is_so_at_numbers_that_no_double_holds(fn, x):
+    with jax.enable_x64(True):
+        found = truth(lambda v: jnp.log(fn(jnp.exp(v))), np.array([x]), fmt=FORMATS["float64"], derivative=Order(0, 1))
+    assert found.told(0) == "1.0 = 0x1.0000000000000p+0"
