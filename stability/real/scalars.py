@@ -252,9 +252,7 @@ def _tanh_native(x):
     return below if sign_native(x) < 0 else -below
 
 
-sinh: Function = Function(
-    of_one(_sinh_of, INFINITY, MINUS_INFINITY), lambda x: cosh(x), native=_sinh_native
-)
+sinh: Function = Function(of_one(_sinh_of, INFINITY, MINUS_INFINITY), lambda x: cosh(x), native=_sinh_native)
 cosh: Function = Function(
     of_one(_cosh, INFINITY, INFINITY), lambda x: sinh(x), native=lambda x: (x.exp() + (-x).exp()) / 2
 )

@@ -37,7 +37,7 @@ def log_of_gamma(x: arb_series) -> arb_series:
     return (arb.pi() / (sine if sign_native(sine) > 0 else -sine)).log() - (1 - x).lgamma()
 
 
-def _derivative(taylor: arb_series, order: int, d: arb_series) -> arb_series:
+def derivative_of(taylor: arb_series, order: int, d: arb_series) -> arb_series:
     """The derivative of a function by its power series about a number, at that and `d`. **Raises:** `Open`."""
     if taylor.prec < d.prec + order:
         raise Open
@@ -47,7 +47,7 @@ def _derivative(taylor: arb_series, order: int, d: arb_series) -> arb_series:
 def derivative_of_lgamma(x: arb_series, order: int) -> arb_series:
     """The polygamma function of `order - 1`, by the power series of `log |Γ|` at the point of `x`."""
     at = constant_of(x)
-    return _derivative(log_of_gamma(arb_series([at, 1], prec=x.prec + order)), order, moved(x))
+    return derivative_of(log_of_gamma(arb_series([at, 1], prec=x.prec + order)), order, moved(x))
 
 
 def ratio_of_gammas(x: arb_series | arb, y: arb_series | arb) -> arb_series | arb:
@@ -95,7 +95,7 @@ def polygamma_series(f: Function, m: int, x: Series) -> Series:
 
     def regular(x: arb_series) -> arb_series:
         right = derivative_of_lgamma(1 - x, m + 1)
-        return (-right if m % 2 else right) - _derivative(_cotangent(x.prec + m), m, moved(x))
+        return (-right if m % 2 else right) - derivative_of(_cotangent(x.prec + m), m, moved(x))
 
     rest = _natively(regular, [x], m + 3)
     if rest is None:

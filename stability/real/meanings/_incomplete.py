@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from flint import acb, arb
+from flint import arb, arb_series
 
 from stability.real._near import flat, near
 from stability.real.function import Function
 from stability.real.meanings._analytic import partial
 from stability.real.meanings._gamma import betaln, lgamma
+from stability.real.meanings._gamma_shape import in_shape, lower_along, outside
 from stability.real.meanings._text import (
     DOMAIN,
     add,
     checked,
     exp,
     finite,
-    first_undefined,
     mul,
     neg,
     power,
@@ -24,13 +24,6 @@ from stability.real.meanings._text import (
 from stability.real.values import ONE, UNDECIDED, Scalar, Undefined, infinite
 
 
-def _shape_and_place(a, x) -> Undefined | None:
-    """Undecided of balls that are in part outside, where Arb goes on with a polynomial."""
-    if a < 0 or x < 0 or (a == 0 and x == 0):
-        return DOMAIN
-    return None if a >= 0 and x >= 0 else UNDECIDED
-
-
 def _lower(a: arb, x: arb) -> Scalar:
     if a == 0:
         return ONE
@@ -38,7 +31,11 @@ def _lower(a: arb, x: arb) -> Scalar:
         return arb(0)
     if x > a:
         return near(ONE, -x.gamma_upper(a, regularized=1))
-    return x.gamma_lower(a, regularized=1)
+    return _lower_of_small(a, x)
+
+
+def _lower_of_small(a: arb, x: arb) -> arb:
+    return lower_along(arb_series([a], prec=1), x)[0] if 2 * x <= a else x.gamma_lower(a, regularized=1)
 
 
 def _upper(a: arb, x: arb) -> Scalar:
@@ -47,7 +44,7 @@ def _upper(a: arb, x: arb) -> Scalar:
     if x == 0:
         return ONE
     if x < a:
-        return near(ONE, -x.gamma_lower(a, regularized=1))
+        return near(ONE, -_lower_of_small(a, x))
     return x.gamma_upper(a, regularized=1)
 
 
@@ -65,38 +62,13 @@ def _density(a, x):
     return mul(power(x, sub(a, ONE)), exp(neg(add(x, lgamma(a)))))
 
 
-def _complex_lower(a: acb, x: acb) -> acb:
-    return x.gamma_lower(a, regularized=1)
+gammainc_in_a = in_shape(1)
 
-
-def _complex_upper(a: acb, x: acb) -> acb:
-    return -x.gamma_upper(a, regularized=1)
-
-
-def _outside_open(a, x) -> Undefined | None:
-    return _shape_and_place(a, x) or (DOMAIN if a == 0 or x == 0 else None)
-
-
-_OF_LOWER = partial(_complex_lower, (1, 0), _outside_open)
-_OF_UPPER = partial(_complex_upper, (1, 0), _outside_open)
-
-
-def _lower_in_a(a: Scalar, x: Scalar) -> Scalar:
-    """The derivative in `a`, from that of the two functions which is the smaller."""
-    if isinstance(a, Undefined) or isinstance(x, Undefined):
-        return first_undefined(a, x)
-    if x == 0 and a > 0:
-        return arb(0)
-    return (_OF_UPPER if x > a else _OF_LOWER)(a, x)
-
-
-gammainc_in_a: Function = Function(_lower_in_a, *_OF_LOWER.slopes)
-
-gammainc: Function = Function(finite(_lower, _shape_and_place, _ends(arb(0), ONE)), gammainc_in_a, _density)
+gammainc: Function = Function(finite(_lower, outside, _ends(arb(0), ONE)), gammainc_in_a, _density)
 """The regularized lower incomplete gamma function `P(a, x)`."""
 
 gammaincc: Function = Function(
-    finite(_upper, _shape_and_place, _ends(ONE, arb(0))),
+    finite(_upper, outside, _ends(ONE, arb(0))),
     lambda a, x: neg(gammainc_in_a(a, x)),
     lambda a, x: neg(_density(a, x)),
 )
