@@ -20,14 +20,15 @@ from typing import Any
 import flint
 from flint import acb, arb, arb_series
 
-from stability.real.function import Function, Open, along_slopes, constant_of, moved
+from stability.real.function import Function, Open, along_slopes, constant_of, moved, terms
 from stability.real.meanings._analytic import MOST_TERMS, partial
 from stability.real.meanings._gamma_series import derivative_of
 from stability.real.meanings._text import DOMAIN, ONE, add, div, finite, mul, sub
 from stability.real.values import UNDECIDED, Undefined
 
-SMALL = 64
-"""Up to here `x` costs few terms and few bits, whatever `a` is; elsewhere it does from `2 x <= a` on."""
+SMALL = 1000
+"""Up to here `x` costs no more terms and bits than values on a circle do, whatever `a` is; elsewhere it does from
+`2 x <= a` on."""
 MOST_BITS = 5000
 """That a large `a` is given beyond the precision, as `Γ(a + 1)` has its logarithm times as large an error."""
 
@@ -55,6 +56,19 @@ def _sizes(f: arb_series) -> arb_series:
     return arb_series([abs(f[k]).upper() for k in range(f.prec)], prec=f.prec)
 
 
+def total_along(a: arb_series, x: arb, negligible: arb) -> arb_series:
+    """`Σ_n t_n` along `a > 0`, the terms after one below `negligible` by their bound."""
+    n, t = 0, arb_series([1], prec=a.prec)
+    total = t
+    while not (abs(t[0]) < negligible and 2 * x < a[0] + (n + 1)):
+        n += 1
+        t = t * x / (a + n)
+        total = total + t
+    c = (a[0] + (n + 1)).lower()
+    rest = _sizes(t) * x.upper() / (c - x.upper() - _sizes(moved(a)))
+    return arb_series([total[k] + arb(0, rest[k].upper()) for k in range(rest.prec)], prec=rest.prec)
+
+
 def lower_along(a: arb_series, x: arb) -> arb_series:
     """`P(a, x)` along `a`. **Raises:** `Open` where `a > 0` and `x > 0` is not known, or it would take many terms."""
     at = constant_of(a)
@@ -62,21 +76,10 @@ def lower_along(a: arb_series, x: arb) -> arb_series:
     if not (at > 0 and x > 0 and (small or x <= SMALL)):
         raise Open
     mantissa, exponent = (int(v) for v in at.mid().man_exp())
-    more = min(max(exponent + mantissa.bit_length(), 0), MOST_BITS) + (0 if small else 2 * SMALL)
-    prec = flint.ctx.prec
-    with flint.ctx.workprec(prec + more + 30):
-        negligible = arb(2) ** -flint.ctx.prec
-        n, t = 0, arb_series([1], prec=a.prec)
-        total = t
-        while not (abs(t[0]) < negligible and 2 * x < at + (n + 1)):
-            n += 1
-            t = t * x / (a + n)
-            total = total + t
-        c = (at + (n + 1)).lower()
-        rest = _sizes(t) * x.upper() / (c - x.upper() - _sizes(moved(a)))
-        total = arb_series([total[k] + arb(0, rest[k].upper()) for k in range(a.prec)], prec=a.prec)
-        found = (a * x.log() - x - (a + 1).lgamma()).exp() * total
-    return found
+    more = min(max(exponent + mantissa.bit_length(), 0), MOST_BITS) + (0 if small else int(2 * float(x.upper())))
+    with flint.ctx.workprec(flint.ctx.prec + more + 30), terms(a.prec):
+        total = total_along(a, x, arb(2) ** -flint.ctx.prec)
+        return (a * x.log() - x - (a + 1).lgamma()).exp() * total
 
 
 def _by_series(k: int, a: arb, x: arb) -> arb:
@@ -125,7 +128,8 @@ def density(k: int) -> Function:
 
     def at(a: arb, x: arb) -> arb:
         s = arb_series([a, 1], prec=k + 1)
-        return ((s - 1) * x.log() - x - s.lgamma()).exp()[k] * math.factorial(k)
+        with terms(k + 1):
+            return ((s - 1) * x.log() - x - s.lgamma()).exp()[k] * math.factorial(k)
 
     def by_x(a: Any, x: Any) -> Any:
         first = mul(density(k)(a, x), sub(div(sub(a, ONE), x), ONE))
