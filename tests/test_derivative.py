@@ -308,3 +308,12 @@ def test_what_is_proportional_next_to_0_is_so_at_numbers_that_no_double_holds(fn
     with jax.enable_x64(True):
         found = truth(lambda v: jnp.log(fn(jnp.exp(v))), np.array([x]), fmt=FORMATS["float64"], derivative=Order(0, 1))
     assert found.told(0) == "1.0 = 0x1.0000000000000p+0"
+
+
+def test_the_hyperbolic_cosine_tends_to_1_as_a_square_at_numbers_that_no_double_holds():
+    def fn(v):
+        return jnp.log(jnp.cosh(jnp.exp(v)) - 1)
+
+    with jax.enable_x64(True):
+        found = truth(fn, np.array([-1e18, -1e30, -1e300]), fmt=FORMATS["float64"], derivative=Order(0, 1))
+    assert [found.told(i) for i in range(3)] == ["2.0 = 0x1.0000000000000p+1"] * 3

@@ -54,7 +54,6 @@ def test_the_ends_of_a_zone_of_many_kinds_are_exact_and_cost_little(kinds):
 
     regions, number, looked = found(kind_of)
     assert (min(r.start for r in regions), max(r.stop for r in regions)) == (first, last)
-    print("LOOKED", looked - len(GRID), len(kinds))
     assert looked < len(GRID) + 60 * 8 * SPARING.spaces * len(kinds)
     width = last - first + 1
     assert number(kinds) == pytest.approx(width, rel=1e-6)
@@ -108,7 +107,6 @@ def test_where_a_failure_alternates_with_what_is_right_every_end_that_is_told_is
     assert (kind_of(ends) == INACCURATE).all()
     assert (kind_of(ends[:, 0] - 1) == OK).all() and (kind_of(ends[:, 1] + 1) == OK).all()
     assert Region("inaccurate", *alone, 99_999_999 + 1, counted=False) in regions
-    print("LOOKED2", looked - len(GRID))
     assert looked < len(GRID) + 60 * 4 * SPARING.spaces
     width = 1_200_000_002 - 85_000_004
     assert number([INACCURATE]) - 100_000_000 == pytest.approx(width / share, rel=0.1)

@@ -138,7 +138,7 @@ def _cos(x):
 
 
 def _cosh(x):
-    return near(ONE, 2 * (x / 2).sinh() ** 2) if abs(x) < CLOSE else x.cosh()
+    return near(ONE, 2 * _sinh_of(x / 2) ** 2) if abs(x) < CLOSE else x.cosh()
 
 
 def _atan(x: Scalar) -> Scalar:

@@ -22,13 +22,14 @@ from flint import acb, arb, arb_series
 
 from stability.real.function import Function, Open, along_slopes, constant_of, moved, terms
 from stability.real.meanings._analytic import MOST_TERMS, partial
+from stability.real.meanings._gamma import lgamma
 from stability.real.meanings._gamma_series import derivative_of
-from stability.real.meanings._text import DOMAIN, ONE, add, div, finite, mul, sub
+from stability.real.meanings._text import DOMAIN, ONE, Rule, add, div, exp, finite, mul, neg, power, sub
 from stability.real.values import UNDECIDED, Undefined
 
 SMALL = 1000
-"""Up to here `x` costs no more terms and bits than values on a circle do, whatever `a` is; elsewhere it does from
-`2 x <= a` on."""
+"""Up to here `x` takes the series no longer than values on a circle, whatever `a` is; beyond it that is so from
+`a = 2 x` on."""
 MOST_BITS = 5000
 """That a large `a` is given beyond the precision, as `Γ(a + 1)` has its logarithm times as large an error."""
 
@@ -117,14 +118,21 @@ def in_shape(k: int) -> Function:
         return along_slopes(found, (a, x))
 
     found = Function(
-        finite(at, outside), lambda a, x: in_shape(k + 1)(a, x), lambda a, x: density(k)(a, x), native=native
+        finite(at, outside), lambda a, x: in_shape(k + 1)(a, x), lambda a, x: density_in_shape(k)(a, x), native=native
     )
     return found
 
 
+def density(a: Any, x: Any) -> Any:
+    """`x^(a - 1) e^-x/Γ(a)`, the derivative of `P(a, x)` by `x`."""
+    return mul(power(x, sub(a, ONE)), exp(neg(add(x, lgamma(a)))))
+
+
 @functools.cache
-def density(k: int) -> Function:
-    """The `k`th derivative by `a` of `x^(a - 1) e^-x/Γ(a)`, which is that of `P(a, x)` by `x`."""
+def density_in_shape(k: int) -> Rule:
+    """The `k`th derivative of the density by `a`."""
+    if k == 0:
+        return density
 
     def at(a: arb, x: arb) -> arb:
         s = arb_series([a, 1], prec=k + 1)
@@ -132,7 +140,7 @@ def density(k: int) -> Function:
             return ((s - 1) * x.log() - x - s.lgamma()).exp()[k] * math.factorial(k)
 
     def by_x(a: Any, x: Any) -> Any:
-        first = mul(density(k)(a, x), sub(div(sub(a, ONE), x), ONE))
-        return first if k == 0 else add(first, mul(arb(k), div(density(k - 1)(a, x), x)))
+        first = mul(density_in_shape(k)(a, x), sub(div(sub(a, ONE), x), ONE))
+        return add(first, mul(arb(k), div(density_in_shape(k - 1)(a, x), x)))
 
-    return Function(finite(at, _outside_open), lambda a, x: density(k + 1)(a, x), by_x)
+    return Function(finite(at, _outside_open), lambda a, x: density_in_shape(k + 1)(a, x), by_x)

@@ -7,15 +7,13 @@ from flint import arb, arb_series
 from stability.real._near import flat, near
 from stability.real.function import Function
 from stability.real.meanings._analytic import partial
-from stability.real.meanings._gamma import betaln, lgamma
-from stability.real.meanings._gamma_shape import in_shape, lower_along, outside
+from stability.real.meanings._gamma import betaln
+from stability.real.meanings._gamma_shape import density, in_shape, lower_along, outside
 from stability.real.meanings._text import (
     DOMAIN,
-    add,
     checked,
     exp,
     finite,
-    mul,
     neg,
     power,
     product,
@@ -57,20 +55,15 @@ def _ends(at_zero: arb, at_infinity: arb):
     return limit
 
 
-def _density(a, x):
-    """`x^(a-1) e^-x/Γ(a)`."""
-    return mul(power(x, sub(a, ONE)), exp(neg(add(x, lgamma(a)))))
-
-
 gammainc_in_a = in_shape(1)
 
-gammainc: Function = Function(finite(_lower, outside, _ends(arb(0), ONE)), gammainc_in_a, _density)
+gammainc: Function = Function(finite(_lower, outside, _ends(arb(0), ONE)), gammainc_in_a, density)
 """The regularized lower incomplete gamma function `P(a, x)`."""
 
 gammaincc: Function = Function(
     finite(_upper, outside, _ends(ONE, arb(0))),
     lambda a, x: neg(gammainc_in_a(a, x)),
-    lambda a, x: neg(_density(a, x)),
+    lambda a, x: neg(density(a, x)),
 )
 """The regularized upper incomplete gamma function `Q(a, x)`."""
 
